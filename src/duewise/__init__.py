@@ -1,0 +1,1 @@
+"""Repayment notices that are timely, personal, lawful and measured."""
