@@ -1,0 +1,1 @@
+"""What we say and are told: templates, their lint, their parts, and replies. Pure."""

@@ -1,0 +1,198 @@
+"""How long a text is as SMS: its encoding, its units, and the parts it is sent and billed in.
+
+GSM-7 (3GPP TS 23.038, table 6.2.1 and its extension) where every character fits, else UCS-2. A
+part of a long text gives 6 octets to the header that joins it (3GPP TS 23.040, 9.2.3.24.1), and
+a pair (escape and character, or two surrogates) never falls into two parts, so a part may stay
+one unit short. A signature with its brackets is text like any other and counts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import polars as pl
+
+from duewise.errors import BadInput
+
+GSM_BASIC = (
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞ\x1bÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)  # the index is the septet; 0x1B is the escape and no character
+GSM_EXTENSION = {
+    "\f": 0x0A,
+    "^": 0x14,
+    "{": 0x28,
+    "}": 0x29,
+    "\\": 0x2F,
+    "[": 0x3C,
+    "~": 0x3D,
+    "]": 0x3E,
+    "|": 0x40,
+    "€": 0x65,
+}
+ESCAPE = 0x1B
+PARTS_MAX = 255  # the header counts parts in one octet
+
+_SEPTETS = {
+    character: bytes([septet]) for septet, character in enumerate(GSM_BASIC) if septet != ESCAPE
+} | {character: bytes([ESCAPE, septet]) for character, septet in GSM_EXTENSION.items()}
+_EXTENSION_CLASS = "[" + "".join(re.escape(character) for character in GSM_EXTENSION) + "]"
+_NOT_GSM_CLASS = "[^" + "".join(re.escape(character) for character in _SEPTETS) + "]"
+_NOT_GSM = re.compile(_NOT_GSM_CLASS)
+_EXTENSION = re.compile(_EXTENSION_CLASS)
+_ASTRAL_CLASS = r"[\x{10000}-\x{10FFFF}]"  # needs two UTF-16 units; Rust's spelling
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Units (septets or UTF-16 units) that fit one SMS alone, and one part of several."""
+
+    name: str
+    data_coding: int
+    single_units: int
+    part_units: int
+
+
+GSM7 = Encoding("gsm7", data_coding=0, single_units=160, part_units=153)
+UCS2 = Encoding("ucs2", data_coding=8, single_units=70, part_units=67)
+
+
+@dataclass(frozen=True)
+class TextSize:
+    """What a text costs: `units` of its encoding, `parts` that are billed."""
+
+    encoding: str
+    units: int
+    parts: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """One SMS as SMPP wants it: septets one an octet, or UTF-16BE; `udh` is empty if alone."""
+
+    payload: bytes
+    data_coding: int
+    udh: bytes
+
+
+def measure(text: str) -> TextSize:
+    """The size of one text; the empty text is one empty SMS.
+
+    >>> measure("x" * 156 + "[]"), measure("款" * 71)
+    (TextSize(encoding='gsm7', units=160, parts=1), TextSize(encoding='ucs2', units=71, parts=2))
+    """
+    encoding = _encoding(text)
+    units = len(text) + _pairs(text, encoding)
+    if units <= encoding.single_units:
+        return TextSize(encoding.name, units, 1)
+    fewest, most = -(-units // encoding.part_units), -(-units // (encoding.part_units - 1))
+    # A part is full or one unit short, so only near a border does the place of the pairs matter.
+    parts = fewest if fewest == most else sum(1 for _ in _chunks(text, encoding))
+    return TextSize(encoding.name, units, parts)
+
+
+def measure_column(texts: pl.Series) -> pl.DataFrame:
+    """`measure` for a column: `encoding` Str, `units` Int32, `parts` Int32; null for null."""
+    text = pl.col("text")
+    is_ucs2 = text.str.contains(_NOT_GSM_CLASS)
+    wide = (
+        pl.when(is_ucs2)
+        .then(text.str.count_matches(_ASTRAL_CLASS))
+        .otherwise(text.str.count_matches(_EXTENSION_CLASS))
+    )
+    sized = (
+        texts.alias("text")
+        .to_frame()
+        .with_columns(is_ucs2=is_ucs2)
+        .with_columns(
+            encoding=_either(pl.lit(GSM7.name), pl.lit(UCS2.name)),
+            units=(text.str.len_chars() + wide).cast(pl.Int32),
+            single=_either(pl.lit(GSM7.single_units), pl.lit(UCS2.single_units)),
+            full=_either(pl.lit(GSM7.part_units), pl.lit(UCS2.part_units)),
+        )
+        .with_columns(
+            fewest=_ceil_div(pl.col("units"), pl.col("full")),
+            most=_ceil_div(pl.col("units"), pl.col("full") - 1),
+        )
+        .with_columns(
+            parts=pl.when(pl.col("units") <= pl.col("single"))
+            .then(1)
+            .when(pl.col("fewest") == pl.col("most"))
+            .then(pl.col("fewest"))
+            .cast(pl.Int32)
+        )
+    )
+    return _settle_borderline(sized).select("encoding", "units", "parts")
+
+
+def _settle_borderline(sized: pl.DataFrame) -> pl.DataFrame:
+    """The few texts near a border are cut one by one, each distinct text once."""
+    is_open = pl.col("parts").is_null() & pl.col("text").is_not_null()
+    distinct = sized.filter(is_open)["text"].unique()
+    if distinct.is_empty():
+        return sized
+    counts = pl.Series([measure(text).parts for text in distinct], dtype=pl.Int32)
+    settled = pl.col("text").replace_strict(distinct, counts, default=None)
+    return sized.with_columns(parts=pl.when(is_open).then(settled).otherwise(pl.col("parts")))
+
+
+def split(text: str, *, reference: int) -> list[Part]:
+    """The text as parts to submit, joined under `reference` (its low 8 bits).
+
+    >>> [(len(part.payload), part.udh.hex()) for part in split("x" * 161, reference=7)]
+    [(153, '050003070201'), (8, '050003070202')]
+
+    Raises BadInput for a text of more than 255 parts.
+    """
+    encoding = _encoding(text)
+    if measure(text).parts == 1:
+        return [Part(_encode(text, encoding), encoding.data_coding, b"")]
+    chunks = list(_chunks(text, encoding))
+    if len(chunks) > PARTS_MAX:
+        raise BadInput(f"a text of {len(chunks)} parts", mend=f"send {PARTS_MAX} at most")
+    head = bytes((0x05, 0x00, 0x03, reference & 0xFF, len(chunks)))
+    return [
+        Part(_encode(chunk, encoding), encoding.data_coding, head + bytes((number,)))
+        for number, chunk in enumerate(chunks, start=1)
+    ]
+
+
+def _encoding(text: str) -> Encoding:
+    return UCS2 if _NOT_GSM.search(text) else GSM7
+
+
+def _pairs(text: str, encoding: Encoding) -> int:
+    """How many characters take two units."""
+    if encoding is GSM7:
+        return len(_EXTENSION.findall(text))
+    return sum(character > "\uffff" for character in text)
+
+
+def _chunks(text: str, encoding: Encoding) -> Iterator[str]:
+    """The text cut into parts, each as full as its pairs allow."""
+    start = filled = 0
+    for place, character in enumerate(text):
+        width = 1 + _pairs(character, encoding)
+        if filled + width > encoding.part_units:
+            yield text[start:place]
+            start, filled = place, 0
+        filled += width
+    yield text[start:]
+
+
+def _encode(text: str, encoding: Encoding) -> bytes:
+    if encoding is GSM7:
+        return b"".join(_SEPTETS[character] for character in text)
+    return text.encode("utf-16-be", errors="replace")  # half a surrogate pair is no character
+
+
+def _either(gsm7: pl.Expr, ucs2: pl.Expr) -> pl.Expr:
+    """By encoding; null where the text is null."""
+    is_ucs2 = pl.col("is_ucs2")
+    return pl.when(is_ucs2).then(ucs2).when(~is_ucs2).then(gsm7)
+
+
+def _ceil_div(units: pl.Expr, size: pl.Expr) -> pl.Expr:
+    return (units + size - 1) // size
