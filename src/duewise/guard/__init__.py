@@ -1,0 +1,1 @@
+"""May we: rules as data, compiled once, and judged for ten million messages or for forty."""

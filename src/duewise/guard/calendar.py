@@ -1,0 +1,61 @@
+"""Which days are not working days, and to which day a due date moves because of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import polars as pl
+
+ROLLS = ("none", "statutory_only", "statutory_and_weekly_rest")
+ROLL_DAYS_MAX = 31
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """Public holidays, make-up working days, and weekly rest (ISO weekdays 1 to 7)."""
+
+    holidays: frozenset[date]
+    workdays: frozenset[date]
+    weekly_rest: frozenset[int]
+
+    def is_rest(self, day: date, *, roll: str) -> bool:
+        """Whether a due date may not stay on that day under a roll clause."""
+        if day in self.workdays or roll == "none":
+            return False
+        weekly = roll == "statutory_and_weekly_rest" and day.isoweekday() in self.weekly_rest
+        return day in self.holidays or weekly
+
+
+def rolled(day: date, roll: str, calendar: Calendar | None) -> date:
+    """The day itself, or the first day after it that is no rest day (Civil Code 203).
+
+    >>> week = Calendar(frozenset(), frozenset(), frozenset({6, 7}))
+    >>> rolled(date(2026, 8, 8), "statutory_and_weekly_rest", week)
+    datetime.date(2026, 8, 10)
+    >>> rolled(date(2026, 8, 8), "statutory_only", week)
+    datetime.date(2026, 8, 8)
+    """
+    if calendar is None:
+        return day
+    for _ in range(ROLL_DAYS_MAX):
+        if not calendar.is_rest(day, roll=roll):
+            break
+        day += timedelta(days=1)
+    return day
+
+
+def roll_table(days: pl.Series, *, calendar: Calendar | None, roll_default: str) -> pl.DataFrame:
+    """The distinct days (Date) crossed with every roll clause: day, roll, due_eff.
+
+    The clause `default` is what the profile says. A clause not listed here stays unknown.
+    """
+    clauses = {name: name for name in ROLLS} | {"default": roll_default}
+    distinct = days.drop_nulls().unique(maintain_order=True).to_list()
+    rows = [
+        (day, clause, rolled(day, roll, calendar))
+        for day in distinct
+        for clause, roll in clauses.items()
+    ]
+    schema = {"day": pl.Date, "roll": pl.String, "due_eff": pl.Date}
+    return pl.DataFrame(rows, schema=schema, orient="row")

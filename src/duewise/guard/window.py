@@ -1,0 +1,33 @@
+"""Contact windows: whether the local clock is inside them, in every candidate zone."""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import and_
+
+import polars as pl
+
+from duewise.guard.calendar import Calendar
+from duewise.guard.rule import Window
+from duewise.guard.zones import Zones
+
+_DAY_US = 86_400_000_000
+
+
+def is_open(window: Window, *, zones: Zones, calendar: Calendar | None) -> pl.Expr:
+    """Open in all candidate zones; null where the instant or the zones are not known."""
+    open_in = [~zones.has(zone) | _is_open_in(window, zone, calendar) for zone in zones.names]
+    known = zones.all_known & pl.col("now").is_not_null()
+    return pl.when(known).then(reduce(and_, open_in, pl.lit(value=True)))
+
+
+def _is_open_in(window: Window, zone: str, calendar: Calendar | None) -> pl.Expr:
+    local = pl.col("now").dt.convert_time_zone(zone).dt.replace_time_zone(None)
+    time_us = local.cast(pl.Int64) % _DAY_US
+    before_end = time_us <= window.end_us if window.end_inclusive else time_us < window.end_us
+    result = (time_us >= window.start_us) & before_end
+    if len(window.days) < len("mtwtfss"):
+        result &= local.dt.weekday().is_in(window.days)
+    if window.exclude_holidays and calendar and calendar.holidays:
+        result &= ~local.dt.date().is_in(sorted(calendar.holidays))
+    return result
