@@ -1,0 +1,215 @@
+"""The plan of one partition of borrowers: one pure function, the same at any scale.
+
+The same bytes in give the same bytes out: no clock, no I/O, no chance of its own. It runs on one
+partition in a test, over all partitions in worker processes, and on one borrower after a payment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+import polars as pl
+
+from duewise.book.ledger import instalment_status, loan_status
+from duewise.engine.compose import STAND_IN, compose
+from duewise.engine.facts import CaseFacts, LenderFacts, message_facts
+from duewise.frames import INSTANT, Schema, conform
+from duewise.guard.judge import judge
+from duewise.guard.rule import Rulebook
+from duewise.message.template import Sender, Template
+from duewise.risk.model import Prior, probability_of_default
+from duewise.strategy.decide import Decision, decide
+from duewise.strategy.plan import Strategy
+
+PLAN: Schema = {
+    "plan_id": pl.String,
+    "as_of": pl.Date,
+    "planned_at": INSTANT,
+    "borrower_id": pl.String,
+    "borrower_hash": pl.Int64,
+    "loan_id": pl.String,
+    "decision": pl.String,
+    "reason": pl.String,
+    "step": pl.String,
+    "arm": pl.String,
+    "propensity": pl.Float64,
+    "hold_out": pl.Boolean,
+    "stage": pl.String,
+    "channel": pl.String,
+    "template": pl.String,
+    "tone": pl.String,
+    "locale": pl.String,
+    "losers": pl.List(pl.String),
+    "dpd": pl.Int32,
+    "days_past_due": pl.Int32,
+    "bucket": pl.String,
+    "past_due_minor": pl.Int64,
+    "outstanding_minor": pl.Int64,
+    "amount_minor": pl.Int64,
+    "currency": pl.String,
+    "due_date": pl.Date,
+    "grace_days": pl.Int32,
+    "tolerance_minor": pl.Int64,
+    "annual_rate": pl.Float64,
+    "penalty_multiplier": pl.Float64,
+    "probability_of_default": pl.Float64,
+    "number_token": pl.String,
+    "not_before": INSTANT,
+    "valid_until": INSTANT,
+    "key": pl.String,
+    "parts": pl.Int32,
+    "outcome": pl.String,
+    "rules": pl.List(pl.String),
+    "next_allowed_at": INSTANT,
+}
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The rows of one group of borrowers: the book's, and what operations know of them."""
+
+    borrowers: pl.DataFrame
+    loans: pl.DataFrame
+    instalments: pl.DataFrame
+    payments: pl.DataFrame
+    addresses: pl.DataFrame
+    contacts: pl.DataFrame
+    cases: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class PlanContext:
+    """Everything a plan depends on besides its tables. Frozen, and picklable for workers.
+
+    `ledger_complete_until` is the instant up to which all payments are known; the guard counts the
+    ledger's age from it.
+    """
+
+    plan_id: str
+    as_of: date
+    now: datetime
+    strategy: Strategy
+    templates: Mapping[str, Template]
+    sender: Sender
+    rulebook: Rulebook
+    lender: LenderFacts
+    ledger_complete_until: datetime
+    prior: Prior = field(default_factory=Prior)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`rows` conforms to `PLAN`: one row per borrower with a loan, sorted by borrower_id."""
+
+    rows: pl.DataFrame
+
+
+def plan_partition(tables: Tables, *, context: PlanContext) -> Plan:
+    """Ledger, score, decision and the guard's first gate for one group of borrowers."""
+    loans = open_loans(tables, context=context)
+    decided = decide(
+        loans,
+        tables.addresses,
+        tables.contacts,
+        strategy=context.strategy,
+        as_of=context.as_of,
+        now=context.now,
+    )
+    tones = {name: template.tone for name, template in context.templates.items()}
+    rows = decided.with_columns(
+        plan_id=pl.lit(context.plan_id),
+        as_of=pl.lit(context.as_of),
+        planned_at=pl.lit(context.now).cast(INSTANT),
+        tone=pl.col("template").replace_strict(tones, default=None, return_dtype=pl.String),
+        key=pl.when(pl.col("decision") == Decision.PROPOSED.value).then(
+            pl.format("{}|{}|{}", "borrower_id", "step", pl.lit(context.as_of.isoformat()))
+        ),
+    )
+    judged = _first_gate(rows, tables, context=context)
+    return Plan(conform(judged.sort("borrower_id"), PLAN, name="plan"))
+
+
+def open_loans(tables: Tables, *, context: PlanContext) -> pl.DataFrame:
+    """One row per loan with what is owed on the as-of date, and the columns strategies may name."""
+    known = tables.payments.filter(pl.col("paid_at") <= context.now)
+    status = instalment_status(tables.instalments, known, as_of=context.as_of, known_at=context.now)
+    figures = loan_status(tables.loans, status, as_of=context.as_of)
+    scores = probability_of_default(
+        tables.instalments,
+        _standing(known, zone=context.strategy.timezone),
+        as_of=context.as_of,
+        prior=context.prior,
+    )
+    loans = (
+        figures.join(
+            tables.loans.drop("borrower_id"), on="loan_id", how="inner", maintain_order="left"
+        )
+        .filter(pl.col("opened_date") <= context.as_of)
+        .join(tables.borrowers, on="borrower_id", how="inner", maintain_order="left")
+        .join(scores, on="borrower_id", how="left", maintain_order="left")
+    )
+    return _with_strategy_columns(loans, as_of=context.as_of)
+
+
+def _standing(payments: pl.DataFrame, *, zone: str) -> pl.DataFrame:
+    """Payments that were not reversed, with the local date they were made on."""
+    reversed_ids = payments.filter(pl.col("kind") == "reversal").select(payment_id="reverses")
+    return (
+        payments.filter(pl.col("kind") == "payment")
+        .join(reversed_ids, on="payment_id", how="anti")
+        .with_columns(paid_on=pl.col("paid_at").dt.convert_time_zone(zone).dt.date())
+    )
+
+
+def _with_strategy_columns(loans: pl.DataFrame, *, as_of: date) -> pl.DataFrame:
+    is_past_due = pl.col("days_past_due") > 0
+    days_ahead = (pl.col("next_due_date") - pl.lit(as_of)).dt.total_days()
+    amount_minor = (
+        pl.when(is_past_due).then("past_due_minor").otherwise(pl.col("next_due_minor").fill_null(0))
+    )
+    major = {"past_due": "past_due_minor", "outstanding": "outstanding_minor"}
+    return loans.with_columns(
+        dpd=pl.when(is_past_due)
+        .then(pl.col("days_past_due"))
+        .otherwise(-days_ahead)
+        .cast(pl.Int32),
+        days_past_due=pl.col("days_past_due").cast(pl.Int32),
+        amount_minor=amount_minor,
+        due_date=pl.when(is_past_due).then("oldest_due_date").otherwise("next_due_date"),
+        open_loans=(pl.col("outstanding_minor") > 0).sum().over("borrower_id").cast(pl.Int32),
+    ).with_columns(
+        _major("amount_minor").alias("amount"),
+        *(_major(minor).alias(name) for name, minor in major.items()),
+    )
+
+
+def _major(column: str) -> pl.Expr:
+    """Minor units as a decimal of major units; two digits, as the file contracts write money."""
+    return (pl.col(column).cast(pl.Decimal(18, 2)) / 100).cast(pl.Decimal(18, 2))
+
+
+def _first_gate(rows: pl.DataFrame, tables: Tables, *, context: PlanContext) -> pl.DataFrame:
+    """The guard's findings on the proposals; the other rows keep them null."""
+    is_proposed = pl.col("decision") == Decision.PROPOSED.value
+    proposals = rows.filter(is_proposed).with_columns(salutation=pl.lit(STAND_IN))
+    composed = compose(
+        proposals, templates=context.templates, sender=context.sender, as_of=context.as_of
+    )
+    facts = message_facts(
+        composed.with_columns(now=pl.col("not_before"), paid_minor=pl.lit(0, pl.Int64)),
+        addresses=tables.addresses,
+        cases=CaseFacts(tables.cases),
+        templates=context.templates,
+        sender=context.sender,
+        lender=context.lender,
+        ledger_age=context.now - context.ledger_complete_until,
+    )
+    findings = judge(facts, tables.contacts, rulebook=context.rulebook).select(
+        "key", "outcome", "rules", "next_allowed_at"
+    )
+    judged = composed.select("key", "parts").join(findings, on="key", maintain_order="left")
+    return rows.join(judged, on="key", how="left", maintain_order="left").with_columns(
+        pl.col("rules").fill_null(pl.lit([], pl.List(pl.String)))
+    )

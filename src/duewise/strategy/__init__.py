@@ -1,0 +1,1 @@
+"""Whom, when, how: one decision a day per borrower, from a file an analyst can read aloud."""

@@ -1,0 +1,142 @@
+"""The plan of one partition: who is written to, why not, and that it is the same every time."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, date, datetime, timedelta
+
+import polars as pl
+import pytest
+from tests.unit.lender import AS_OF, NOW, addresses, cases, contacts, context, strategy, tables
+
+from duewise.engine.partition import PLAN, Tables, plan_partition
+from duewise.ids import stable_hash
+from duewise.strategy.assign import is_held_out
+
+YESTERDAY = AS_OF - timedelta(days=1)
+LI = {"borrower": "Li", "due": [YESTERDAY]}
+
+
+def _rows(given: Tables, **changes: object) -> list[dict[str, object]]:
+    return plan_partition(given, context=context(**changes)).rows.to_dicts()
+
+
+def test_it_proposes_one_message_and_says_what_it_found() -> None:
+    (row,) = _rows(tables(LI))
+    assert row["decision"] == "proposed"
+    assert (row["step"], row["stage"], row["dpd"], row["bucket"]) == ("m1_day1", "overdue", 1, "M1")
+    assert (row["amount_minor"], row["due_date"]) == (86_840, YESTERDAY)
+    assert (row["outcome"], row["rules"], row["propensity"]) == ("allow", [], 0.5)
+    assert row["key"] == f"Li|m1_day1|{AS_OF}"
+    assert NOW <= row["not_before"] < row["valid_until"]  # type: ignore[operator]
+
+
+def test_it_gives_a_reason_for_every_borrower_it_does_not_write_to() -> None:
+    given = tables(
+        {"borrower": "Chen", "due": [AS_OF], "paid": [(datetime(2026, 8, 1, tzinfo=UTC), 86_840)]},
+        {"borrower": "Li", "due": [AS_OF + timedelta(days=20)]},
+        LI | {"borrower": "Wang"},
+        LI | {"borrower": "Zhao"},
+        addresses=addresses("Chen", "Li", "Zhao", opted_out=("Zhao",)),
+    )
+    reasons = {row["borrower_id"]: row["reason"] for row in _rows(given)}
+    assert reasons == {
+        "Chen": "nothing_owed",
+        "Li": "no_step",
+        "Wang": "no_address",
+        "Zhao": "channel_opted_out",
+    }
+
+
+def test_it_does_not_know_payments_that_come_later() -> None:
+    later = NOW + timedelta(minutes=1)
+    before = _rows(tables(LI | {"paid": [(later, 86_840)]}))
+    after = _rows(tables(LI | {"paid": [(later, 86_840)]}), now=later)
+    assert (before[0]["decision"], after[0]["reason"]) == ("proposed", "nothing_owed")
+
+
+def test_it_holds_out_but_never_from_a_required_notice() -> None:
+    everybody = strategy(hold_out_bp=10_000)
+    optional, required = LI, {"borrower": "Wang", "due": [AS_OF - timedelta(days=7)]}
+    held_out, sent = _rows(tables(optional, required), strategy=everybody)
+    assert (held_out["decision"], held_out["propensity"]) == ("held_out", 1.0)
+    assert (sent["step"], sent["decision"], sent["hold_out"]) == ("m1_day7", "proposed", True)
+
+
+def test_it_makes_one_message_of_several_loans_and_records_the_loser() -> None:
+    other = {"borrower": "Li", "loan": "Li-1002", "due": [AS_OF - timedelta(days=7)]}
+    (row,) = _rows(tables(LI, other))
+    assert (row["loan_id"], row["losers"]) == ("Li-1002", ["Li-1001:m1_day1"])
+
+
+def test_it_lets_the_guard_stop_a_dispute_and_names_the_rule() -> None:
+    (row,) = _rows(tables(LI | {"borrower": "Wang"}, cases=cases(Wang="dispute_open")))
+    assert (row["outcome"], row["rules"]) == ("block", ["CN-DSP-01"])
+
+
+def test_it_defers_when_the_day_has_had_its_message() -> None:
+    this_morning = contacts(("Li", NOW - timedelta(minutes=20), "overdue", "Li-1001"))
+    (row,) = _rows(tables(LI, contacts=this_morning))
+    assert (row["outcome"], row["rules"]) == ("defer", ["CN-CAP-04"])
+    assert row["next_allowed_at"] == datetime(2026, 8, 15, tzinfo=UTC)  # 08:00 in Shanghai
+
+
+def test_it_defers_on_a_stale_ledger() -> None:
+    (row,) = _rows(tables(LI), ledger_complete_until=NOW - timedelta(seconds=301))
+    assert (row["outcome"], row["rules"]) == ("defer", ["CN-LED-03"])
+
+
+def test_it_blocks_a_price_above_the_lawful() -> None:
+    given = tables(LI)
+    dear = given.loans.with_columns(annual_rate=pl.lit(0.36))
+    (row,) = _rows(tables(LI, loans=dear))
+    assert (row["outcome"], row["rules"]) == ("block", ["CN-FEE-02"])
+
+
+def test_it_tires_nobody() -> None:
+    often = contacts(
+        *(("Li", NOW - timedelta(days=day), "pre_due", "Li-1") for day in range(8, 16))
+    )
+    (row,) = _rows(tables(LI, contacts=often))
+    assert row["reason"] == "fatigue"
+
+
+@pytest.mark.parametrize("days", [0, 1, 30, 31])
+def test_it_counts_days_past_due_from_the_day_after(days: int) -> None:
+    (row,) = _rows(tables({"borrower": "Li", "due": [AS_OF - timedelta(days=days)]}))
+    assert row["days_past_due"] == days
+    assert row["bucket"] == ("M0" if days == 0 else "M1" if days <= 30 else "M2")
+
+
+def test_it_gives_the_same_bytes_for_the_same_tables() -> None:
+    loans = [
+        {"borrower": f"B{n:03d}", "due": [date(2026, 8, 1) + timedelta(days=n % 25)]}
+        for n in range(300)
+    ]
+    given = tables(*loans)
+    plans = [plan_partition(given, context=context()).rows for _ in range(2)]
+    written = []
+    for plan in plans:
+        assert plan.schema == PLAN
+        buffer = io.BytesIO()
+        plan.write_parquet(buffer)
+        written.append(buffer.getvalue())
+    assert written[0] == written[1]
+
+
+def test_it_plans_a_borrower_alone_as_among_others() -> None:
+    loans = [
+        {"borrower": f"B{n:03d}", "due": [date(2026, 8, 1) + timedelta(days=n % 25)]}
+        for n in range(60)
+    ]
+    together = _rows(tables(*loans))
+    alone = [_rows(tables(loan))[0] for loan in loans]
+    assert together == alone
+
+
+def test_it_keeps_the_hold_out_from_version_to_version() -> None:
+    hashes = pl.Series([stable_hash(f"B{n}") for n in range(5_000)])
+    first, second = strategy(hold_out_bp=500), strategy(hold_out_bp=500, version=2)
+    assert is_held_out(first, hashes).equals(is_held_out(second, hashes))
+    share = is_held_out(first, hashes).mean()
+    assert share == pytest.approx(0.05, abs=0.01)
