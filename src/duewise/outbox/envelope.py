@@ -1,0 +1,120 @@
+"""The envelope's states and the moves between them: data, from which the database's guard is made.
+
+    planned   = sent + blocked + held + cancelled + lapsed
+    submitted = delivered + failed + expired + unknown
+
+Both tie always: an envelope still on its way is counted where it stands now (`BALANCE`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where an envelope stands."""
+
+    READY = "ready"  # waits for its hour
+    SENDING = "sending"  # claimed by a worker; on the wire once `wired_at` is set
+    ACCEPTED = "accepted"  # the gateway took it; its receipt is awaited
+    DELIVERED = "delivered"  # on the handset
+    FAILED = "failed"  # refused for good, or undeliverable
+    EXPIRED = "expired"  # the carrier gave up within the validity period
+    UNKNOWN = "unknown"  # it may have gone out; never sent again blindly
+    HELD = "held"  # stopped until re-planned or released by a person
+    BLOCKED = "blocked"  # a rule of the place forbids it
+    CANCELLED = "cancelled"  # no longer wanted: paid, opted out, re-planned away
+    LAPSED = "lapsed"  # its validity ended before the wire
+
+
+MOVES: Mapping[State, frozenset[State]] = {
+    State.READY: frozenset(
+        {State.SENDING, State.HELD, State.BLOCKED, State.CANCELLED, State.LAPSED}
+    ),
+    State.SENDING: frozenset(
+        {
+            State.ACCEPTED,
+            State.FAILED,
+            State.UNKNOWN,
+            State.READY,  # not on the wire yet, or refused for now
+            State.HELD,
+            State.BLOCKED,
+            State.CANCELLED,
+            State.LAPSED,
+            State.DELIVERED,  # a receipt may overtake the gateway's answer
+            State.EXPIRED,
+        }
+    ),
+    State.ACCEPTED: frozenset({State.DELIVERED, State.FAILED, State.EXPIRED, State.UNKNOWN}),
+    State.UNKNOWN: frozenset(
+        {State.ACCEPTED, State.DELIVERED, State.FAILED, State.EXPIRED, State.READY}
+    ),
+    State.HELD: frozenset({State.READY, State.BLOCKED, State.CANCELLED, State.LAPSED}),
+    State.EXPIRED: frozenset({State.DELIVERED}),  # a late, better receipt
+    State.FAILED: frozenset({State.DELIVERED}),
+    State.DELIVERED: frozenset(),
+    State.BLOCKED: frozenset(),
+    State.CANCELLED: frozenset(),
+    State.LAPSED: frozenset(),
+}
+
+BALANCE: Mapping[str, frozenset[State]] = {
+    "delivered": frozenset({State.DELIVERED}),
+    "failed": frozenset({State.FAILED}),
+    "expired": frozenset({State.EXPIRED}),
+    # Claimed or accepted without a receipt yet: what became of it is not known at this moment.
+    "unknown": frozenset({State.UNKNOWN, State.ACCEPTED, State.SENDING}),
+    "blocked": frozenset({State.BLOCKED}),
+    "held": frozenset({State.HELD, State.READY}),
+    "cancelled": frozenset({State.CANCELLED}),
+    "lapsed": frozenset({State.LAPSED}),
+}
+SUBMITTED = ("delivered", "failed", "expired", "unknown")
+
+
+@dataclass(frozen=True)
+class Balance:
+    """How many envelopes stand where; the two equations of the outbox over one count."""
+
+    planned: int
+    sent: int
+    blocked: int
+    held: int
+    cancelled: int
+    lapsed: int
+    submitted: int
+    delivered: int
+    failed: int
+    expired: int
+    unknown: int
+
+    @property
+    def ties(self) -> bool:
+        """Both equations hold."""
+        return (
+            self.planned == self.sent + self.blocked + self.held + self.cancelled + self.lapsed
+        ) and (self.submitted == self.delivered + self.failed + self.expired + self.unknown)
+
+
+def is_allowed(old: State, new: State) -> bool:
+    """Whether the move is in the table.
+
+    >>> is_allowed(State.READY, State.SENDING), is_allowed(State.DELIVERED, State.READY)
+    (True, False)
+    """
+    return new in MOVES[old]
+
+
+def balance(counts: Mapping[State, int], *, planned: int, submitted: int) -> Balance:
+    """The two equations from a count by state.
+
+    `planned` and `submitted` are counted independently of the states (proposals released; envelopes
+    that reached the wire), so that `Balance.ties` can fail.
+    """
+    figures = {
+        name: sum(counts.get(state, 0) for state in states) for name, states in BALANCE.items()
+    }
+    sent = sum(figures[name] for name in SUBMITTED)
+    return Balance(planned=planned, sent=sent, submitted=submitted, **figures)
