@@ -1,0 +1,1 @@
+"""What we remember: operations in PostgreSQL, the book and the journal in Parquet."""

@@ -1,0 +1,281 @@
+"""The schema of operations: Django keeps it and shows it; hot paths use the named SQL of `sql/`.
+
+Columns that end in `_sealed` hold AES-GCM ciphertext (`people`); no other column holds a name, a
+number or a text of a borrower. Instants come from the injected clock, never from the database's.
+"""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from duewise.outbox.envelope import State
+
+
+class Person(models.Model):
+    """The personal side of a borrower: sealed values, and a blind index to look a number up."""
+
+    borrower_id = models.TextField(_("borrower"), primary_key=True)
+    name_sealed = models.BinaryField(null=True)
+    phone_sealed = models.BinaryField(null=True)
+    number_token = models.TextField(_("number token"), null=True, db_index=True)
+    salutation_sealed = models.BinaryField(null=True)
+    email_sealed = models.BinaryField(null=True)
+    push_token_sealed = models.BinaryField(null=True)
+    wechat_openid_sealed = models.BinaryField(null=True)
+    birth_date_sealed = models.BinaryField(null=True)
+    locale = models.TextField(_("locale"), default="zh-CN")
+    timezone = models.TextField(_("time zone"), default="Asia/Shanghai")
+    number_state = models.TextField(_("number state"), default="valid")
+    is_wrong_party = models.BooleanField(_("wrong party"), default=False)
+
+    class Meta:
+        db_table = "person"
+        verbose_name = _("person")
+        verbose_name_plural = _("people")
+
+
+class OptOut(models.Model):
+    """A borrower's refusal of a channel; withdrawn by a later row with `is_active` false."""
+
+    borrower_id = models.TextField(_("borrower"))
+    channel = models.TextField(_("channel"))
+    at = models.DateTimeField(_("at"))
+    source = models.TextField(_("source"))
+    is_active = models.BooleanField(_("active"), default=True)
+
+    class Meta:
+        db_table = "opt_out"
+        verbose_name = _("opt-out")
+        verbose_name_plural = _("opt-outs")
+        constraints = [
+            models.UniqueConstraint(fields=["borrower_id", "channel"], name="opt_out_once")
+        ]
+
+
+class Case(models.Model):
+    """Something in a borrower's life or account that changes what may be said."""
+
+    borrower_id = models.TextField(_("borrower"), db_index=True)
+    kind = models.TextField(_("kind"))  # dispute hardship deceased incapacity bankruptcy plan …
+    opened_at = models.DateTimeField(_("opened at"))
+    closed_at = models.DateTimeField(_("closed at"), null=True)
+    source = models.TextField(_("source"))
+
+    class Meta:
+        db_table = "case_file"
+        verbose_name = _("case")
+        verbose_name_plural = _("cases")
+
+
+class Account(models.Model):
+    """Whose loan it is, so that a payment finds its borrower without opening the book."""
+
+    loan_id = models.TextField(_("loan"), primary_key=True)
+    borrower_id = models.TextField(_("borrower"), db_index=True)
+    currency = models.CharField(_("currency"), max_length=3)
+
+    class Meta:
+        db_table = "account"
+        verbose_name = _("account")
+        verbose_name_plural = _("accounts")
+
+
+class PaymentEvent(models.Model):
+    """A payment or reversal learned since the book's snapshot. Appended, never edited."""
+
+    payment_id = models.TextField(_("payment"), primary_key=True)
+    loan_id = models.TextField(_("loan"), db_index=True)
+    borrower_id = models.TextField(_("borrower"), db_index=True)
+    paid_at = models.DateTimeField(_("paid at"))
+    known_at = models.DateTimeField(_("known at"))
+    amount_minor = models.BigIntegerField(_("amount (minor units)"))
+    currency = models.CharField(_("currency"), max_length=3)
+    kind = models.TextField(_("kind"), default="payment")
+    reverses = models.TextField(_("reverses"), null=True)
+    source = models.TextField(_("source"))
+
+    class Meta:
+        db_table = "payment_event"
+        verbose_name = _("payment")
+        verbose_name_plural = _("payments")
+
+
+class Feed(models.Model):
+    """Up to which instant a source of facts is complete; the ledger's age is counted from it."""
+
+    name = models.TextField(_("feed"), primary_key=True)
+    complete_until = models.DateTimeField(_("complete until"))
+
+    class Meta:
+        db_table = "feed"
+        verbose_name = _("feed")
+        verbose_name_plural = _("feeds")
+
+
+class PlanRun(models.Model):
+    """One plan: what was decided on, with the versions and hashes it was decided by."""
+
+    plan_id = models.TextField(_("plan"), primary_key=True)
+    as_of = models.DateField(_("as-of date"))
+    planned_at = models.DateTimeField(_("planned at"))
+    released_at = models.DateTimeField(_("released at"), null=True)
+    strategy = models.TextField(_("strategy"))
+    strategy_hash = models.TextField(_("strategy hash"))
+    rulebook_hash = models.TextField(_("rulebook hash"))
+    template_hash = models.TextField(_("template hash"))
+    borrowers = models.BigIntegerField(_("borrowers considered"))
+    proposals = models.BigIntegerField(_("proposals"))
+    held_out = models.BigIntegerField(_("held out"))
+
+    class Meta:
+        db_table = "plan_run"
+        verbose_name = _("plan")
+        verbose_name_plural = _("plans")
+
+
+class Envelope(models.Model):
+    """One outbound message and its state. `key` names the intent, so a second try is the same."""
+
+    envelope_id = models.BigAutoField(_("envelope"), primary_key=True)
+    key = models.TextField(_("key"), unique=True)
+    plan_id = models.TextField(_("plan"), db_index=True)
+    as_of = models.DateField(_("as-of date"))
+    borrower_id = models.TextField(_("borrower"), db_index=True)
+    loan_id = models.TextField(_("loan"), db_index=True)
+    step = models.TextField(_("step"))
+    arm = models.TextField(_("arm"))
+    propensity = models.FloatField(_("propensity"))
+    stage = models.TextField(_("stage"))
+    channel = models.TextField(_("channel"))
+    template = models.TextField(_("template"))
+    template_hash = models.TextField(_("template hash"))
+    amount_minor = models.BigIntegerField(_("amount (minor units)"))
+    currency = models.CharField(_("currency"), max_length=3)
+    due_date = models.DateField(_("due date"))
+    facts = models.JSONField(_("facts"))  # ledger facts at planning; nothing personal
+    text_sealed = models.BinaryField(null=True)
+    parts = models.SmallIntegerField(_("parts"))
+    sender_id = models.TextField(_("sender id"))
+    number_token = models.TextField(_("number token"))
+    not_before = models.DateTimeField(_("not before"))
+    valid_until = models.DateTimeField(_("valid until"))
+    state = models.TextField(_("state"), choices=[(s.value, s.value) for s in State])
+    reason = models.TextField(_("reason"), default="")
+    changed_at = models.DateTimeField(_("changed at"))
+    attempt = models.SmallIntegerField(_("attempt"), default=0)
+    owner = models.BigIntegerField(_("worker"), null=True)
+    wired_at = models.DateTimeField(_("on the wire at"), null=True)
+    created_at = models.DateTimeField(_("created at"))
+
+    class Meta:
+        db_table = "envelope"
+        verbose_name = _("envelope")
+        verbose_name_plural = _("envelopes")
+        indexes = [
+            models.Index(
+                fields=["not_before", "envelope_id"],
+                name="envelope_ready",
+                condition=models.Q(state="ready"),
+            ),
+            models.Index(
+                fields=["owner"], name="envelope_sending", condition=models.Q(state="sending")
+            ),
+            models.Index(fields=["as_of", "state"], name="envelope_day"),
+        ]
+
+
+class EnvelopeChange(models.Model):
+    """Every change of an envelope's state, written by the database in the same transaction."""
+
+    change_id = models.BigAutoField(primary_key=True)
+    envelope_id = models.BigIntegerField(_("envelope"), db_index=True)
+    at = models.DateTimeField(_("at"))
+    old_state = models.TextField(_("from"), null=True)
+    new_state = models.TextField(_("to"))
+    reason = models.TextField(_("reason"))
+
+    class Meta:
+        db_table = "envelope_change"
+        verbose_name = _("state change")
+        verbose_name_plural = _("state changes")
+
+
+class Verdict(models.Model):
+    """The guard's word on an envelope at one gate: every rule that fired, the facts it saw."""
+
+    verdict_id = models.BigAutoField(primary_key=True)
+    envelope_id = models.BigIntegerField(_("envelope"), db_index=True)
+    gate = models.TextField(_("gate"))  # plan release wire
+    at = models.DateTimeField(_("at"))
+    outcome = models.TextField(_("outcome"))
+    rules = ArrayField(models.TextField(), verbose_name=_("rules"))
+    next_allowed_at = models.DateTimeField(_("next allowed at"), null=True)
+    rulebook_hash = models.TextField(_("rulebook hash"))
+    facts = models.JSONField(_("facts"))
+
+    class Meta:
+        db_table = "verdict"
+        verbose_name = _("verdict")
+        verbose_name_plural = _("verdicts")
+
+
+class Submission(models.Model):
+    """One part of an envelope that the gateway accepted, under the gateway's own id for it."""
+
+    submission_id = models.BigAutoField(primary_key=True)
+    envelope_id = models.BigIntegerField(_("envelope"), db_index=True)
+    route = models.TextField(_("route"))
+    provider_id = models.TextField(_("provider id"))
+    part = models.SmallIntegerField(_("part"))
+    accepted_at = models.DateTimeField(_("accepted at"))
+
+    class Meta:
+        db_table = "submission"
+        verbose_name = _("submission")
+        verbose_name_plural = _("submissions")
+        constraints = [
+            models.UniqueConstraint(fields=["route", "provider_id"], name="submission_once")
+        ]
+
+
+class Receipt(models.Model):
+    """What the gateway said later about a submitted part. A receipt said twice is kept once."""
+
+    receipt_id = models.BigAutoField(primary_key=True)
+    route = models.TextField(_("route"))
+    provider_id = models.TextField(_("provider id"))
+    status = models.TextField(_("status"))  # delivered failed expired unknown
+    code = models.TextField(_("code"), default="")
+    reference = models.TextField(_("reference"), default="")
+    at = models.DateTimeField(_("at"))
+    envelope_id = models.BigIntegerField(_("envelope"), null=True, db_index=True)
+
+    class Meta:
+        db_table = "receipt"
+        verbose_name = _("receipt")
+        verbose_name_plural = _("receipts")
+        constraints = [
+            models.UniqueConstraint(fields=["route", "provider_id", "status"], name="receipt_once")
+        ]
+
+
+class Reply(models.Model):
+    """An inbound message: sealed text, and what we understood by it."""
+
+    reply_id = models.BigAutoField(primary_key=True)
+    borrower_id = models.TextField(_("borrower"), null=True, db_index=True)
+    number_token = models.TextField(_("number token"))
+    route = models.TextField(_("route"))
+    inbound_id = models.TextField(_("inbound id"))
+    text_sealed = models.BinaryField()
+    intent = models.TextField(_("intent"))
+    action = models.TextField(_("action"))
+    at = models.DateTimeField(_("at"))
+
+    class Meta:
+        db_table = "reply"
+        verbose_name = _("reply")
+        verbose_name_plural = _("replies")
+        constraints = [models.UniqueConstraint(fields=["route", "inbound_id"], name="reply_once")]

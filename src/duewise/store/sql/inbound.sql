@@ -1,0 +1,102 @@
+-- add_receipts
+-- A receipt said twice is kept once.
+INSERT INTO receipt (route, provider_id, status, code, reference, at, envelope_id)
+SELECT %(route)s, r.provider_id, r.status, r.code, r.reference, r.at, NULL
+  FROM unnest(%(provider_ids)s::text[], %(statuses)s::text[], %(codes)s::text[],
+              %(references)s::text[], %(ats)s::timestamptz[])
+       AS r (provider_id, status, code, reference, at)
+ON CONFLICT (route, provider_id, status) DO NOTHING;
+
+-- match_receipts
+-- Give every unmatched receipt its envelope: by the gateway's id, else by our echoed reference.
+UPDATE receipt
+   SET envelope_id = found.envelope_id
+  FROM (SELECT r.receipt_id, COALESCE(s.envelope_id, e.envelope_id) AS envelope_id
+          FROM receipt r
+          LEFT JOIN submission s ON s.route = r.route AND s.provider_id = r.provider_id
+          LEFT JOIN envelope e ON e.envelope_id = CASE WHEN r.reference ~ '^[0-9]{1,18}$'
+                                                       THEN r.reference::bigint END
+         WHERE r.envelope_id IS NULL) AS found
+ WHERE receipt.receipt_id = found.receipt_id AND found.envelope_id IS NOT NULL
+RETURNING receipt.envelope_id;
+
+-- receipts_of
+-- All that is known of the parts of these envelopes.
+SELECT e.envelope_id, e.state, e.parts, r.provider_id, r.status, r.code
+  FROM envelope e
+  JOIN receipt r USING (envelope_id)
+ WHERE e.envelope_id = ANY(%(envelope_ids)s)
+   FOR UPDATE OF e;
+
+-- adopt_submissions
+-- A receipt proves a submission whose answer was lost.
+INSERT INTO submission (envelope_id, route, provider_id, part, accepted_at)
+SELECT r.envelope_id, r.route, r.provider_id, 0, r.at
+  FROM receipt r
+ WHERE r.envelope_id = ANY(%(envelope_ids)s)
+ON CONFLICT (route, provider_id) DO NOTHING;
+
+-- fold_receipts
+UPDATE envelope
+   SET state = said.state, reason = said.reason, changed_at = %(now)s, owner = NULL
+  FROM unnest(%(envelope_ids)s::bigint[], %(states)s::text[], %(reasons)s::text[])
+       AS said (envelope_id, state, reason)
+ WHERE envelope.envelope_id = said.envelope_id AND envelope.state <> said.state;
+
+-- add_reply
+INSERT INTO reply (borrower_id, number_token, route, inbound_id, text_sealed, intent, action, at)
+VALUES (%(borrower_id)s, %(number_token)s, %(route)s, %(inbound_id)s, %(text_sealed)s, %(intent)s,
+        %(action)s, %(at)s)
+ON CONFLICT (route, inbound_id) DO NOTHING
+RETURNING reply_id;
+
+-- opt_out
+INSERT INTO opt_out (borrower_id, channel, at, source, is_active)
+VALUES (%(borrower_id)s, %(channel)s, %(at)s, %(source)s, true)
+ON CONFLICT (borrower_id, channel) DO UPDATE SET is_active = true, at = excluded.at;
+
+-- cancel_unsent
+-- Nothing more goes to this borrower on this channel (null: on any).
+UPDATE envelope
+   SET state = 'cancelled', reason = %(reason)s, changed_at = %(now)s, owner = NULL
+ WHERE borrower_id = %(borrower_id)s
+   AND (%(channel)s::text IS NULL OR channel = %(channel)s::text)
+   AND (state IN ('ready', 'held') OR (state = 'sending' AND wired_at IS NULL));
+
+-- hold_unsent
+-- Stop what has not left yet, until it is planned again on the new facts.
+UPDATE envelope
+   SET state = 'held', reason = %(reason)s, changed_at = %(now)s, owner = NULL
+ WHERE borrower_id = ANY(%(borrower_ids)s)
+   AND (state = 'ready' OR (state = 'sending' AND wired_at IS NULL))
+RETURNING envelope_id;
+
+-- mark_wrong_party
+UPDATE person SET is_wrong_party = true WHERE borrower_id = %(borrower_id)s;
+
+-- open_case
+INSERT INTO case_file (borrower_id, kind, opened_at, source)
+SELECT %(borrower_id)s, %(kind)s, %(at)s, %(source)s
+ WHERE NOT EXISTS (SELECT 1 FROM case_file
+                    WHERE borrower_id = %(borrower_id)s AND kind = %(kind)s AND closed_at IS NULL);
+
+-- borrower_of_number
+SELECT borrower_id FROM person WHERE number_token = %(number_token)s LIMIT 1;
+
+-- add_payments
+INSERT INTO payment_event (payment_id, loan_id, borrower_id, paid_at, known_at, amount_minor,
+                           currency, kind, reverses, source)
+SELECT p.payment_id, p.loan_id, p.borrower_id, p.paid_at, %(now)s, p.amount_minor, p.currency,
+       p.kind, p.reverses, p.source
+  FROM unnest(%(payment_ids)s::text[], %(loan_ids)s::text[], %(borrower_ids)s::text[],
+              %(paid_ats)s::timestamptz[], %(amounts)s::bigint[], %(currencies)s::text[],
+              %(kinds)s::text[], %(reverses)s::text[], %(sources)s::text[])
+       AS p (payment_id, loan_id, borrower_id, paid_at, amount_minor, currency, kind, reverses,
+             source)
+ON CONFLICT (payment_id) DO NOTHING
+RETURNING payment_id, borrower_id;
+
+-- set_feed
+INSERT INTO feed (name, complete_until) VALUES (%(name)s, %(complete_until)s)
+ON CONFLICT (name) DO UPDATE
+   SET complete_until = greatest(feed.complete_until, excluded.complete_until);

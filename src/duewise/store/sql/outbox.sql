@@ -1,0 +1,164 @@
+-- enlist
+-- A worker's number, and with it a lock that lives exactly as long as the worker's session.
+SELECT owner, pg_try_advisory_lock(%(lock_class)s, owner::int) AS is_locked
+  FROM (SELECT nextval('worker_number') AS owner) AS enlisted;
+
+-- orphaned_owners
+-- Owners of claimed envelopes whose session has ended: their lock is free. We hold it afterwards.
+SELECT owner
+  FROM (SELECT DISTINCT owner FROM envelope WHERE state = 'sending' AND owner <> %(owner)s) AS s
+ WHERE pg_try_advisory_lock(%(lock_class)s, owner::int);
+
+-- recover_unwired
+-- Claimed, but not a byte was written: nothing happened.
+UPDATE envelope
+   SET state = 'ready', owner = NULL, reason = 'worker_lost_before_wire', changed_at = %(now)s
+ WHERE state = 'sending' AND owner = %(owner)s AND wired_at IS NULL;
+
+-- recover_wired
+-- Bytes may have been written: in doubt, and never sent again blindly.
+UPDATE envelope
+   SET state = 'unknown', owner = NULL, reason = 'worker_lost_on_wire', changed_at = %(now)s
+ WHERE state = 'sending' AND owner = %(owner)s AND wired_at IS NOT NULL;
+
+-- release_lock
+SELECT pg_advisory_unlock(%(lock_class)s, %(owner)s::int);
+
+-- lapse
+-- Validity ended before the wire.
+UPDATE envelope
+   SET state = 'lapsed', changed_at = %(now)s,
+       reason = CASE WHEN state = 'held' THEN 'validity_ended_while_held: ' || reason
+                     ELSE 'validity_ended' END
+ WHERE state IN ('ready', 'held') AND valid_until <= %(now)s;
+
+-- claim
+-- Take up to limit envelopes that are due, one per borrower. The person's row is locked with it, so
+-- that two workers cannot judge one borrower's caps side by side. Workers may race: none waits.
+WITH due AS (
+    SELECT e.envelope_id, e.borrower_id, e.not_before
+      FROM envelope e
+      JOIN person p USING (borrower_id)
+     WHERE e.state = 'ready' AND e.not_before <= %(now)s AND e.valid_until > %(now)s
+       AND e.channel = ANY(%(channels)s)
+     ORDER BY e.not_before, e.envelope_id
+     LIMIT %(limit)s
+       FOR UPDATE OF e, p SKIP LOCKED
+), one AS (
+    SELECT DISTINCT ON (borrower_id) envelope_id
+      FROM due
+     ORDER BY borrower_id, not_before, envelope_id
+)
+UPDATE envelope
+   SET state = 'sending', owner = %(owner)s, attempt = attempt + 1, wired_at = NULL,
+       reason = 'claimed', changed_at = %(now)s
+  FROM one
+ WHERE envelope.envelope_id = one.envelope_id
+RETURNING envelope.envelope_id, key, borrower_id, loan_id, step, stage, channel, template,
+          amount_minor, currency, due_date, facts, text_sealed, parts, sender_id, number_token,
+          valid_until, attempt, created_at;
+
+-- mark_wired
+-- The intent, durable before the first byte: from here on a lost worker leaves a doubt.
+UPDATE envelope
+   SET wired_at = %(now)s
+ WHERE envelope_id = ANY(%(envelope_ids)s) AND owner = %(owner)s AND state = 'sending'
+RETURNING envelope_id;
+
+-- settle
+-- What the gateway answered. An envelope that a receipt has already carried further stays there.
+UPDATE envelope
+   SET state = said.state, reason = said.reason, changed_at = %(now)s, owner = NULL,
+       not_before = COALESCE(said.not_before, envelope.not_before),
+       wired_at = CASE WHEN said.state = 'ready' THEN NULL ELSE envelope.wired_at END
+  FROM unnest(%(envelope_ids)s::bigint[], %(states)s::text[], %(reasons)s::text[],
+              %(not_before)s::timestamptz[]) AS said (envelope_id, state, reason, not_before)
+ WHERE envelope.envelope_id = said.envelope_id
+   AND (envelope.state = 'sending'
+        OR (envelope.state = 'unknown' AND said.state = 'accepted'));
+
+-- add_submissions
+INSERT INTO submission (envelope_id, route, provider_id, part, accepted_at)
+SELECT s.envelope_id, %(route)s, s.provider_id, s.part, %(now)s
+  FROM unnest(%(envelope_ids)s::bigint[], %(provider_ids)s::text[], %(parts)s::smallint[])
+       AS s (envelope_id, provider_id, part)
+ON CONFLICT (route, provider_id) DO NOTHING;
+
+-- put_back
+-- Claimed, then forbidden, deferred or held by the wire's gate.
+UPDATE envelope
+   SET state = said.state, reason = said.reason, changed_at = %(now)s, owner = NULL,
+       not_before = COALESCE(said.not_before, envelope.not_before)
+  FROM unnest(%(envelope_ids)s::bigint[], %(states)s::text[], %(reasons)s::text[],
+              %(not_before)s::timestamptz[]) AS said (envelope_id, state, reason, not_before)
+ WHERE envelope.envelope_id = said.envelope_id AND envelope.owner = %(owner)s
+   AND envelope.state = 'sending' AND envelope.wired_at IS NULL;
+
+-- wire_facts
+-- Everything the wire's gate re-reads about the claimed envelopes, in the claim's transaction.
+SELECT e.envelope_id, p.phone_sealed, p.number_state, p.is_wrong_party, p.timezone,
+       EXISTS (SELECT 1 FROM opt_out o
+                WHERE o.borrower_id = e.borrower_id AND o.channel = e.channel AND o.is_active)
+           AS opted_out,
+       COALESCE((SELECT sum(CASE WHEN y.kind = 'reversal' THEN -y.amount_minor
+                                 ELSE y.amount_minor END)
+                   FROM payment_event y
+                  WHERE y.loan_id = e.loan_id AND y.known_at > (e.facts->>'known_at')::timestamptz),
+                0)::bigint AS paid_minor
+  FROM envelope e
+  JOIN person p USING (borrower_id)
+ WHERE e.envelope_id = ANY(%(envelope_ids)s);
+
+-- contact_log
+-- Our own outbound contacts of these borrowers: every envelope that reached the wire, or is claimed
+-- for it by another worker at this moment.
+SELECT borrower_id, COALESCE(wired_at, changed_at) AS at, channel, stage, number_token AS number,
+       loan_id AS debt
+  FROM envelope
+ WHERE borrower_id = ANY(%(borrower_ids)s)
+   AND (wired_at > %(since)s OR (state = 'sending' AND wired_at IS NULL))
+   AND NOT envelope_id = ANY(%(except_ids)s);
+
+-- open_cases
+SELECT borrower_id, kind
+  FROM case_file
+ WHERE borrower_id = ANY(%(borrower_ids)s) AND closed_at IS NULL;
+
+-- add_verdicts
+INSERT INTO verdict (envelope_id, gate, at, outcome, rules, next_allowed_at, rulebook_hash, facts)
+SELECT v.envelope_id, %(gate)s, %(now)s, v.outcome,
+       CASE WHEN v.rules = '' THEN ARRAY[]::text[] ELSE string_to_array(v.rules, ',') END,
+       v.next_allowed_at, %(rulebook_hash)s, v.facts::jsonb
+  FROM unnest(%(envelope_ids)s::bigint[], %(outcomes)s::text[], %(rules)s::text[],
+              %(next_allowed_at)s::timestamptz[], %(facts)s::text[])
+       AS v (envelope_id, outcome, rules, next_allowed_at, facts);
+
+-- feed_complete_until
+SELECT complete_until FROM feed WHERE name = 'payments';
+
+-- next_due
+-- When the next ready envelope may go.
+SELECT min(not_before) AS next_due, count(*) AS waiting
+  FROM envelope
+ WHERE state = 'ready' AND channel = ANY(%(channels)s) AND valid_until > %(now)s;
+
+-- in_doubt_without_receipt
+-- In doubt for so long that its receipt should have come: may be sent again where the operator said
+-- that this gateway sends a receipt, with our reference, for all it accepted.
+UPDATE envelope
+   SET state = 'ready', reason = 'no_receipt_within_horizon', changed_at = %(now)s
+ WHERE state = 'unknown' AND changed_at <= %(until)s AND valid_until > %(now)s
+   AND channel = ANY(%(channels)s)
+   AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.envelope_id = envelope.envelope_id);
+
+-- doubts
+-- Envelopes whose doubt may end one day, and the oldest of them.
+SELECT count(*) AS doubts, min(changed_at) AS oldest_at
+  FROM envelope
+ WHERE state = 'unknown' AND valid_until > %(now)s AND channel = ANY(%(channels)s)
+   AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.envelope_id = envelope.envelope_id);
+
+-- accepted_without_receipt
+UPDATE envelope
+   SET state = 'unknown', reason = 'no_receipt_within_horizon', changed_at = %(now)s
+ WHERE state = 'accepted' AND changed_at <= %(until)s;

@@ -1,0 +1,76 @@
+-- addresses
+SELECT p.borrower_id, 'sms' AS channel, p.number_token, p.number_state, 'debtor' AS role,
+       p.is_wrong_party,
+       EXISTS (SELECT 1 FROM opt_out o
+                WHERE o.borrower_id = p.borrower_id AND o.channel = 'sms' AND o.is_active),
+       p.timezone
+  FROM person p
+ WHERE p.borrower_id = ANY(%(borrower_ids)s) AND p.number_token IS NOT NULL
+ ORDER BY p.borrower_id;
+
+-- payments
+SELECT payment_id, loan_id, borrower_id, paid_at, amount_minor, kind, reverses, source
+  FROM payment_event
+ WHERE borrower_id = ANY(%(borrower_ids)s)
+ ORDER BY payment_id;
+
+-- add_accounts
+INSERT INTO account (loan_id, borrower_id, currency)
+SELECT loan_id, borrower_id, currency FROM account_in
+ON CONFLICT (loan_id) DO UPDATE
+   SET borrower_id = excluded.borrower_id, currency = excluded.currency;
+
+-- accounts
+SELECT loan_id, borrower_id, currency FROM account WHERE loan_id = ANY(%(loan_ids)s);
+
+-- held_for_replan
+-- Held because of news about their borrower, with what is needed to plan them again.
+SELECT envelope_id, key, borrower_id, as_of, amount_minor, reason
+  FROM envelope
+ WHERE state = 'held' AND reason = ANY(%(reasons)s) AND valid_until > %(now)s
+   AND (%(borrower_ids)s::text[] IS NULL OR borrower_id = ANY(%(borrower_ids)s::text[]))
+ ORDER BY envelope_id
+ LIMIT %(limit)s;
+
+-- renew
+-- The same intent on new facts: only what is still held is renewed.
+UPDATE envelope
+   SET state = 'ready', reason = 're_planned', changed_at = %(now)s,
+       amount_minor = r.amount_minor, due_date = r.due_date, facts = r.facts::jsonb,
+       text_sealed = r.text_sealed, parts = r.parts, stage = r.stage, template = r.template,
+       template_hash = r.template_hash, loan_id = r.loan_id, plan_id = r.plan_id,
+       not_before = r.not_before, valid_until = r.valid_until
+  FROM unnest(%(envelope_ids)s::bigint[], %(amounts)s::bigint[], %(due_dates)s::date[],
+              %(facts)s::text[], %(texts)s::bytea[], %(parts)s::smallint[], %(stages)s::text[],
+              %(templates)s::text[], %(template_hashes)s::text[], %(loan_ids)s::text[],
+              %(plan_ids)s::text[], %(not_before)s::timestamptz[], %(valid_until)s::timestamptz[])
+       AS r (envelope_id, amount_minor, due_date, facts, text_sealed, parts, stage, template,
+             template_hash, loan_id, plan_id, not_before, valid_until)
+ WHERE envelope.envelope_id = r.envelope_id AND envelope.state = 'held';
+
+-- cancel_held
+UPDATE envelope
+   SET state = 'cancelled', reason = c.reason, changed_at = %(now)s
+  FROM unnest(%(envelope_ids)s::bigint[], %(reasons)s::text[]) AS c (envelope_id, reason)
+ WHERE envelope.envelope_id = c.envelope_id AND envelope.state = 'held';
+
+-- add_plan
+INSERT INTO plan_run (plan_id, as_of, planned_at, released_at, strategy, strategy_hash,
+                      rulebook_hash, template_hash, borrowers, proposals, held_out)
+VALUES (%(plan_id)s, %(as_of)s, %(planned_at)s, %(released_at)s, %(strategy)s, %(strategy_hash)s,
+        %(rulebook_hash)s, %(template_hash)s, %(borrowers)s, %(proposals)s, %(held_out)s)
+ON CONFLICT (plan_id) DO NOTHING;
+
+-- add_envelopes
+-- Intent before the wire. A key already known is the same intent: nothing is added.
+INSERT INTO envelope (key, plan_id, as_of, borrower_id, loan_id, step, arm, propensity, stage,
+                      channel, template, template_hash, amount_minor, currency, due_date, facts,
+                      text_sealed, parts, sender_id, number_token, not_before, valid_until, state,
+                      reason, changed_at, attempt, created_at)
+SELECT key, plan_id, as_of, borrower_id, loan_id, step, arm, propensity, stage, channel, template,
+       template_hash, amount_minor, currency, due_date, facts::jsonb, text_sealed, parts,
+       sender_id, number_token, not_before, valid_until, state, reason, %(now)s, 0, %(now)s
+  FROM envelope_in
+ ORDER BY not_before, key
+ON CONFLICT (key) DO NOTHING
+RETURNING envelope_id, key;
