@@ -1,0 +1,173 @@
+"""What every channel promises: one call with three answers, and an inbound queue acked by us.
+
+`Unknown` is the third answer: the message may have gone out, so nobody sends it again blindly.
+A `Delivery` is acknowledged to the gateway only by `ack`, after our own commit; until then the
+gateway keeps it and tells it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import string
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, Protocol, TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One outbound message, ready for the wire.
+
+    `address` is E.164 with its plus sign; `reference` is ours, comes back where a gateway echoes
+    it; after `valid_until` the carrier must not deliver any more.
+    """
+
+    envelope_id: int
+    reference: str
+    address: str
+    sender_id: str
+    text: str
+    valid_until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The gateway took every part; its ids in part order, in their normal form."""
+
+    provider_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The gateway has not taken it, for certain; if not permanent, worth another try."""
+
+    code: str
+    is_permanent: bool
+    retry_after_s: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """It may have gone out: some part of it was written and its answer never came."""
+
+    reason: str
+
+
+SendResult: TypeAlias = Accepted | Refused | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a channel can do; jobs ask here instead of asking which channel it is."""
+
+    parts_max: int
+    receipts: bool
+    replies: bool
+    idempotent: bool
+    echoes_reference: bool
+
+
+ReceiptStatus: TypeAlias = Literal["delivered", "failed", "expired", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class InboundReceipt:
+    """The gateway's later and last word on one part. `provider_id` is in its normal form."""
+
+    provider_id: str
+    status: ReceiptStatus
+    code: str
+    reference: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class InboundReply:
+    """What came back from a handset. The same `inbound_id` is the same reply told again."""
+
+    inbound_id: str
+    source: str
+    destination: str
+    text: str
+    at: datetime
+
+
+Inbound: TypeAlias = InboundReceipt | InboundReply
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Something inbound and its acknowledgement, which is owed after our commit, never before.
+
+    Acknowledging on a link that has gone is no error: the gateway tells it again.
+    """
+
+    inbound: Inbound
+    ack: Callable[[], Awaitable[None]]
+
+
+class Channel(Protocol):
+    """A way out, and back. `open` raises `errors.Unreachable`; `send` never raises for the wire."""
+
+    @property
+    def name(self) -> str:
+        """The route's name, as the operations tables hold it."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this channel can do."""
+        ...
+
+    @property
+    def inbound(self) -> asyncio.Queue[Delivery]:
+        """Receipts and replies, in the order in which they came."""
+        ...
+
+    async def open(self) -> None:
+        """Connect. Raises `errors.Unreachable` with what to do about it."""
+        ...
+
+    async def close(self) -> None:
+        """Say goodbye and let go of the link; what is in flight becomes `Unknown`."""
+        ...
+
+    async def send(self, message: Message, *, key: str) -> SendResult:
+        """Send one message; `key` names the intent where a provider can use it."""
+        ...
+
+    async def send_many(self, messages: Sequence[Message]) -> list[SendResult]:
+        """Send several, pipelined; the results in the order of the messages."""
+        ...
+
+
+def normalise_provider_id(provider_id: str) -> str:
+    """The form in which a gateway's message ids are compared: trimmed, lower case, no zeros ahead.
+
+    Applied to the ids of `Accepted` and of `InboundReceipt` alike, for gateways pad, shorten and
+    shift case between the two.
+
+    >>> [normalise_provider_id(text) for text in ("00A7f", " a7F", "0", "000")]
+    ['a7f', 'a7f', '0', '0']
+    """
+    trimmed = provider_id.strip().lower()
+    return trimmed.lstrip("0") or trimmed[-1:]
+
+
+def provider_id_candidates(provider_id: str) -> tuple[str, ...]:
+    """Other normal forms of the same id, to be tried in order when the id itself finds nothing.
+
+    Some gateways answer in hexadecimal and receipt in decimal, or the reverse (SMPP 3.4 leaves
+    the id's form to the vendor). A candidate may hit a stranger's id, so it counts only where
+    exactly one submission matches.
+
+    >>> provider_id_candidates("255"), provider_id_candidates("ff"), provider_id_candidates("m-7")
+    (('ff', '597'), ('255',), ())
+    """
+    normal = normalise_provider_id(provider_id)
+    if not normal or not set(normal) <= set(string.hexdigits):
+        return ()
+    forms = [f"{int(normal):x}"] if normal.isdecimal() else []
+    forms.append(str(int(normal, 16)))
+    return tuple(form for form in dict.fromkeys(forms) if form != normal)

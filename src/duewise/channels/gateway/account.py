@@ -1,0 +1,66 @@
+"""What waits for a bound account: receipts and replies, kept until they are acknowledged."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+
+class Outgoing(NamedTuple):
+    """The body of one deliver_sm."""
+
+    body: bytes
+    is_receipt: bool
+
+
+class Receiver(Protocol):
+    """A link that takes deliver_sm."""
+
+    def pull(self) -> None:
+        """Take from the account what the link's window has room for."""
+        ...
+
+
+@dataclass
+class Account:
+    """Everything of one system id; links come and go, what waits stays."""
+
+    system_id: str
+    waiting: deque[Outgoing] = field(default_factory=deque)
+    receivers: list[Receiver] = field(default_factory=list)
+    in_flight: int = 0
+    acked: int = 0
+    on_change: Callable[[], None] = lambda: None
+
+    @property
+    def is_quiet(self) -> bool:
+        """Nothing is on its way and nothing could leave now."""
+        return not self.in_flight and (not self.waiting or not self.receivers)
+
+    def push(self, items: Sequence[Outgoing]) -> None:
+        """Queue, and let the links take."""
+        self.waiting.extend(items)
+        for receiver in tuple(self.receivers):
+            receiver.pull()
+
+    def take(self) -> Outgoing | None:
+        """The next to go out, in flight from now on."""
+        if not self.waiting:
+            return None
+        self.in_flight += 1
+        return self.waiting.popleft()
+
+    def settle(self) -> None:
+        """One was acknowledged and is forgotten."""
+        self.in_flight -= 1
+        self.acked += 1
+        if not self.in_flight:
+            self.on_change()
+
+    def put_back(self, items: Sequence[Outgoing]) -> None:
+        """These were not acknowledged: they go out again, first of all."""
+        self.in_flight -= len(items)
+        self.waiting.extendleft(reversed(items))
+        self.on_change()

@@ -1,0 +1,50 @@
+"""The gateway's own record: one JSON line a submit, on disk before the submit is answered."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+FIRST_ID: Final = 1 << 36  # so that no id begins with a zero
+
+
+class SubmitLog:
+    """Appends to `path`. What `flush` has written outlives a kill of this process."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        self._lines: list[str] = []
+        # Every id adds a line longer than 1 octet, so ids that start at the size never repeat.
+        self._next_id = FIRST_ID + os.fstat(self._file).st_size
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        os.close(self._file)
+
+    def next_id(self) -> str:
+        """A message id that this log has never seen, in lower-case hexadecimal."""
+        self._next_id += 1
+        return f"{self._next_id:x}"
+
+    def append(self, record: dict[str, str | int]) -> None:
+        """Remember a line for the next `flush`."""
+        self._lines.append(json.dumps(record, ensure_ascii=False) + "\n")
+
+    def flush(self) -> None:
+        """Hand all lines to the operating system, in one write where it takes them."""
+        if not self._lines:
+            return
+        octets = memoryview("".join(self._lines).encode("utf-8", "replace"))
+        self._lines.clear()
+        while octets:
+            octets = octets[os.write(self._file, octets) :]

@@ -1,0 +1,1 @@
+"""SMPP 3.4 over TCP, to the lender's own line: codec, session, channel."""

@@ -1,0 +1,55 @@
+"""What an SMPP account needs to know: the contract with the carrier, as data."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+from typing import Final
+
+from duewise.channels.smpp import status
+
+BACKOFF_CAP_S: Final = 30.0
+
+
+@dataclass(frozen=True)
+class SmppSettings:
+    """One account at one gateway. Times in seconds, of the machine's monotonic clock.
+
+    `echoes_reference`: our reference travels in optional parameter 0x1401 and comes back in
+    receipts; leave it off where the carrier refuses parameters it does not know.
+    `receipt_zone` is the zone in which the gateway writes the dates of its receipts;
+    `country_code` completes a reply's national number; `rate_per_s` is the contract's limit.
+    """
+
+    host: str
+    port: int
+    system_id: str
+    password: str = field(repr=False)
+    sender_id: str = ""
+    name: str = "smpp"
+    system_type: str = ""
+    window: int = 100
+    rate_per_s: float | None = None
+    bind_timeout_s: float = 10.0
+    response_timeout_s: float = 30.0
+    enquire_link_s: float = 30.0
+    reconnect_s: float = 0.5
+    throttle_retry_s: int = 1
+    temporary_statuses: AbstractSet[int] = status.TEMPORARY
+    parts_max: int = 10
+    inbound_max: int = 10_000
+    echoes_reference: bool = False
+    country_code: str = "86"
+    receipt_zone: tzinfo = UTC
+    tls: ssl.SSLContext | None = None
+
+
+def backoff_s(*, attempt: int, base_s: float) -> float:
+    """Seconds to wait before bind attempt number `attempt`, counted from 1.
+
+    >>> [backoff_s(attempt=n, base_s=0.5) for n in (1, 2, 3, 99)]
+    [0.5, 1.0, 2.0, 30.0]
+    """
+    return float(min(BACKOFF_CAP_S, base_s * 2 ** min(attempt - 1, 16)))
