@@ -1,0 +1,1 @@
+"""A lender that never was: borrowers, their loans, and what they do when they are reminded."""
