@@ -1,0 +1,1 @@
+"""Read, ask the core, write: the only places where the stages meet the world."""

@@ -1,0 +1,83 @@
+"""A delivery line: one channel, its sender and its receiver, together until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from duewise.channels.base import Channel
+from duewise.jobs.deliver import Connect, DeliverySettings, Run, deliver
+from duewise.jobs.receive import receive
+from duewise.jobs.tenant import Tenant
+from duewise.times import Clock
+
+
+@asynccontextmanager
+async def receiving(
+    channel: Channel, *, connect: Connect, tenant: Tenant, clock: Clock, done: Counter[str]
+) -> AsyncIterator[asyncio.Task[None]]:
+    """Take in receipts and replies of an open channel in the background of the block."""
+    stop = asyncio.Event()
+    conn = await connect()
+    task = asyncio.create_task(
+        receive(channel, conn, tenant=tenant, clock=clock, stop=stop, done=done)
+    )
+    try:
+        yield task
+    finally:
+        stop.set()
+        await task
+        await conn.close()
+
+
+async def run_line(
+    channel: Channel,
+    *,
+    connect: Connect,
+    tenant: Tenant,
+    clock: Clock,
+    settings: DeliverySettings,
+    run: Run,
+) -> Counter[str]:
+    """Open the channel, send and receive, then linger for late receipts.
+
+    Raises Unreachable if the gateway cannot be reached at the start; nothing is claimed then.
+    """
+    await channel.open()
+    done: Counter[str] = Counter()
+    try:
+        async with receiving(
+            channel, connect=connect, tenant=tenant, clock=clock, done=done
+        ) as receiver:
+            sent = asyncio.create_task(
+                deliver(
+                    channel,
+                    connect=connect,
+                    tenant=tenant,
+                    clock=clock,
+                    settings=settings,
+                    run=run,
+                )
+            )
+            await asyncio.wait({sent, receiver}, return_when=asyncio.FIRST_COMPLETED)
+            if receiver.done() and not sent.done():
+                run.stop.set()
+                await sent
+                receiver.result()
+            done += await sent
+            await _linger(done, run.linger_s)
+    finally:
+        await channel.close()
+    return done
+
+
+async def _linger(done: Counter[str], linger_s: float) -> None:
+    """Wait while receipts still come; give up after `linger_s` without one."""
+    loop = asyncio.get_running_loop()
+    seen, quiet_since = -1, loop.time()
+    while done["receipt"] < done["parts"] and loop.time() - quiet_since < linger_s:
+        if done["receipt"] != seen:
+            seen, quiet_since = done["receipt"], loop.time()
+        await asyncio.sleep(0.05)

@@ -1,0 +1,81 @@
+"""Is all in order: what an operator would check before the first message of the day."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from psycopg import Connection
+
+from duewise.channels.base import Channel
+from duewise.errors import DuewiseError
+from duewise.guard.rule import Rulebook
+from duewise.jobs.operations import feed_complete_until
+from duewise.jobs.tenant import Tenant
+
+LEDGER_AGE_MAX = timedelta(seconds=300)
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at, and whether it is as it should be."""
+
+    subject: str
+    is_ok: bool
+    text: str
+
+
+def examine(
+    conn: Connection[Any], tenant: Tenant, *, channel: Channel, now: datetime
+) -> list[Finding]:
+    """Every check, none left out because another failed."""
+    return [
+        _database(conn),
+        _feed(conn, now=now),
+        _rules(tenant.rulebook),
+        _templates(tenant),
+        Finding("strategy", is_ok=True, text=f"{tenant.strategy.name} v{tenant.strategy.version}"),
+        asyncio.run(_gateway(channel)),
+    ]
+
+
+def _database(conn: Connection[Any]) -> Finding:
+    row = conn.execute("SHOW server_version").fetchone()
+    return Finding("database", is_ok=row is not None, text=f"PostgreSQL {row[0] if row else '?'}")
+
+
+def _feed(conn: Connection[Any], *, now: datetime) -> Finding:
+    complete_until = feed_complete_until(conn)
+    if complete_until is None:
+        return Finding("payments feed", is_ok=False, text="never heard of; nothing will be sent")
+    age = now - complete_until
+    text = f"complete until {complete_until.isoformat()}, {age.total_seconds():.0f} s ago"
+    return Finding("payments feed", is_ok=age <= LEDGER_AGE_MAX, text=text)
+
+
+def _rules(rulebook: Rulebook) -> Finding:
+    gates = sum(rule.effect is not None for rule in rulebook.rules)
+    return Finding(
+        "rules",
+        is_ok=gates > 0,
+        text=f"{len(rulebook.rules)} rules, hash {rulebook.content_hash[:12]}",
+    )
+
+
+def _templates(tenant: Tenant) -> Finding:
+    used = {arm.template for step in tenant.strategy.steps for arm in step.arms}
+    unapproved = sorted(name for name in used if not tenant.templates[name].is_approved)
+    if unapproved:
+        return Finding("templates", is_ok=False, text=f"not approved: {', '.join(unapproved)}")
+    return Finding("templates", is_ok=True, text=f"{len(used)} in use, all approved")
+
+
+async def _gateway(channel: Channel) -> Finding:
+    try:
+        await channel.open()
+        await channel.close()
+    except DuewiseError as error:
+        return Finding("gateway", is_ok=False, text=str(error))
+    return Finding("gateway", is_ok=True, text=f"{channel.name} binds")

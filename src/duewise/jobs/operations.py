@@ -1,0 +1,175 @@
+"""What operations know of borrowers, read into frames: the other half of a plan's tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, LiteralString
+
+import polars as pl
+from psycopg import Connection
+from psycopg.rows import dict_row
+
+from duewise.frames import INSTANT, Schema, empty
+from duewise.store.sql import queries
+
+CONTACT_DAYS = 28
+
+ADDRESSES: Schema = {
+    "borrower_id": pl.String,
+    "channel": pl.String,
+    "number_token": pl.String,
+    "number_state": pl.String,
+    "role": pl.String,
+    "wrong_party": pl.Boolean,
+    "opted_out": pl.Boolean,
+    "timezone": pl.String,
+}
+CONTACTS: Schema = {
+    "borrower_id": pl.String,
+    "at": INSTANT,
+    "channel": pl.String,
+    "dir": pl.String,
+    "outcome": pl.String,
+    "stage": pl.String,
+    "actor": pl.String,
+    "number": pl.String,
+    "debt": pl.String,
+    "flags": pl.List(pl.String),
+}
+CASES: Schema = {
+    "borrower_id": pl.String,
+    "dispute_open": pl.Boolean,
+    "hardship_pending": pl.Boolean,
+    "deceased": pl.Boolean,
+    "incapacity": pl.Boolean,
+    "bankruptcy": pl.String,
+    "plan": pl.String,
+    "plan_kept": pl.Boolean,
+}
+# How an open case of the desk shows among the guard's facts.
+_CASE_FACTS: Mapping[str, tuple[str, object]] = {
+    "dispute": ("dispute_open", True),
+    "hardship": ("hardship_pending", True),
+    "deceased": ("deceased", True),
+    "incapacity": ("incapacity", True),
+    "bankruptcy": ("bankruptcy", "accepted"),
+    "plan": ("plan", "active"),
+}
+_NO_CASE: Mapping[str, object] = {
+    "dispute_open": False,
+    "hardship_pending": False,
+    "deceased": False,
+    "incapacity": False,
+    "bankruptcy": "none",
+    "plan": "none",
+    "plan_kept": True,
+}
+CASE_KINDS = tuple(_CASE_FACTS)
+_BORROWERS_PER_QUERY = 50_000
+
+
+def rows(
+    conn: Connection[Any], query: LiteralString, values: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """The rows of a statement as mappings."""
+    with conn.cursor(row_factory=dict_row) as cursor:
+        return cursor.execute(query, values).fetchall()
+
+
+def addresses_of(conn: Connection[Any], borrower_ids: Sequence[str]) -> pl.DataFrame:
+    """`ADDRESSES` of these borrowers: one row a channel on which they can be reached."""
+    return _in_blocks(conn, queries("planning")["addresses"], borrower_ids, ADDRESSES)
+
+
+def contacts_of(
+    conn: Connection[Any],
+    borrower_ids: Sequence[str],
+    *,
+    now: datetime,
+    except_ids: Sequence[int] = (),
+) -> pl.DataFrame:
+    """`CONTACTS` of these borrowers in the last 28 days, but for the envelopes excepted."""
+    since = now - timedelta(days=CONTACT_DAYS)
+    found = _in_blocks(
+        conn,
+        queries("outbox")["contact_log"],
+        borrower_ids,
+        {
+            name: CONTACTS[name]
+            for name in ("borrower_id", "at", "channel", "stage", "number", "debt")
+        },
+        since=since,
+        except_ids=list(except_ids),
+    )
+    return found.with_columns(
+        dir=pl.lit("out"),
+        actor=pl.lit("own"),
+        outcome=pl.lit(None, pl.String),
+        flags=pl.lit([], pl.List(pl.String)),
+    ).select(CONTACTS.keys())
+
+
+def cases_of(conn: Connection[Any], borrower_ids: Sequence[str]) -> pl.DataFrame:
+    """`CASES` of those among these borrowers who have an open case."""
+    found = [
+        row
+        for block in _blocks(borrower_ids)
+        for row in rows(conn, queries("outbox")["open_cases"], {"borrower_ids": block})
+    ]
+    return case_frame(found) if found else empty(CASES)
+
+
+def case_frame(open_cases: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """`CASES` from rows of borrower_id and kind."""
+    cases: dict[str, dict[str, object]] = {}
+    for row in open_cases:
+        fact, value = _CASE_FACTS[row["kind"]]
+        cases.setdefault(row["borrower_id"], dict(_NO_CASE))[fact] = value
+    return pl.DataFrame(
+        [{"borrower_id": borrower, **cases[borrower]} for borrower in sorted(cases)],
+        schema=dict(CASES),
+    )
+
+
+def payments_of(conn: Connection[Any], borrower_ids: Sequence[str]) -> pl.DataFrame:
+    """Payment events learned since the book's snapshot, in the book's `payments` form."""
+    schema: Schema = {
+        "payment_id": pl.String,
+        "loan_id": pl.String,
+        "borrower_id": pl.String,
+        "paid_at": INSTANT,
+        "amount_minor": pl.Int64,
+        "kind": pl.String,
+        "reverses": pl.String,
+        "source": pl.String,
+    }
+    return _in_blocks(conn, queries("planning")["payments"], borrower_ids, schema)
+
+
+def feed_complete_until(conn: Connection[Any]) -> datetime | None:
+    """Up to which instant all payments are known; None before the first word of the feed."""
+    row = conn.execute(queries("outbox")["feed_complete_until"]).fetchone()
+    return row[0] if row else None
+
+
+def _in_blocks(
+    conn: Connection[Any],
+    query: LiteralString,
+    borrower_ids: Sequence[str],
+    schema: Schema,
+    **values: object,
+) -> pl.DataFrame:
+    found: list[tuple[Any, ...]] = []
+    for block in _blocks(borrower_ids):
+        found += conn.execute(query, {"borrower_ids": block, **values}).fetchall()
+    if not found:
+        return empty(schema)
+    return pl.DataFrame(found, schema=dict(schema), orient="row")
+
+
+def _blocks(borrower_ids: Sequence[str]) -> list[list[str]]:
+    return [
+        list(borrower_ids[start : start + _BORROWERS_PER_QUERY])
+        for start in range(0, len(borrower_ids), _BORROWERS_PER_QUERY)
+    ]

@@ -1,0 +1,232 @@
+"""A plan for a whole book: read each partition, ask the core, write; on as many cores as allowed.
+
+`plan.parquet` and `plan.json` in the plan's folder are the whole result. Memory is bounded by the
+partitions in flight; a run that was cut off goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+from psycopg import Connection
+
+from duewise.engine.partition import PLAN, PlanContext, Tables, plan_partition
+from duewise.errors import BadInput, DuewiseError
+from duewise.jobs.operations import (
+    addresses_of,
+    cases_of,
+    contacts_of,
+    feed_complete_until,
+    payments_of,
+)
+from duewise.jobs.tenant import Tenant
+from duewise.store.files import write_atomically
+
+if TYPE_CHECKING:
+    from duewise.store.book import Book, BookTables
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class PlanSummary:
+    """What a plan came to. `by_step`: step, decision, outcome, reason, rows."""
+
+    plan_id: str
+    as_of: date
+    planned_at: datetime
+    borrowers: int
+    proposals: int
+    held_out: int
+    by_step: pl.DataFrame
+
+
+def context_for(
+    conn: Connection[Any], tenant: Tenant, *, book_hash: str, as_of: date, now: datetime
+) -> PlanContext:
+    """The frozen rest of a plan. Its id is a hash of everything it was decided by."""
+    complete_until = feed_complete_until(conn)
+    if complete_until is None:
+        raise BadInput(
+            "nobody has said yet how far the payments are complete",
+            mend='POST /api/v1/feeds/payments/watermark, or set [ledger] feed = "replay"',
+        )
+    parts = (
+        tenant.strategy.content_hash,
+        tenant.rulebook.content_hash,
+        tenant.template_hash,
+        book_hash,
+        as_of.isoformat(),
+        now.isoformat(),
+    )
+    return PlanContext(
+        plan_id=hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16],
+        as_of=as_of,
+        now=now,
+        strategy=tenant.strategy,
+        templates=tenant.templates,
+        sender=tenant.sender,
+        rulebook=tenant.rulebook,
+        lender=tenant.lender,
+        ledger_complete_until=complete_until,
+    )
+
+
+def plan_book(
+    conn: Connection[Any],
+    book: Book,
+    tenant: Tenant,
+    *,
+    as_of: date,
+    now: datetime,
+    out: Path,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> PlanSummary:
+    """Plan every borrower of the book into `out`. The same input gives byte-identical files."""
+    context = context_for(conn, tenant, book_hash=book.content_hash, as_of=as_of, now=now)
+    parts = out / f"parts-{context.plan_id}"
+    parts.mkdir(parents=True, exist_ok=True)
+    targets = [parts / f"{number:04d}.parquet" for number in range(book.partitions)]
+    missing = [number for number, path in enumerate(targets) if not path.exists()]
+    done = len(targets) - len(missing)
+    tasks = (
+        (tables_of(conn, book.read(number), now=now), context, targets[number])
+        for number in missing
+    )
+    for _ in _run(tasks, workers=workers):
+        done += 1
+        if progress:
+            progress(done, len(targets))
+    pl.concat([pl.scan_parquet(path) for path in targets]).sink_parquet(
+        out / "plan.parquet", compression="zstd", maintain_order=True
+    )
+    summary = summarise(out / "plan.parquet", context)
+    write_manifest(out, summary, context, tenant)
+    for path in targets:
+        path.unlink()
+    parts.rmdir()
+    return summary
+
+
+def tables_of(conn: Connection[Any], found: BookTables, *, now: datetime) -> Tables:
+    """A group's rows of the book joined by what operations know of the same borrowers."""
+    borrower_ids = found.borrowers["borrower_id"].to_list()
+    known = payments_of(conn, borrower_ids)
+    return Tables(
+        borrowers=found.borrowers,
+        loans=found.loans,
+        instalments=found.instalments,
+        payments=_union(found.payments, known),
+        addresses=addresses_of(conn, borrower_ids),
+        contacts=contacts_of(conn, borrower_ids, now=now),
+        cases=cases_of(conn, borrower_ids),
+    )
+
+
+def summarise(path: Path, context: PlanContext) -> PlanSummary:
+    """Counts of a written plan."""
+    by_step = (
+        pl.scan_parquet(path)
+        .group_by("step", "stage", "decision", "outcome", "reason")
+        .agg(rows=pl.len())
+        .sort("step", "decision", "outcome", "reason", nulls_last=True)
+        .collect()
+    )
+
+    def count(decision: str) -> int:
+        return int(by_step.filter(pl.col("decision") == decision)["rows"].sum())
+
+    return PlanSummary(
+        plan_id=context.plan_id,
+        as_of=context.as_of,
+        planned_at=context.now,
+        borrowers=int(by_step["rows"].sum()),
+        proposals=count("proposed"),
+        held_out=count("held_out"),
+        by_step=by_step,
+    )
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The `plan.json` of a plan folder. Raises BadInput where there is none."""
+    path = folder / "plan.json"
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadInput(
+            "no finished plan in this folder", source=str(path), mend="run `duewise plan` first"
+        ) from error
+    return manifest
+
+
+def _union(payments: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
+    """Book and events; a payment told by both counts once."""
+    columns = payments.columns
+    return pl.concat(
+        [
+            payments,
+            events.join(payments, on="payment_id", how="anti").select(
+                pl.col(name).cast(payments.schema[name]) for name in columns
+            ),
+        ]
+    )
+
+
+def _run(tasks: Iterator[tuple[Tables, PlanContext, Path]], *, workers: int) -> Iterator[None]:
+    """Run the tasks, at most `workers` + 1 of them in memory."""
+    if workers <= 1:
+        for task in tasks:
+            _plan_one(*task)
+            yield
+        return
+    # Spawned, not forked: Polars' thread pool does not survive a fork.
+    pool = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=pool) as executor:
+        running: set[Future[None]] = set()
+        for task in tasks:
+            running.add(executor.submit(_plan_one, *task))
+            if len(running) > workers:
+                finished, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in finished)
+        yield from (future.result() for future in running)
+
+
+def _plan_one(tables: Tables, context: PlanContext, target: Path) -> None:
+    rows = plan_partition(tables, context=context).rows
+    if rows.schema != PLAN:
+        raise DuewiseError("a plan does not have the plan's columns")
+    unfinished = target.with_suffix(".tmp")
+    rows.write_parquet(unfinished, compression="zstd")
+    unfinished.rename(target)
+
+
+def write_manifest(
+    folder: Path, summary: PlanSummary, context: PlanContext, tenant: Tenant
+) -> None:
+    """Write `plan.json`: by its being there a plan is known to be finished."""
+    manifest = {
+        "schema": "plan/1",
+        "plan_id": summary.plan_id,
+        "as_of": summary.as_of.isoformat(),
+        "planned_at": summary.planned_at.isoformat(),
+        "ledger_complete_until": context.ledger_complete_until.isoformat(),
+        "strategy": f"{tenant.strategy.name} v{tenant.strategy.version}",
+        "strategy_hash": tenant.strategy.content_hash,
+        "rulebook_hash": tenant.rulebook.content_hash,
+        "template_hash": tenant.template_hash,
+        "borrowers": summary.borrowers,
+        "proposals": summary.proposals,
+        "held_out": summary.held_out,
+    }
+    text = json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
+    write_atomically(folder / "plan.json", text.encode())

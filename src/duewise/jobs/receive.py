@@ -1,0 +1,187 @@
+"""What comes back: receipts folded into states, replies read and acted upon; acknowledged last.
+
+The gateway is answered only after our commit, so a crash makes it tell everything again, and what
+it tells twice is kept once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from psycopg import AsyncConnection
+
+from duewise.channels.base import Channel, Delivery, InboundReceipt, InboundReply
+from duewise.jobs.tenant import Tenant
+from duewise.message.reply import Intent, read_reply
+from duewise.outbox.receipt import fold_receipts
+from duewise.store.people import number_token
+from duewise.store.sql import queries
+from duewise.times import Clock, local_date
+
+BATCH_MAX = 500
+BATCH_WAIT_S = 0.02
+IDLE_S = 0.2
+_SQL = queries("inbound")
+
+
+async def receive(
+    channel: Channel,
+    conn: AsyncConnection[Any],
+    *,
+    tenant: Tenant,
+    clock: Clock,
+    stop: asyncio.Event,
+    done: Counter[str],
+) -> None:
+    """Take in what the channel brings until stopped; `done` counts receipts and replies."""
+    while not stop.is_set():
+        batch = await _next_batch(channel.inbound)
+        if batch:
+            await take_in(conn, channel.name, batch, tenant=tenant, now=clock.now())
+            done.update(
+                "reply" if isinstance(d.inbound, InboundReply) else "receipt" for d in batch
+            )
+            await asyncio.gather(*(delivery.ack() for delivery in batch))
+        else:
+            await match_receipts(conn, now=clock.now())
+
+
+async def take_in(
+    conn: AsyncConnection[Any],
+    route: str,
+    batch: Sequence[Delivery],
+    *,
+    tenant: Tenant,
+    now: datetime,
+) -> None:
+    """One transaction for all that came: receipts once each, replies once each and acted upon."""
+    receipts = [d.inbound for d in batch if isinstance(d.inbound, InboundReceipt)]
+    replies = [d.inbound for d in batch if isinstance(d.inbound, InboundReply)]
+    async with conn.transaction():
+        if receipts:
+            await conn.execute(
+                _SQL["add_receipts"],
+                {
+                    "route": route,
+                    "provider_ids": [r.provider_id for r in receipts],
+                    "statuses": [r.status for r in receipts],
+                    "codes": [r.code for r in receipts],
+                    "references": [r.reference for r in receipts],
+                    "ats": [r.at for r in receipts],
+                },
+            )
+            await _fold(conn, now=now)
+        for reply in replies:
+            await _act_on(conn, route, reply, tenant=tenant, now=now)
+
+
+async def match_receipts(conn: AsyncConnection[Any], *, now: datetime) -> None:
+    """Fold receipts that came before the answer to their submission was stored."""
+    async with conn.transaction():
+        await _fold(conn, now=now)
+
+
+async def _fold(conn: AsyncConnection[Any], *, now: datetime) -> None:
+    matched = await (await conn.execute(_SQL["match_receipts"])).fetchall()
+    envelope_ids = sorted({row[0] for row in matched})
+    if not envelope_ids:
+        return
+    await conn.execute(_SQL["adopt_submissions"], {"envelope_ids": envelope_ids})
+    rows = await (
+        await conn.execute(_SQL["receipts_of"], {"envelope_ids": envelope_ids})
+    ).fetchall()
+    known: dict[int, list[tuple[str, str]]] = {}
+    sizes: dict[int, int] = {}
+    codes: dict[int, str] = {}
+    for envelope_id, _, parts, provider_id, status, code in rows:
+        known.setdefault(envelope_id, []).append((provider_id, status))
+        sizes[envelope_id] = parts
+        codes[envelope_id] = code or codes.get(envelope_id, "")
+    proved = {
+        envelope_id: state
+        for envelope_id, receipts in known.items()
+        if (state := fold_receipts(sizes[envelope_id], receipts)) is not None
+    }
+    await conn.execute(
+        _SQL["fold_receipts"],
+        {
+            "now": now,
+            "envelope_ids": list(proved),
+            "states": [state.value for state in proved.values()],
+            "reasons": [f"receipt: {codes[envelope_id]}" for envelope_id in proved],
+        },
+    )
+
+
+async def _act_on(
+    conn: AsyncConnection[Any],
+    route: str,
+    reply: InboundReply,
+    *,
+    tenant: Tenant,
+    now: datetime,
+) -> None:
+    token = number_token(reply.source, tenant.keyring)
+    row = await (await conn.execute(_SQL["borrower_of_number"], {"number_token": token})).fetchone()
+    borrower_id = row[0] if row else None
+    intent = read_reply(reply.text, today=local_date(now, tenant.strategy.timezone))
+    action = intent.action if borrower_id else "unknown_number"
+    added = await conn.execute(
+        _SQL["add_reply"],
+        {
+            "borrower_id": borrower_id,
+            "number_token": token,
+            "route": route,
+            "inbound_id": reply.inbound_id,
+            "text_sealed": tenant.keyring.seal(reply.text, column="text", borrower_id=token),
+            "intent": intent.kind,
+            "action": action,
+            "at": reply.at,
+        },
+    )
+    if await added.fetchone() is not None and borrower_id is not None:
+        await _carry_out(conn, intent, borrower_id, now=now)
+
+
+async def _carry_out(
+    conn: AsyncConnection[Any], intent: Intent, borrower_id: str, *, now: datetime
+) -> None:
+    values: dict[str, Any] = {
+        "borrower_id": borrower_id,
+        "borrower_ids": [borrower_id],
+        "at": now,
+        "now": now,
+        "channel": None,
+        "source": "reply",
+        "kind": intent.kind,
+    }
+    match intent.kind:
+        case "opt_out":
+            values["channel"] = "sms"
+            await conn.execute(_SQL["opt_out"], values)
+            await conn.execute(_SQL["cancel_unsent"], values | {"reason": "opted_out"})
+        case "wrong_person":
+            await conn.execute(_SQL["mark_wrong_party"], values)
+            await conn.execute(_SQL["cancel_unsent"], values | {"reason": "wrong_person"})
+        case "hardship" | "dispute":
+            await conn.execute(_SQL["open_case"], values)
+            await conn.execute(_SQL["hold_unsent"], values | {"reason": f"reply_{intent.kind}"})
+        case "paid":
+            await conn.execute(_SQL["hold_unsent"], values | {"reason": "reply_paid"})
+
+
+async def _next_batch(inbound: asyncio.Queue[Delivery]) -> list[Delivery]:
+    """What is waiting, at most `BATCH_MAX`; an empty list if nothing comes for a moment."""
+    try:
+        first = await asyncio.wait_for(inbound.get(), timeout=IDLE_S)
+    except TimeoutError:
+        return []
+    batch = [first]
+    await asyncio.sleep(BATCH_WAIT_S if inbound.empty() else 0)
+    while len(batch) < BATCH_MAX and not inbound.empty():
+        batch.append(inbound.get_nowait())
+    return batch

@@ -1,0 +1,40 @@
+"""What the jobs are told about the lender: its strategy, texts, rules and settings. Frozen."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from duewise.engine.facts import LenderFacts
+from duewise.guard.rule import Rulebook
+from duewise.message.template import Sender, Template
+from duewise.strategy.plan import Strategy
+
+if TYPE_CHECKING:
+    from duewise.store.seal import Keyring
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """One lender's post-loan desk. `price_per_part_minor` is what one SMS part costs."""
+
+    workspace: Path
+    strategy: Strategy
+    templates: Mapping[str, Template]
+    sender: Sender
+    rulebook: Rulebook
+    lender: LenderFacts
+    keyring: Keyring
+    sender_id: str
+    currency: str
+    price_per_part_minor: int
+
+    @cached_property
+    def template_hash(self) -> str:
+        """One hash over all templates, to say by which texts a plan was made."""
+        hashes = sorted(template.content_hash for template in self.templates.values())
+        return hashlib.sha256("".join(hashes).encode()).hexdigest()
