@@ -1,0 +1,312 @@
+"""The composition root: where clock, settings, secrets, database and stages are put together.
+
+Nothing else reads the machine's time or the settings; everything else takes them as arguments.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as datetime_time
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from duewise.config import FILE, Config, load_config
+from duewise.errors import BadInput
+from duewise.times import Clock, ManualClock, parse_instant
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection, Connection
+
+    from duewise.channels.smpp.channel import SmppChannel
+    from duewise.jobs.deliver import DeliverySettings
+    from duewise.jobs.tenant import Tenant
+    from duewise.message.template import Sender, Template
+    from duewise.store.book import Book
+    from duewise.store.seal import Keyring
+    from duewise.web.services import Services
+
+CLOCK_RATE_MAX = 1_000_000
+ZONE = "Asia/Shanghai"  # of the demo
+
+
+class SystemClock:
+    """The machine's own time, or time that starts where it is told to and runs at a rate."""
+
+    def __init__(
+        self, start: datetime | None = None, rate: float = 1.0, *, since: float | None = None
+    ) -> None:
+        """`since`: the machine's time (Unix seconds) at which `start` was; default now."""
+        ran = 0.0 if since is None else time.time() - since
+        self._began = time.monotonic() - ran
+        self._start, self._rate = start, rate
+
+    def now(self) -> datetime:
+        if self._start is None:
+            return datetime.now(UTC)
+        return self._start + timedelta(seconds=(time.monotonic() - self._began) * self._rate)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait in this clock's seconds."""
+        await asyncio.sleep(max(seconds, 0.0) / self._rate)
+
+
+def parse_clock(spec: str | None) -> Clock:
+    """`INSTANT`, `INSTANT*RATE` or `INSTANT*RATE@SINCE`; None is the machine's time.
+
+    `2017-06-15T09:00+08:00*600@1511179200` was nine o'clock at that Unix second and runs 600 times
+    faster since: processes that are given the same text have the same time. Raises BadInput.
+    """
+    if spec is None:
+        return SystemClock()
+    text, _, since = spec.partition("@")
+    instant, _, rate = text.partition("*")
+    mend = "write --clock 2017-06-15T09:00+08:00, or 2017-06-15T09:00+08:00*600@$(date +%s)"
+    try:
+        start, factor = parse_instant(instant), float(rate or 1)
+        began = float(since) if since else None
+    except ValueError as error:
+        raise BadInput(str(error), source="--clock", mend=mend) from error
+    if not 0 < factor <= CLOCK_RATE_MAX:
+        raise BadInput(f"a rate of {factor} is too fast or too slow", source="--clock", mend=mend)
+    return SystemClock(start, factor, since=began)
+
+
+@dataclass(frozen=True)
+class App:
+    """A workspace with its settings and clock; what it needs is made on first use."""
+
+    workspace: Path
+    config: Config
+    clock: Clock
+
+    @cached_property
+    def keyring(self) -> Keyring:
+        """The keys that seal personal data, made on first use."""
+        from duewise.store.seal import load_keyring
+
+        return load_keyring(self.workspace / "secrets", random_bytes=os.urandom)
+
+    @cached_property
+    def templates(self) -> dict[str, Template]:
+        """The shipped templates, and the workspace's own over them."""
+        from duewise.message.template import SHIPPED, load_templates
+
+        own = self.workspace / self.config.templates
+        return load_templates((SHIPPED, own) if own.is_dir() else (SHIPPED,))
+
+    @cached_property
+    def sender(self) -> Sender:
+        """Who speaks in the messages."""
+        from duewise.message.template import Sender
+
+        lender = self.config.lender
+        return Sender(lender.name, lender.signature, lender.hotline, lender.app)
+
+    @cached_property
+    def tenant(self) -> Tenant:
+        """Strategy, texts, rules and settings of the lender, checked."""
+        return self.tenant_with(self.workspace / self.config.strategy)
+
+    def tenant_with(self, strategy: Path) -> Tenant:
+        """The tenant under another strategy file."""
+        from duewise.engine.facts import LenderFacts
+        from duewise.guard.profile import load_rulebook
+        from duewise.jobs.tenant import Tenant
+        from duewise.money import to_minor
+        from duewise.strategy.plan import load_strategy
+
+        config = self.config
+        profiles = self.workspace / config.profiles
+        stages = {name: template.stage for name, template in self.templates.items()}
+        return Tenant(
+            workspace=self.workspace,
+            strategy=load_strategy(strategy, templates=stages),
+            templates=self.templates,
+            sender=self.sender,
+            rulebook=load_rulebook(
+                config.guard.profiles, directories=(profiles,) if profiles.is_dir() else ()
+            ),
+            lender=LenderFacts(
+                licence=config.lender.licence,
+                port=config.smpp.line,
+                is_signature_registered=config.smpp.signature_registered,
+            ),
+            keyring=self.keyring,
+            sender_id=config.smpp.sender_id,
+            currency=config.lender.currency,
+            price_per_part_minor=to_minor(str(config.smpp.price_per_part), config.lender.currency),
+        )
+
+    @contextmanager
+    def database(self, *, migrated: bool = True) -> Iterator[str]:
+        """The DSN of the operations database, for as long as the block runs.
+
+        Its schema is brought up to date first, unless the caller does so (the web has more of it).
+        """
+        from duewise.store.schema import migrate
+        from duewise.store.server import running_server
+
+        if not (self.workspace / FILE).exists():
+            raise BadInput(
+                "this is no workspace", source=str(self.workspace), mend="run `duewise init DIR`"
+            )
+        with running_server(self.workspace, database_url=self.config.database_url) as dsn:
+            if migrated:
+                migrate(dsn)
+            yield dsn
+
+    def connect(self, dsn: str) -> AbstractContextManager[Connection[Any]]:
+        """A connection on which every statement or `conn.transaction()` block commits by itself."""
+        from duewise.store.connection import connect
+
+        return connect(dsn, autocommit=True)
+
+    def connector(self, dsn: str) -> Callable[[], Awaitable[AsyncConnection[Any]]]:
+        """How a worker gets a session of its own."""
+        from duewise.store.connection import connect_async
+
+        return lambda: connect_async(dsn, autocommit=True)
+
+    def book(self, path: Path | None = None) -> Book:
+        """The book of the workspace, or another one."""
+        from duewise.store.book import open_book
+
+        return open_book(path or self.workspace / self.config.book)
+
+    def channel(self, *, port: int | None = None) -> SmppChannel:
+        """The SMPP account of the settings, or the same at another port."""
+        from duewise.channels.smpp.channel import SmppChannel
+        from duewise.channels.smpp.settings import SmppSettings
+
+        smpp = self.config.smpp
+        settings = SmppSettings(
+            host=smpp.host,
+            port=port or smpp.port,
+            system_id=smpp.system_id,
+            password=smpp_password(self.workspace, self.config),
+            sender_id=smpp.sender_id,
+            window=smpp.window,
+            rate_per_s=smpp.rate_per_s,
+            echoes_reference=smpp.echoes_reference,
+        )
+        return SmppChannel(settings, clock=self.clock)
+
+    @property
+    def delivery(self) -> DeliverySettings:
+        """When a doubt about a message may end."""
+        from duewise.jobs.deliver import DeliverySettings
+
+        smpp = self.config.smpp
+        return DeliverySettings(
+            receipt_horizon_s=smpp.receipt_horizon_s,
+            resend_unknown_after_s=smpp.resend_unknown_after_s,
+        )
+
+    def services(self, dsn: str) -> Services:
+        """What the web process is handed."""
+        from duewise.jobs.ingest import record_payments
+        from duewise.store.connection import connect
+        from duewise.web.services import Services
+
+        return Services(
+            clock=self.clock,
+            connect=lambda: connect(dsn),
+            keyring=self.keyring,
+            workspace=self.workspace,
+            record_payments=record_payments,
+            api_tokens=self.config.web.tokens,
+            timezone=self.tenant.strategy.timezone,
+        )
+
+
+def open_app(workspace: Path, *, clock: str | None = None) -> App:
+    """The application of a workspace folder. Raises BadInput for settings that are wrong."""
+    return App(workspace.resolve(), load_config(workspace), parse_clock(clock))
+
+
+def demo_app(folder: Path, first: date) -> App:
+    """A new workspace for the demo, on a clock set by hand to the evening before its first day."""
+    new_workspace(folder)
+    config = load_config(folder)
+    ledger = config.ledger.model_copy(update={"feed": "events"})
+    evening = datetime.combine(first - timedelta(days=1), datetime_time(20), ZoneInfo(ZONE))
+    return App(folder.resolve(), config.model_copy(update={"ledger": ledger}), ManualClock(evening))
+
+
+def smpp_password(workspace: Path, config: Config) -> str:
+    """The account's password: from the settings' environment, else from the workspace's secrets."""
+    if config.smpp.password is not None:
+        return config.smpp.password
+    path = workspace / "secrets" / "smpp"
+    if not path.exists():
+        raise BadInput(
+            "no password for the SMPP account",
+            source=str(path),
+            mend="write it there (mode 0600) or set DUEWISE_SMPP__PASSWORD",
+        )
+    return path.read_text(encoding="utf-8").strip()
+
+
+def new_workspace(folder: Path, *, book: Path | None = None, licence: str | None = None) -> None:
+    """Lay out a workspace: settings, strategy, folders for own templates and profiles, secrets.
+
+    Raises BadInput where one already is.
+    """
+    from importlib import resources
+
+    from duewise.store.files import private_folder, write_atomically
+
+    if (folder / FILE).exists():
+        raise BadInput("a workspace is here already", source=str(folder), mend="choose another DIR")
+    for name in ("templates", "profiles"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    text = resources.files("duewise").joinpath("workspace.toml").read_text(encoding="utf-8")
+    if licence:
+        text = text.replace('licence = "consumer_finance"', f'licence = "{licence}"')
+    if book:
+        text = text.replace('book = "book"', f'book = "{book}"')
+    strategy = resources.files("duewise.strategy").joinpath("strategies/cn-instalment-loan.yaml")
+    password = private_folder(folder / "secrets") / "smpp"
+    write_atomically(password, secrets.token_hex(4).encode(), mode=0o600)
+    write_atomically(folder / "strategy.yaml", strategy.read_bytes())
+    write_atomically(folder / FILE, text.encode())
+
+
+def run_web(
+    app: App, dsn: str, *, host: str, port: int, admin: str | None, say: Callable[[str], None]
+) -> None:
+    """Serve console and API until told to stop. `admin` becomes an administrator first."""
+    from duewise.store.files import write_atomically
+    from duewise.web.server import serve
+    from duewise.web.settings import web_settings
+    from duewise.web.wsgi import build_wsgi, make_operator, migrate
+
+    key = app.workspace / "secrets" / "django"
+    if not key.exists():
+        write_atomically(key, secrets.token_urlsafe(50).encode(), mode=0o600)
+    web = app.config.web
+    settings = web_settings(
+        dsn=dsn,
+        secret_key=key.read_text(encoding="utf-8"),
+        language=web.language,
+        time_zone=app.tenant.strategy.timezone,
+        allowed_hosts=web.allowed_hosts,
+        tls=web.tls,
+    )
+    application = build_wsgi(settings, app.services(dsn))
+    migrate(dsn)
+    if admin:
+        password = secrets.token_urlsafe(12)
+        make_operator(admin, password)
+        say(f"Sign in as {admin} with {password} (said once; change it after signing in).")
+    say(f"Console http://{host}:{port}/  API http://{host}:{port}/api/v1/docs")
+    serve(application, host=host, port=port, threads=web.threads)

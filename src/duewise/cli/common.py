@@ -1,0 +1,134 @@
+"""What all commands share: the global options, progress bars, ways to print."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from duewise.app import App, open_app
+from duewise.errors import BadInput
+
+if TYPE_CHECKING:
+    from duewise.errors import DuewiseError
+    from duewise.jobs.plan_day import Progress as OnProgress
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Repayment notices that are timely, personal, lawful and measured.",
+)
+out = Console()
+err = Console(stderr=True)
+
+
+@dataclass
+class Globals:
+    """The global options of this call."""
+
+    workspace: Path
+    clock: str | None
+    as_json: bool
+
+
+def _print_version(is_asked: bool) -> None:  # noqa: FBT001 -- Typer calls it so
+    if is_asked:
+        out.print(f"duewise {version('duewise')}", highlight=False)
+        raise typer.Exit
+
+
+@app.callback()
+def set_globals(
+    context: typer.Context,
+    workspace: Annotated[
+        Path, typer.Option(envvar="DUEWISE_WORKSPACE", help="The workspace folder.")
+    ] = Path(),
+    clock: Annotated[
+        str | None,
+        typer.Option(envvar="DUEWISE_CLOCK", help="INSTANT, INSTANT*RATE or INSTANT*RATE@SINCE."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    show_version: Annotated[  # noqa: ARG001 -- answered by its callback
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="The version."),
+    ] = False,
+) -> None:
+    """Remember the global options for the command that follows."""
+    context.obj = Globals(workspace, clock, as_json)
+
+
+def opened(context: typer.Context) -> App:
+    """The application of this call."""
+    given: Globals = context.obj
+    return open_app(given.workspace, clock=given.clock)
+
+
+def wants_json(context: typer.Context) -> bool:
+    """Whether the caller asked for JSON."""
+    given: Globals = context.obj
+    return given.as_json
+
+
+def parse_day(text: str) -> date:
+    """A calendar date. Raises BadInput for anything else."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise BadInput(f"{text!r} is no date", mend="write it as 2017-06-15") from error
+
+
+def print_json(value: object) -> None:
+    """One JSON value on one line of standard output."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+    sys.stdout.flush()
+
+
+def print_table(title: str, columns: list[str], rows: Sequence[Sequence[object]]) -> None:
+    """A table for people; numbers to the right."""
+    table = Table(title=title, title_justify="left")
+    for index, column in enumerate(columns):
+        numeric = all(isinstance(row[index], int | float) for row in rows)
+        table.add_column(column, justify="right" if numeric and rows else "left")
+    for row in rows:
+        table.add_row(*("" if cell is None else _shown(cell) for cell in row))
+    out.print(table)
+
+
+def _shown(cell: object) -> str:
+    return f"{cell:,}" if isinstance(cell, int) and not isinstance(cell, bool) else str(cell)
+
+
+@contextmanager
+def progress_bar(label: str) -> Iterator[OnProgress]:
+    """A progress bar on standard error; the block calls `step(done, total)`."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=err, transient=not err.is_terminal) as progress:
+        task = progress.add_task(label, total=None)
+
+        def step(done: int, total: int) -> None:
+            progress.update(task, completed=done, total=total)
+
+        yield step
+
+
+def fail(error: DuewiseError) -> NoReturn:
+    """Say what is wrong on standard error and leave with its exit code."""
+    err.print(f"duewise: {error}", style="bold red", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(error.exit_code)

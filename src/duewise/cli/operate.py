@@ -1,0 +1,255 @@
+"""Commands of the daily road: plan, release, send, receive, and the gateway simulator."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from collections import Counter
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from duewise.cli.common import (
+    opened,
+    out,
+    parse_day,
+    print_json,
+    print_table,
+    progress_bar,
+    wants_json,
+)
+from duewise.times import ManualClock, local_date
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from duewise.app import App
+
+WORKERS_MAX = 64
+T = TypeVar("T")
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    for command in (plan, release, send, receive, gateway):
+        app.command()(command)
+
+
+def plan(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="BOOK", help="The book's folder.")],
+    into: Annotated[Path, typer.Option("--out", help="The plan's folder.")],
+    as_of: Annotated[str | None, typer.Option(help="The day planned for; default today.")] = None,
+    strategy: Annotated[Path | None, typer.Option(help="Default: the workspace's.")] = None,
+    workers: Annotated[int, typer.Option(min=1, max=WORKERS_MAX, help="Processes.")] = 1,
+) -> None:
+    """Decide for every borrower: a message or the reason for none. Nothing is sent."""
+    from duewise.jobs.ingest import advance_feed
+    from duewise.jobs.plan_day import plan_book
+
+    app = opened(context)
+    tenant = app.tenant_with(strategy) if strategy else app.tenant
+    now = app.clock.now()
+    day = parse_day(as_of) if as_of else local_date(now, tenant.strategy.timezone)
+    book = app.book(folder)
+    with app.database() as dsn, app.connect(dsn) as conn, progress_bar("plan") as step:
+        if app.config.ledger.feed == "replay":
+            advance_feed(conn, book, now=now)
+        summary = plan_book(
+            conn, book, tenant, as_of=day, now=now, out=into, workers=workers, progress=step
+        )
+    head = {
+        "plan_id": summary.plan_id,
+        "as_of": summary.as_of.isoformat(),
+        "borrowers": summary.borrowers,
+        "proposals": summary.proposals,
+        "held_out": summary.held_out,
+    }
+    rows = [list(row) for row in summary.by_step.iter_rows()]
+    if wants_json(context):
+        print_json(head | {"by_step": summary.by_step.to_dicts()})
+        return
+    print_table(f"Plan {summary.plan_id} for {day}", summary.by_step.columns, rows)
+    out.print(
+        f"{summary.borrowers:,} borrowers considered, {summary.proposals:,} proposals,"
+        f" {summary.held_out:,} held out. Next: duewise release {into}"
+    )
+
+
+def release(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="PLAN", help="A finished plan's folder.")],
+) -> None:
+    """Turn a plan's proposals into envelopes, judged again. Twice is once."""
+    from duewise.jobs.release import release_plan
+
+    app = opened(context)
+    with app.database() as dsn, app.connect(dsn) as conn, progress_bar("release") as step:
+        counts = release_plan(conn, folder, app.tenant, now=app.clock.now(), progress=step)
+    _print_counts("Released", counts, as_json=wants_json(context))
+
+
+def send(
+    context: typer.Context,
+    until_empty: Annotated[
+        bool, typer.Option(help="Stop when nothing is waiting; otherwise run on.")
+    ] = True,
+    linger_s: Annotated[float, typer.Option(min=0, help="Wait for late receipts.")] = 3.0,
+) -> None:
+    """Send what is due, judged a third time on facts read that moment; take in receipts."""
+    from duewise.jobs.deliver import Run
+    from duewise.jobs.delivery_line import run_line
+
+    app = opened(context)
+    with app.database() as dsn, progress_bar("send") as step:
+        counts = asyncio.run(
+            _until_signal(
+                lambda stop: run_line(
+                    app.channel(),
+                    connect=app.connector(dsn),
+                    tenant=app.tenant,
+                    clock=app.clock,
+                    settings=app.delivery,
+                    run=Run(
+                        stop=stop,
+                        until_empty=until_empty,
+                        linger_s=linger_s,
+                        on_pass=lambda done, waiting: step(done.total(), done.total() + waiting),
+                        before_pass=_replay(app, dsn),
+                    ),
+                )
+            )
+        )
+    _print_counts("Sent", counts, as_json=wants_json(context))
+
+
+def receive(
+    context: typer.Context,
+    seconds: Annotated[
+        float | None, typer.Option(min=0, help="Stop after so long; default: run on.")
+    ] = None,
+) -> None:
+    """Take in receipts and replies only."""
+    from duewise.jobs.delivery_line import receiving
+
+    app = opened(context)
+    done: Counter[str] = Counter()
+
+    async def run(stop: asyncio.Event, dsn: str) -> Counter[str]:
+        channel = app.channel()
+        await channel.open()
+        try:
+            async with receiving(
+                channel,
+                connect=app.connector(dsn),
+                tenant=app.tenant,
+                clock=app.clock,
+                done=done,
+            ):
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), timeout=seconds)
+        finally:
+            await channel.close()
+        return done
+
+    with app.database() as dsn:
+        counts = asyncio.run(_until_signal(lambda stop: run(stop, dsn)))
+    _print_counts("Received", counts, as_json=wants_json(context))
+
+
+def gateway(
+    context: typer.Context,
+    port: Annotated[int | None, typer.Option(help="0 takes a free one.")] = None,
+    control_port: Annotated[int, typer.Option(help="0 takes a free one.")] = 0,
+    failed: Annotated[float, typer.Option(min=0, max=1, help="Share undeliverable.")] = 0.03,
+    expired: Annotated[float, typer.Option(min=0, max=1, help="Share expired.")] = 0.01,
+    silent: Annotated[float, typer.Option(min=0, max=1, help="Share without receipt.")] = 0.005,
+    drop: Annotated[float, typer.Option(min=0, max=1, help="Share that loses the link.")] = 0.0,
+    delay_s: Annotated[float, typer.Option(min=0, help="Longest delay of a receipt.")] = 2.0,
+    seed: Annotated[str, typer.Option(help="Of its chance.")] = "gateway",
+    manual_clock: Annotated[bool, typer.Option(help="The clock moves by control only.")] = False,
+) -> None:
+    """Run the bundled SMPP gateway simulator; prints its ports as one JSON line."""
+    from duewise.app import smpp_password
+    from duewise.channels.gateway.server import run_gateway
+    from duewise.channels.gateway.settings import GatewaySettings
+
+    app = opened(context)
+    smpp = app.config.smpp
+    settings = GatewaySettings(
+        port=smpp.port if port is None else port,
+        control_port=control_port,
+        seed=seed,
+        failed_share=failed,
+        expired_share=expired,
+        silent_share=silent,
+        drop_share=drop,
+        delay_s=(0.0, delay_s),
+        accounts={smpp.system_id: smpp_password(app.workspace, app.config)},
+    )
+    clock = ManualClock(app.clock.now()) if manual_clock else app.clock
+
+    async def run(stop: asyncio.Event) -> None:
+        serving = asyncio.create_task(
+            run_gateway(
+                settings,
+                clock=clock,
+                log_path=app.workspace / "gateway.jsonl",
+                ready=lambda ports: print_json(asdict(ports)),
+            )
+        )
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({serving, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not serving.done():
+            serving.cancel()
+        await asyncio.gather(serving, return_exceptions=True)
+        if not serving.cancelled():
+            serving.result()
+
+    asyncio.run(_until_signal(run))
+
+
+def _replay(app: App, dsn: str) -> Callable[[datetime], Awaitable[None]] | None:
+    """Before each pass: payments the clock has reached become known, the held is planned again."""
+    if app.config.ledger.feed != "replay":
+        return None
+    from duewise.jobs.ingest import advance_feed
+    from duewise.jobs.replan import replan_held
+
+    book = app.book()
+
+    def catch_up(now: datetime) -> None:
+        with app.connect(dsn) as conn:
+            if advance_feed(conn, book, now=now).held:
+                replan_held(conn, book, app.tenant, now=now)
+
+    async def before_pass(now: datetime) -> None:
+        await asyncio.to_thread(catch_up, now)
+
+    return before_pass
+
+
+async def _until_signal(run: Callable[[asyncio.Event], Awaitable[T]]) -> T:
+    """Run until done; SIGINT and SIGTERM ask it to end in order."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return await run(stop)
+
+
+def _print_counts(title: str, counts: Counter[str], *, as_json: bool) -> None:
+    ordered = dict(sorted(counts.items()))
+    if as_json:
+        sys.stdout.write(json.dumps(ordered) + "\n")
+    elif ordered:
+        print_table(title, list(ordered), [list(ordered.values())])
+    else:
+        out.print(f"{title}: nothing")

@@ -1,0 +1,202 @@
+"""The workspace's settings: `duewise.toml`, under the environment. Only `app`, `cli` read it."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from duewise.errors import BadInput
+
+FILE = "duewise.toml"
+
+
+class _Section(BaseModel):
+    """A table of the file: an unknown key is an error, never silently ignored."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LenderSection(_Section):
+    """Who lends: what its messages say of it, and what the rules must know of it."""
+
+    name: str = Field(
+        default="示例消费金融", min_length=1, max_length=40, description="Full name of the lender."
+    )
+    signature: str = Field(
+        default="【示例消费金融】",
+        min_length=1,
+        max_length=30,
+        description="The tag an SMS begins with, brackets included.",
+    )
+    hotline: str = Field(
+        default="95123",
+        min_length=3,
+        max_length=20,
+        description="The number to call, as texts give it.",
+    )
+    app: str = Field(
+        default="示例APP",
+        min_length=1,
+        max_length=20,
+        description="The lender's app, as texts call it.",
+    )
+    licence: Literal[
+        "bank", "consumer_finance", "auto_finance", "assisted", "micro_loan", "private"
+    ] = Field(
+        default="consumer_finance", description="Class of the lender; price rules depend on it."
+    )
+    currency: str = Field(
+        default="CNY", pattern=r"^[A-Z]{3}$", description="ISO 4217, of amounts and prices."
+    )
+
+
+class GuardSection(_Section):
+    """By which rules messages are judged: the profile of the place, and the house's own."""
+
+    profiles: tuple[str, ...] = Field(
+        default=("CN", "HOUSE"),
+        description="Profiles in force; where several speak, the worst wins.",
+    )
+
+
+class LedgerSection(_Section):
+    """Where news of payments comes from: pushed to us, or replayed from the book by the clock."""
+
+    feed: Literal["events", "replay"] = Field(
+        default="events",
+        description="events: payments are pushed; replay: the book's become known in time.",
+    )
+
+
+class SmppSection(_Section):
+    """The SMPP account. The password lies in `secrets/smpp` or DUEWISE_SMPP__PASSWORD."""
+
+    host: str = Field(default="127.0.0.1", description="The gateway.")
+    port: int = Field(default=2775, ge=1, le=65_535, description="Its SMPP port.")
+    system_id: str = Field(default="duewise", max_length=15, description="The account.")
+    password: str | None = Field(
+        default=None,
+        max_length=8,
+        repr=False,
+        description="Of the account; better kept in secrets/smpp.",
+    )
+    sender_id: str = Field(
+        default="1069000095123", max_length=20, description="What the handset shows."
+    )
+    line: Literal["fi_dedicated", "service", "marketing"] = Field(
+        default="fi_dedicated", description="What the line is licensed for."
+    )
+    signature_registered: bool = Field(
+        default=True, description="Whether signature and templates are registered."
+    )
+    window: int = Field(
+        default=100, ge=1, le=2_000, description="Most submissions without an answer."
+    )
+    rate_per_s: float | None = Field(
+        default=None, gt=0, description="Most submissions a second; none: no limit."
+    )
+    echoes_reference: bool = Field(default=False, description="Receipts carry our reference.")
+    receipt_horizon_s: int = Field(
+        default=72 * 3_600, ge=60, description="Accepted and no receipt for so long: unknown."
+    )
+    resend_unknown_after_s: int | None = Field(
+        default=None,
+        ge=60,
+        description="Only if every acceptance gets a receipt with our reference.",
+    )
+    price_per_part: float = Field(
+        default=0.05, ge=0, description="In major units; for reports only."
+    )
+
+
+class WebSection(_Section):
+    """Console and API. `tokens` maps a caller's name to the SHA-256 of its bearer token."""
+
+    host: str = Field(default="127.0.0.1", description="Where to listen.")
+    port: int = Field(default=8000, ge=1, le=65_535, description="Where to listen.")
+    language: Literal["zh-hans", "en"] = Field(
+        default="zh-hans", description="Of the console, until an operator chooses."
+    )
+    threads: int = Field(default=4, ge=1, le=64, description="Requests served side by side.")
+    tls: bool = Field(default=False, description="Browsers come by https, ended by a proxy.")
+    allowed_hosts: tuple[str, ...] = Field(
+        default=("127.0.0.1", "localhost"), description="Names the console answers to."
+    )
+    tokens: dict[str, str] = Field(
+        default_factory=dict, description="Name of an API caller to SHA-256 of its token."
+    )
+
+
+class Config(BaseSettings):
+    """Everything that can be set. DUEWISE_SECTION__KEY in the environment beats the file."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DUEWISE_", env_nested_delimiter="__", extra="forbid", frozen=True
+    )
+
+    database_url: str | None = Field(
+        default=None, repr=False, description="A PostgreSQL server; none: our own is started."
+    )
+    strategy: Path = Field(default=Path("strategy.yaml"), description="The strategy file.")
+    templates: Path = Field(
+        default=Path("templates"), description="Folder of the lender's own texts."
+    )
+    profiles: Path = Field(
+        default=Path("profiles"), description="Folder of the lender's own rules."
+    )
+    book: Path = Field(default=Path("book"), description="The book.")
+    lender: LenderSection = LenderSection()
+    guard: GuardSection = GuardSection()
+    ledger: LedgerSection = LedgerSection()
+    smpp: SmppSection = SmppSection()
+    web: WebSection = WebSection()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment first, then what was read from the file."""
+        del settings_cls, dotenv_settings, file_secret_settings
+        return env_settings, init_settings
+
+
+def load_config(workspace: Path) -> Config:
+    """The settings of a workspace. Raises BadInput naming file, key and mend."""
+    path = workspace / FILE
+    values: dict[str, Any] = {}
+    if path.exists():
+        try:
+            values = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise BadInput(str(error), source=str(path), mend="write TOML") from error
+    try:
+        return Config(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise BadInput(
+            f"setting {key!r}: {first['msg']}",
+            source=str(path),
+            line=_line_of(path, str(first["loc"][-1])),
+            mend="see docs/reference/settings.md",
+        ) from error
+
+
+def _line_of(path: Path, key: str) -> int | None:
+    if not path.exists():
+        return None
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return next((n for n, line in enumerate(lines, 1) if line.strip().startswith(key)), None)

@@ -1,0 +1,214 @@
+"""Write the generated pages of docs/reference from the code itself. Stale pages fail the build.
+
+Each page is a function without arguments that returns its text, so that a test can compare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+import typer
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
+
+from duewise.cli.common import app
+from duewise.config import Config
+from duewise.guard.profile import load_rulebook, profile_names
+from duewise.guard.rule import Duty, Rule
+from duewise.jobs.explain import load_words
+
+Parameter: TypeAlias = TyperArgument | TyperOption
+Command: TypeAlias = TyperCommand | TyperGroup
+REFERENCE = Path(__file__).resolve().parent.parent / "docs" / "reference"
+NOTE = "<!-- Written by `make docs`. Change the code, not this page. -->\n"
+
+# What the codes of `jobs/words.yaml` are about; rules have a page of their own.
+KINDS: Mapping[str, str] = {
+    "reason": "Why a notice was not proposed, or was stopped",
+    "decision": "Decisions of a plan",
+    "outcome": "Verdicts of the guard",
+    "gate": "Gates",
+    "state": "States of an envelope",
+    "receipt": "Receipts",
+    "intent": "What a reply says",
+}
+
+
+def commands(command: Command, name: str) -> Iterator[tuple[str, Command]]:
+    """Every command and group below it with its full name, depth first."""
+    yield name, command
+    if isinstance(command, TyperGroup):
+        for child in command.commands.values():
+            if isinstance(child, Command) and not child.hidden:
+                yield from commands(child, f"{name} {child.name}")
+
+
+def cli_page() -> str:
+    """Each command with its arguments and options."""
+    root = typer.main.get_command(app)
+    assert isinstance(root, TyperGroup), "the command line has subcommands"
+    sections = [_command_section(name, command) for name, command in commands(root, "duewise")]
+    return _page("Commands", _CLI_INTRO, *sections)
+
+
+_SHELL = ("install_completion", "show_completion")
+_CLI_INTRO = """\
+Exit status: 0 done, 1 failed (nothing is lost; try again), 2 the input is wrong (with file, line
+and mend). `--json` prints results for machines on standard output; progress goes to standard error.
+"""
+
+
+def _command_section(name: str, command: Command) -> str:
+    usage = " ".join([name, *command.collect_usage_pieces(typer.Context(command))])
+    rows = [
+        (_names(part), _help(part))
+        for part in command.params
+        if isinstance(part, Parameter) and not part.hidden and part.name not in _SHELL
+    ]
+    # What follows a form feed is not for the reader.
+    said = (command.help or "").partition("\f")[0].strip()
+    body = f"## {name}\n\n{said}\n\n```\n{usage}\n```\n"
+    return body + (f"\n{_table(('', ''), rows)}" if rows else "")
+
+
+def _names(part: Parameter) -> str:
+    if isinstance(part, TyperArgument):
+        return f"`{part.metavar or str(part.name).upper()}`"
+    return ", ".join(f"`{name}`" for name in (*part.opts, *part.secondary_opts))
+
+
+def _help(part: Parameter) -> str:
+    text = part.help or ""
+    default = part.default if isinstance(part.default, str | int) else None
+    shown = default is not None and not isinstance(default, bool) and default != ""
+    if isinstance(part, TyperOption) and part.required:
+        return f"{text} Required."
+    return text + (f" (default `{default}`)" if shown else "")
+
+
+def settings_page() -> str:
+    """Each setting, its variable and its default, by section of the file."""
+    top, sections = [], []
+    for name, field in Config.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            sections.append(_settings_section(name, field.annotation))
+        else:
+            top.append(_setting_row(name, field))
+    return _page("Settings", _SETTINGS_INTRO, _table(_SETTINGS_HEAD, top), *sections)
+
+
+_SETTINGS_HEAD = ("setting", "variable", "default", "")
+_SETTINGS_INTRO = """\
+A setting is read from the environment, else from `duewise.toml` in the workspace, else it has the
+default given here. An unknown key is refused.
+"""
+
+
+def _settings_section(name: str, section: type[BaseModel]) -> str:
+    rows = [_setting_row(key, field, name) for key, field in section.model_fields.items()]
+    said = (section.__doc__ or "").strip()
+    return f"## {name}\n\n{said}\n\n" + _table(_SETTINGS_HEAD, rows)
+
+
+def _setting_row(key: str, field: FieldInfo, section: str = "") -> tuple[str, str, str, str]:
+    variable = "__".join(filter(None, (section, key))).upper()
+    default = field.get_default(call_default_factory=True, validated_data={})
+    shown = "" if default in (None, {}, ()) else f"`{default}`"
+    return f"`{key}`", f"`DUEWISE_{variable}`", shown, field.description or ""
+
+
+def reasons_page() -> str:
+    """Each code a person may see, in both languages."""
+    english, chinese = load_words("en"), load_words("zh")
+    sections = [
+        f"## {title}\n\n"
+        + _table(
+            ("code", "means", "含义"),
+            (
+                (
+                    f'<a id="{code}"></a>`{code}`' if kind == "reason" else f"`{code}`",
+                    said,
+                    chinese[kind][code],
+                )
+                for code, said in english[kind].items()
+                if code not in english["rule"]
+            ),
+        )
+        for kind, title in KINDS.items()
+    ]
+    return _page("Reasons and states", _REASONS_INTRO, *sections)
+
+
+_REASONS_INTRO = """\
+The words that stand in the journal, in an explanation, in the console and in the API. A guard
+rule's id is a reason too: see [rules](rules.md).
+"""
+
+
+def rules_page() -> str:
+    """Each rule of each profile that ships."""
+    english, chinese = load_words("en")["rule"], load_words("zh")["rule"]
+    sections = []
+    for profile in profile_names():
+        rows = (
+            (
+                f'<a id="{rule.id.lower()}"></a>`{rule.id}`',
+                *_rule_cells(rule),
+                "<br/>".join(filter(None, (english.get(rule.id), chinese.get(rule.id)))),
+            )
+            for rule in load_rulebook([profile]).rules
+        )
+        head = ("rule", "asked of", "if broken", "basis", "sure", "source", "means")
+        sections.append(f"## {profile}\n\n" + _table(head, rows))
+    return _page("Rules", _RULES_INTRO, *sections)
+
+
+_RULES_INTRO = """\
+What a message is asked, by profile, in the order it is asked. `basis` says what stands behind a
+rule (`policy` is our cautious default: no known law demands it), `sure` how well the source is
+known (H from the primary text, M from several secondary ones, L from one). Source keys are those of
+the profile. Not legal advice; see [compliance](../explanation/compliance.md).
+"""
+
+
+def _rule_cells(rule: Rule) -> tuple[str, str, str, str, str]:
+    scope = "; ".join(f"{key}: {', '.join(values)}" for key, values in rule.scope) or "all"
+    effect = rule.effect.word if rule.effect is not None else ""
+    if isinstance(rule.body, Duty):
+        effect = f"duty: {rule.body.action} within {rule.body.within}"
+    return scope, effect, rule.basis, rule.conf, " ".join(rule.src)
+
+
+def _page(title: str, intro: str, *sections: str) -> str:
+    return "\n".join((NOTE, f"# {title}\n", intro, *sections))
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    cells = [head, ("---",) * len(head), *rows]
+    lines = ("| " + " | ".join(_cell(cell) for cell in row) + " |" for row in cells)
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "cli.md": cli_page,
+    "reasons.md": reasons_page,
+    "rules.md": rules_page,
+    "settings.md": settings_page,
+}
+
+
+def main() -> None:
+    """Write every page."""
+    for name, page in PAGES.items():
+        (REFERENCE / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
