@@ -182,6 +182,12 @@ class Envelope(models.Model):
             models.Index(
                 fields=["owner"], name="envelope_sending", condition=models.Q(state="sending")
             ),
+            # What time may end: validity, the wait for a receipt, a doubt.
+            models.Index(
+                fields=["state", "valid_until"],
+                name="envelope_open",
+                condition=models.Q(state__in=["ready", "held", "accepted", "unknown"]),
+            ),
             models.Index(fields=["as_of", "state"], name="envelope_day"),
         ]
 
@@ -258,6 +264,13 @@ class Receipt(models.Model):
         verbose_name_plural = _("receipts")
         constraints = [
             models.UniqueConstraint(fields=["route", "provider_id", "status"], name="receipt_once")
+        ]
+        indexes = [
+            models.Index(
+                fields=["receipt_id"],
+                name="receipt_unmatched",
+                condition=models.Q(envelope_id__isnull=True),
+            )
         ]
 
 
