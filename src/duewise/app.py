@@ -9,7 +9,7 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -213,16 +213,26 @@ class App:
 
     def services(self, dsn: str) -> Services:
         """What the web process is handed."""
-        from duewise.jobs.ingest import record_payments
+        from duewise.jobs.ingest import PaymentIn, RecordResult, record_payments
+        from duewise.jobs.replan import replan_held
         from duewise.store.connection import connect
         from duewise.web.services import Services
+
+        def record_and_replan(
+            conn: Connection[Any], payments: Sequence[PaymentIn], *, now: datetime
+        ) -> RecordResult:
+            """Held at once and planned again in one transaction: its locks keep senders off."""
+            result = record_payments(conn, payments, now=now)
+            if result.held:
+                replan_held(conn, self.book(), self.tenant, now=now)
+            return result
 
         return Services(
             clock=self.clock,
             connect=lambda: connect(dsn),
             keyring=self.keyring,
             workspace=self.workspace,
-            record_payments=record_payments,
+            record_payments=record_and_replan,
             api_tokens=self.config.web.tokens,
             timezone=self.tenant.strategy.timezone,
         )
