@@ -17,9 +17,11 @@ def test_it_counts_every_state_exactly_once() -> None:
     assert counted == Counter(State)
 
 
-def test_it_never_leaves_a_final_state() -> None:
-    for final in (State.DELIVERED, State.BLOCKED, State.CANCELLED, State.LAPSED):
-        assert not any(is_allowed(final, new) for new in State)
+def test_it_leaves_delivered_for_nothing_and_what_is_over_only_by_proof() -> None:
+    proof = {State.DELIVERED, State.FAILED, State.EXPIRED}
+    assert not any(is_allowed(State.DELIVERED, new) for new in State)
+    for over in (State.BLOCKED, State.CANCELLED, State.LAPSED, State.FAILED, State.EXPIRED):
+        assert {new for new in State if is_allowed(over, new)} == proof - {over}
 
 
 def test_it_never_sends_the_accepted_again() -> None:

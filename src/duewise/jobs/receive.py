@@ -17,6 +17,7 @@ from psycopg import AsyncConnection
 from duewise.channels.base import Channel, Delivery, InboundReceipt, InboundReply
 from duewise.jobs.tenant import Tenant
 from duewise.message.reply import Intent, read_reply
+from duewise.outbox.envelope import State, is_allowed
 from duewise.outbox.receipt import fold_receipts
 from duewise.store.people import number_token
 from duewise.store.sql import queries
@@ -97,7 +98,9 @@ async def _fold(conn: AsyncConnection[Any], *, now: datetime) -> None:
     known: dict[int, list[tuple[str, str]]] = {}
     sizes: dict[int, int] = {}
     codes: dict[int, str] = {}
-    for envelope_id, _, parts, provider_id, status, code in rows:
+    states: dict[int, State] = {}
+    for envelope_id, state, parts, provider_id, status, code in rows:
+        states[envelope_id] = State(state)
         known.setdefault(envelope_id, []).append((provider_id, status))
         sizes[envelope_id] = parts
         codes[envelope_id] = code or codes.get(envelope_id, "")
@@ -105,6 +108,7 @@ async def _fold(conn: AsyncConnection[Any], *, now: datetime) -> None:
         envelope_id: state
         for envelope_id, receipts in known.items()
         if (state := fold_receipts(sizes[envelope_id], receipts)) is not None
+        and is_allowed(states[envelope_id], state)
     }
     await conn.execute(
         _SQL["fold_receipts"],

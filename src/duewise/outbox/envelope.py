@@ -29,35 +29,36 @@ class State(StrEnum):
     LAPSED = "lapsed"  # its validity ended before the wire
 
 
+# A receipt is proof, and proof may come late: after a doubt was ended, and the message was to be
+# sent again, was held or was taken back. It moves an envelope from anywhere. Nothing leads from
+# what was accepted back to the wire but a doubt.
+_PROVED = frozenset({State.DELIVERED, State.FAILED, State.EXPIRED})
+
 MOVES: Mapping[State, frozenset[State]] = {
     State.READY: frozenset(
-        {State.SENDING, State.HELD, State.BLOCKED, State.CANCELLED, State.LAPSED}
+        {State.SENDING, State.HELD, State.BLOCKED, State.CANCELLED, State.LAPSED, *_PROVED}
     ),
     State.SENDING: frozenset(
         {
             State.ACCEPTED,
-            State.FAILED,
             State.UNKNOWN,
             State.READY,  # not on the wire yet, or refused for now
             State.HELD,
             State.BLOCKED,
             State.CANCELLED,
             State.LAPSED,
-            State.DELIVERED,  # a receipt may overtake the gateway's answer
-            State.EXPIRED,
+            *_PROVED,  # a receipt may overtake the gateway's answer
         }
     ),
-    State.ACCEPTED: frozenset({State.DELIVERED, State.FAILED, State.EXPIRED, State.UNKNOWN}),
-    State.UNKNOWN: frozenset(
-        {State.ACCEPTED, State.DELIVERED, State.FAILED, State.EXPIRED, State.READY}
-    ),
-    State.HELD: frozenset({State.READY, State.BLOCKED, State.CANCELLED, State.LAPSED}),
-    State.EXPIRED: frozenset({State.DELIVERED}),  # a late, better receipt
-    State.FAILED: frozenset({State.DELIVERED}),
+    State.ACCEPTED: frozenset({State.UNKNOWN, *_PROVED}),
+    State.UNKNOWN: frozenset({State.ACCEPTED, State.READY, *_PROVED}),
+    State.HELD: frozenset({State.READY, State.BLOCKED, State.CANCELLED, State.LAPSED, *_PROVED}),
+    State.EXPIRED: _PROVED - {State.EXPIRED},
+    State.FAILED: _PROVED - {State.FAILED},
+    State.BLOCKED: _PROVED,
+    State.CANCELLED: _PROVED,
+    State.LAPSED: _PROVED,
     State.DELIVERED: frozenset(),
-    State.BLOCKED: frozenset(),
-    State.CANCELLED: frozenset(),
-    State.LAPSED: frozenset(),
 }
 
 BALANCE: Mapping[str, frozenset[State]] = {

@@ -38,7 +38,8 @@ ON CONFLICT (route, provider_id) DO NOTHING;
 
 -- fold_receipts
 UPDATE envelope
-   SET state = said.state, reason = said.reason, changed_at = %(now)s, owner = NULL
+   SET state = said.state, reason = said.reason, changed_at = %(now)s, owner = NULL,
+       wired_at = COALESCE(envelope.wired_at, %(now)s)
   FROM unnest(%(envelope_ids)s::bigint[], %(states)s::text[], %(reasons)s::text[])
        AS said (envelope_id, state, reason)
  WHERE envelope.envelope_id = said.envelope_id AND envelope.state <> said.state;

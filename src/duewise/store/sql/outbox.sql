@@ -146,7 +146,8 @@ SELECT min(not_before) AS next_due, count(*) AS waiting
 -- In doubt for so long that its receipt should have come: may be sent again where the operator said
 -- that this gateway sends a receipt, with our reference, for all it accepted.
 UPDATE envelope
-   SET state = 'ready', reason = 'no_receipt_within_horizon', changed_at = %(now)s
+   SET state = 'ready', reason = 'no_receipt_within_horizon', changed_at = %(now)s,
+       wired_at = NULL
  WHERE state = 'unknown' AND changed_at <= %(until)s AND valid_until > %(now)s
    AND channel = ANY(%(channels)s)
    AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.envelope_id = envelope.envelope_id);
