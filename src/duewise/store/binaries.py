@@ -102,7 +102,10 @@ def _ways(folder: Path, owner: Owner) -> Iterator[Programs]:
         return
     yield Programs(folder, owner=owner)
     if setpriv := shutil.which("setpriv"):
-        identity = (setpriv, f"--reuid={owner.uid}", f"--regid={owner.gid}", "--clear-groups")
+        # access(2), which initdb asks, looks at the rights that a change of user drops: keep them.
+        keep = "--securebits=+no_setuid_fixup"
+        user = (f"--reuid={owner.uid}", f"--regid={owner.gid}", "--clear-groups")
+        identity = (setpriv, keep, *user)
         # Walking and reading suffices as a rule; a container may grant only the wider right.
         for right in ("+dac_read_search", "+dac_override"):
             yield Programs(folder, (*identity, f"--inh-caps={right}", f"--ambient-caps={right}"))
@@ -110,9 +113,9 @@ def _ways(folder: Path, owner: Owner) -> Iterator[Programs]:
 
 def _is_open(programs: Programs, writes: Sequence[Path]) -> bool:
     # Tried, not computed: access lists and security modules have a say as well.
-    script = '"$0" -V && for folder; do test -w "$folder" || exit 1; done'
-    postgres = str(programs.folder / "postgres")
-    shell = (*programs.prefix, "/bin/sh", "-c", script, postgres, *map(str, writes))
+    script = '"$0/postgres" -V && test -x "$0/postgres" && test -r "$0/initdb" && '
+    script += 'for folder; do test -w "$folder" || exit 1; done'
+    shell = (*programs.prefix, "/bin/sh", "-c", script, str(programs.folder), *map(str, writes))
     try:
         return _run(shell, programs.owner).returncode == 0
     except (OSError, subprocess.SubprocessError):
