@@ -182,6 +182,8 @@ def _paid_by_loan(loan_id: pl.Series, payments: pl.DataFrame, known_at: datetime
 
 def _of_loan(loan_id: pl.Series, by_loan: pl.DataFrame, column: str) -> pl.Series:
     """The column's value for each of these loans; 0 where there is none."""
+    if by_loan["loan_id"].equals(loan_id):
+        return by_loan[column].fill_null(0)
     return (
         pl.DataFrame({"loan_id": loan_id})
         .join(by_loan.select("loan_id", column), on="loan_id", how="left", maintain_order="left")[
