@@ -42,7 +42,8 @@ _EXTENSION_CLASS = "[" + "".join(re.escape(character) for character in GSM_EXTEN
 _NOT_GSM_CLASS = "[^" + "".join(re.escape(character) for character in _SEPTETS) + "]"
 _NOT_GSM = re.compile(_NOT_GSM_CLASS)
 _EXTENSION = re.compile(_EXTENSION_CLASS)
-_ASTRAL_CLASS = r"[\x{10000}-\x{10FFFF}]"  # needs two UTF-16 units; Rust's spelling
+_ASTRAL = re.compile("[\U00010000-\U0010ffff]")  # needs two UTF-16 units
+_ASTRAL_CLASS = r"[\x{10000}-\x{10FFFF}]"  # the same in Rust's spelling
 
 
 @dataclass(frozen=True)
@@ -84,12 +85,14 @@ def measure(text: str) -> TextSize:
     (TextSize(encoding='gsm7', units=160, parts=1), TextSize(encoding='ucs2', units=71, parts=2))
     """
     encoding = _encoding(text)
-    units = len(text) + _pairs(text, encoding)
+    pairs = _pairs(text, encoding)
+    units = len(text) + pairs
     if units <= encoding.single_units:
         return TextSize(encoding.name, units, 1)
     fewest, most = -(-units // encoding.part_units), -(-units // (encoding.part_units - 1))
-    # A part is full or one unit short, so only near a border does the place of the pairs matter.
-    parts = fewest if fewest == most else sum(1 for _ in _chunks(text, encoding))
+    # A part is full or, at a pair, one unit short: only near a border does their place matter.
+    is_open = pairs and fewest != most
+    parts = sum(1 for _ in _chunks(text, encoding)) if is_open else fewest
     return TextSize(encoding.name, units, parts)
 
 
@@ -97,7 +100,7 @@ def measure_column(texts: pl.Series) -> pl.DataFrame:
     """`measure` for a column: `encoding` Str, `units` Int32, `parts` Int32; null for null."""
     text = pl.col("text")
     is_ucs2 = text.str.contains(_NOT_GSM_CLASS)
-    wide = (
+    pairs = (
         pl.when(is_ucs2)
         .then(text.str.count_matches(_ASTRAL_CLASS))
         .otherwise(text.str.count_matches(_EXTENSION_CLASS))
@@ -106,9 +109,10 @@ def measure_column(texts: pl.Series) -> pl.DataFrame:
         texts.alias("text")
         .to_frame()
         .with_columns(is_ucs2=is_ucs2)
+        .with_columns(pairs=pairs)
         .with_columns(
             encoding=_either(pl.lit(GSM7.name), pl.lit(UCS2.name)),
-            units=(text.str.len_chars() + wide).cast(pl.Int32),
+            units=(text.str.len_chars() + pl.col("pairs")).cast(pl.Int32),
             single=_either(pl.lit(GSM7.single_units), pl.lit(UCS2.single_units)),
             full=_either(pl.lit(GSM7.part_units), pl.lit(UCS2.part_units)),
         )
@@ -119,7 +123,7 @@ def measure_column(texts: pl.Series) -> pl.DataFrame:
         .with_columns(
             parts=pl.when(pl.col("units") <= pl.col("single"))
             .then(1)
-            .when(pl.col("fewest") == pl.col("most"))
+            .when((pl.col("fewest") == pl.col("most")) | (pl.col("pairs") == 0))
             .then(pl.col("fewest"))
             .cast(pl.Int32)
         )
@@ -165,13 +169,15 @@ def _encoding(text: str) -> Encoding:
 
 def _pairs(text: str, encoding: Encoding) -> int:
     """How many characters take two units."""
-    if encoding is GSM7:
-        return len(_EXTENSION.findall(text))
-    return sum(character > "\uffff" for character in text)
+    return len((_EXTENSION if encoding is GSM7 else _ASTRAL).findall(text))
 
 
 def _chunks(text: str, encoding: Encoding) -> Iterator[str]:
     """The text cut into parts, each as full as its pairs allow."""
+    if not _pairs(text, encoding):
+        size = encoding.part_units
+        yield from (text[start : start + size] for start in range(0, len(text), size))
+        return
     start = filled = 0
     for place, character in enumerate(text):
         width = 1 + _pairs(character, encoding)
