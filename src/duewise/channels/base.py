@@ -125,6 +125,11 @@ class Channel(Protocol):
         """Receipts and replies, in the order in which they came."""
         ...
 
+    @property
+    def listening_since(self) -> datetime | None:
+        """Since when, without a break, receipts have been heard; None while the link is away."""
+        ...
+
     async def open(self) -> None:
         """Connect. Raises `errors.Unreachable` with what to do about it."""
         ...

@@ -10,35 +10,44 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
-from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
-from duewise.channels.base import Accepted, Channel, Message, Refused, SendResult
+from duewise.channels.base import Accepted, Channel, Message
 from duewise.errors import Unreachable
 from duewise.jobs.gate import Ruling, verdict_values
+from duewise.jobs.session import PATIENCE, Connect, Patience, Worker, come_back, recover, worker
+from duewise.jobs.settle import never_left, said_of, settle, unsent
 from duewise.jobs.tenant import Tenant
 from duewise.jobs.wire_gate import Claimed, judge_claimed
 from duewise.outbox.envelope import State
-from duewise.outbox.retry import Retry, after_refusal
 from duewise.store.sql import queries
 from duewise.times import Clock
 
-LOCK_CLASS = 0x44_57  # "DW": the class of all workers' advisory locks
+__all__ = [
+    "Connect",
+    "DeliverySettings",
+    "Patience",
+    "Run",
+    "Worker",
+    "deliver",
+    "recover",
+    "send_due",
+    "tidy",
+    "worker",
+]
+
 CLAIM_MAX = 500
 CHUNK_MAX = 100  # marked together, so at most this many are in doubt after a kill
-RECONNECT_TRIES_MAX = 120
-RECONNECT_WAIT_S = 0.5
 IDLE_S = 1.0
+AWAY_S = 5.0  # before the next claim while the link is away
+FAILED_PASSES_MAX = 20  # one after the other, on a database that does answer
 _SQL = queries("outbox")
-
-Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
 
 
 @dataclass(frozen=True)
@@ -54,6 +63,7 @@ class DeliverySettings:
     resend_unknown_after_s: int | None = None
     claim_max: int = CLAIM_MAX
     chunk_max: int = CHUNK_MAX
+    patience: Patience = PATIENCE
 
 
 @dataclass(frozen=True)
@@ -72,43 +82,22 @@ class Run:
     on_pass: Callable[[Counter[str], int], None] | None = None
 
 
-@dataclass
-class Worker:
-    """A session with the database, its number, and what it has done so far."""
-
-    connect: Connect
-    conn: AsyncConnection[Any]
-    owner: int
-    listening_since: datetime | None = None
-    done: Counter[str] = field(default_factory=Counter)
-
-
-@asynccontextmanager
-async def worker(connect: Connect) -> AsyncIterator[Worker]:
-    """A worker with a number and the lock that proves it alive."""
-    conn = await connect()
-    enlisted = Worker(connect, conn, await _enlist(conn))
-    try:
-        yield enlisted
-    finally:
-        await enlisted.conn.close()
-
-
 async def send_due(
     sender: Worker, channel: Channel, *, tenant: Tenant, clock: Clock, settings: DeliverySettings
-) -> int:
-    """Send all that is due at the clock's instant; how many envelopes were claimed."""
-    claimed_total = 0
+) -> bool:
+    """Send all that is due at the clock's instant; false if the link went away meanwhile."""
     while True:
         cleared, claimed = await _claim(
             sender, channel, tenant=tenant, now=clock.now(), settings=settings
         )
-        claimed_total += claimed
+        is_linked = True
         for start in range(0, len(cleared), settings.chunk_max):
             chunk = cleared[start : start + settings.chunk_max]
-            await _send_chunk(sender, channel, chunk, tenant=tenant, clock=clock)
-        if claimed == 0:
-            return claimed_total
+            is_linked &= await _send_chunk(
+                sender, channel, chunk, tenant=tenant, clock=clock, patience=settings.patience
+            )
+        if claimed == 0 or not is_linked:
+            return is_linked
 
 
 async def deliver(
@@ -120,38 +109,64 @@ async def deliver(
     settings: DeliverySettings,
     run: Run,
 ) -> Counter[str]:
-    """Send until stopped, or until nothing is waiting any more; counts by final word."""
+    """Send until stopped, or until nothing is waiting any more; counts by final word.
+
+    A database that goes away is waited for. Raises Unreachable if it stays away or goes on failing.
+    """
+    failures = 0
     async with worker(connect) as sender:
-        await recover(sender, now=clock.now())
-        sender.listening_since = clock.now()
         while not run.stop.is_set():
-            if run.before_pass:
-                await run.before_pass(clock.now())
-            await tidy(sender, channel, now=clock.now(), settings=settings)
-            await send_due(sender, channel, tenant=tenant, clock=clock, settings=settings)
-            next_due, waiting = await _waiting(sender, channel, now=clock.now(), settings=settings)
-            if run.on_pass:
-                run.on_pass(sender.done, waiting)
-            if next_due is None and run.until_empty:
+            try:
+                wait_s = await _pass(
+                    sender, channel, tenant=tenant, clock=clock, settings=settings, run=run
+                )
+            except psycopg.OperationalError as error:
+                failures += 1
+                if failures > FAILED_PASSES_MAX:
+                    raise Unreachable(f"the database fails again and again: {error}") from error
+                await come_back(sender, settings.patience)
+                continue
+            failures = 0
+            if wait_s is None:
                 break
-            ahead = (next_due - clock.now()).total_seconds() if next_due else IDLE_S
-            await clock.sleep(min(max(ahead, 0.0), 60.0))
-            await recover(sender, now=clock.now())
+            await clock.sleep(wait_s)
         return sender.done
 
 
-async def recover(sender: Worker, *, now: datetime) -> None:
-    """Take up what workers left behind whose session has ended."""
-    ours = {"owner": sender.owner, "lock_class": LOCK_CLASS}
-    async with sender.conn.transaction():
-        orphans = await (await sender.conn.execute(_SQL["orphaned_owners"], ours)).fetchall()
-        for (owner,) in orphans:
-            lost = {"owner": owner, "now": now, "lock_class": LOCK_CLASS}
-            await sender.conn.execute(_SQL["recover_unwired"], lost)
-            await sender.conn.execute(_SQL["recover_wired"], lost)
-    for (owner,) in orphans:
-        values = {"owner": owner, "lock_class": LOCK_CLASS}
-        await sender.conn.execute(_SQL["release_lock"], values)
+async def _pass(
+    sender: Worker,
+    channel: Channel,
+    *,
+    tenant: Tenant,
+    clock: Clock,
+    settings: DeliverySettings,
+    run: Run,
+) -> float | None:
+    """One round of everything; seconds until the next, or None if there is nothing left to do."""
+    owner = sender.owner
+    await recover(sender, now=clock.now())
+    sender.listening_since = sender.listening_since or clock.now()
+    if run.before_pass:
+        await _hear(run.before_pass, clock.now())
+    await tidy(sender, channel, now=clock.now(), settings=settings)
+    is_linked = await send_due(sender, channel, tenant=tenant, clock=clock, settings=settings)
+    next_due, waiting = await _waiting(sender, channel, now=clock.now(), settings=settings)
+    if run.on_pass:
+        run.on_pass(sender.done, waiting)
+    if sender.owner != owner:
+        return 0.0  # the session was lost meanwhile: what it had claimed is to be taken up
+    if next_due is None and run.until_empty:
+        return None
+    ahead_s = (next_due - clock.now()).total_seconds() if next_due else IDLE_S
+    return min(max(ahead_s, 0.0 if is_linked else AWAY_S), 60.0)
+
+
+async def _hear(before_pass: Callable[[datetime], Awaitable[None]], now: datetime) -> None:
+    """News of payments first. That their database is away is waited for like our own."""
+    try:
+        await before_pass(now)
+    except Unreachable as error:
+        raise psycopg.OperationalError(str(error)) from error
 
 
 async def tidy(
@@ -164,7 +179,7 @@ async def tidy(
         until = now - timedelta(seconds=settings.receipt_horizon_s)
         await sender.conn.execute(_SQL["accepted_without_receipt"], {"now": now, "until": until})
         patience = _patience(channel, settings)
-        listening_since = sender.listening_since
+        listening_since = _listening_since(sender, channel)
         if patience and listening_since and now - listening_since >= patience:
             values = {"now": now, "until": now - patience, "channels": channels}
             await sender.conn.execute(_SQL["in_doubt_without_receipt"], values)
@@ -175,6 +190,13 @@ def _patience(channel: Channel, settings: DeliverySettings) -> timedelta | None:
     if settings.resend_unknown_after_s is None or not channel.capabilities.echoes_reference:
         return None
     return timedelta(seconds=settings.resend_unknown_after_s)
+
+
+def _listening_since(sender: Worker, channel: Channel) -> datetime | None:
+    """Since when receipts could reach us and be stored: link and database, both without a break."""
+    if channel.listening_since is None or sender.listening_since is None:
+        return None
+    return max(channel.listening_since, sender.listening_since)
 
 
 def channel_kind(channel: Channel) -> str:
@@ -242,15 +264,39 @@ async def _put_back(
 
 
 async def _send_chunk(
-    sender: Worker, channel: Channel, chunk: Sequence[Claimed], *, tenant: Tenant, clock: Clock
-) -> None:
-    """Mark, write, settle. What was held or cancelled since its claim is not marked: not sent."""
-    marked = await _mark(sender, [each.envelope_id for each in chunk], now=clock.now())
+    sender: Worker,
+    channel: Channel,
+    chunk: Sequence[Claimed],
+    *,
+    tenant: Tenant,
+    clock: Clock,
+    patience: Patience,
+) -> bool:
+    """Mark, write, settle; false if the link was away.
+
+    What was held or cancelled since its claim is not marked, and so is not sent.
+    """
+    try:
+        marked = await _mark(sender, [each.envelope_id for each in chunk], now=clock.now())
+    except psycopg.OperationalError:
+        # Nobody knows whether the mark was stored, but we know that nothing was written.
+        said = [unsent(each, "database_lost_before_wire") for each in chunk]
+        await settle(sender, channel.name, said, [], now=clock.now(), patience=patience)
+        return True
     going = [each for each in chunk if each.envelope_id in marked]
     if not going:
-        return
+        return True
     results = await channel.send_many([_message(each, tenant=tenant) for each in going])
-    await _settle(sender, channel.name, list(zip(going, results, strict=True)), now=clock.now())
+    now = clock.now()
+    submissions = [
+        (each.envelope_id, provider_id, part)
+        for each, result in zip(going, results, strict=True)
+        if isinstance(result, Accepted)
+        for part, provider_id in enumerate(result.provider_ids, start=1)
+    ]
+    said = [said_of(each, result, now=now) for each, result in zip(going, results, strict=True)]
+    await settle(sender, channel.name, said, submissions, now=now, patience=patience)
+    return not any(map(never_left, results))
 
 
 def _message(claimed: Claimed, *, tenant: Tenant) -> Message:
@@ -271,106 +317,6 @@ async def _mark(sender: Worker, envelope_ids: Sequence[int], *, now: datetime) -
         return {row[0] for row in await marked.fetchall()}
 
 
-async def _settle(
-    sender: Worker, route: str, answers: Sequence[tuple[Claimed, SendResult]], *, now: datetime
-) -> None:
-    """Store what the gateway answered; if the database is away, keep it and try again."""
-    said = [_verdict_of(each, result, now=now) for each, result in answers]
-    submissions = [
-        (each.envelope_id, provider_id, part)
-        for each, result in answers
-        if isinstance(result, Accepted)
-        for part, provider_id in enumerate(result.provider_ids, start=1)
-    ]
-    for _ in range(RECONNECT_TRIES_MAX):
-        try:
-            await _store_answers(sender, route, said, submissions, now=now)
-        except psycopg.OperationalError:
-            await asyncio.sleep(RECONNECT_WAIT_S)
-            await _reconnect(sender)
-        else:
-            sender.done.update(state for _, state, _, _ in said)
-            sender.done["parts"] += len(submissions)
-            return
-    raise Unreachable(
-        f"the database does not answer; {len(said)} answers of the gateway could not be stored. "
-        "They are on record as in doubt and resolve by their receipts. Mend: start it, send again"
-    )
-
-
-async def _store_answers(
-    sender: Worker,
-    route: str,
-    said: Sequence[tuple[int, str, str, datetime | None]],
-    submissions: Sequence[tuple[int, str, int]],
-    *,
-    now: datetime,
-) -> None:
-    async with sender.conn.transaction(), sender.conn.cursor() as cursor:
-        await cursor.execute(
-            _SQL["add_submissions"],
-            {
-                "route": route,
-                "now": now,
-                "envelope_ids": [envelope_id for envelope_id, _, _ in submissions],
-                "provider_ids": [provider_id for _, provider_id, _ in submissions],
-                "parts": [part for _, _, part in submissions],
-            },
-        )
-        await cursor.execute(
-            _SQL["settle"],
-            {
-                "now": now,
-                "envelope_ids": [each[0] for each in said],
-                "states": [each[1] for each in said],
-                "reasons": [each[2] for each in said],
-                "not_before": [each[3] for each in said],
-            },
-        )
-
-
-def _verdict_of(
-    claimed: Claimed, result: SendResult, *, now: datetime
-) -> tuple[int, str, str, datetime | None]:
-    """Envelope, state, reason and (for another try) not before."""
-    match result:
-        case Accepted():
-            return claimed.envelope_id, State.ACCEPTED.value, "accepted_by_gateway", None
-        case Refused(is_permanent=True):
-            return claimed.envelope_id, State.FAILED.value, f"refused: {result.code}", None
-        case Refused():
-            next_step = after_refusal(
-                attempt=claimed.attempt,
-                now=now,
-                valid_until=claimed.valid_until,
-                retry_after_s=result.retry_after_s,
-                code=result.code,
-            )
-            if isinstance(next_step, Retry):
-                reason = f"refused_for_now: {result.code}"
-                return claimed.envelope_id, State.READY.value, reason, next_step.not_before
-            return claimed.envelope_id, State.FAILED.value, next_step.reason, None
-        case _:
-            return claimed.envelope_id, State.UNKNOWN.value, f"in_doubt: {result.reason}", None
-
-
-async def _reconnect(sender: Worker) -> None:
-    """A new session; the old number's lock is gone, so take a new one for claims to come."""
-    try:
-        await sender.conn.close()
-        conn = await sender.connect()
-        owner = await _enlist(conn)
-    except (psycopg.OperationalError, Unreachable):
-        return
-    sender.conn, sender.owner = conn, owner
-
-
-async def _enlist(conn: AsyncConnection[Any]) -> int:
-    row = await (await conn.execute(_SQL["enlist"], {"lock_class": LOCK_CLASS})).fetchone()
-    assert row is not None
-    return int(row[0])
-
-
 async def _waiting(
     sender: Worker, channel: Channel, *, now: datetime, settings: DeliverySettings
 ) -> tuple[datetime | None, int]:
@@ -385,7 +331,7 @@ async def _waiting(
     doubts, oldest_at = doubt
     patience = _patience(channel, settings)
     if patience and doubts:
-        ends_at = max(oldest_at, sender.listening_since or now) + patience
+        ends_at = max(oldest_at, _listening_since(sender, channel) or now) + patience
         next_due = min(next_due or ends_at, ends_at)
         waiting += doubts
     return next_due, waiting

@@ -10,26 +10,42 @@ from contextlib import asynccontextmanager
 from duewise.channels.base import Channel
 from duewise.jobs.deliver import Connect, DeliverySettings, Run, deliver
 from duewise.jobs.receive import receive
+from duewise.jobs.session import PATIENCE, Patience
 from duewise.jobs.tenant import Tenant
 from duewise.times import Clock
 
 
 @asynccontextmanager
 async def receiving(
-    channel: Channel, *, connect: Connect, tenant: Tenant, clock: Clock, done: Counter[str]
+    channel: Channel,
+    *,
+    connect: Connect,
+    tenant: Tenant,
+    clock: Clock,
+    done: Counter[str],
+    patience: Patience = PATIENCE,
 ) -> AsyncIterator[asyncio.Task[None]]:
     """Take in receipts and replies of an open channel in the background of the block."""
     stop = asyncio.Event()
-    conn = await connect()
     task = asyncio.create_task(
-        receive(channel, conn, tenant=tenant, clock=clock, stop=stop, done=done)
+        receive(
+            channel,
+            connect=connect,
+            tenant=tenant,
+            clock=clock,
+            stop=stop,
+            done=done,
+            patience=patience,
+        )
     )
     try:
         yield task
     finally:
         stop.set()
-        await task
-        await conn.close()
+        await asyncio.wait({task})
+        failure = task.exception()
+    if failure is not None:  # the block's own failure, if there was one, tells more
+        raise failure
 
 
 async def run_line(
@@ -49,7 +65,12 @@ async def run_line(
     done: Counter[str] = Counter()
     try:
         async with receiving(
-            channel, connect=connect, tenant=tenant, clock=clock, done=done
+            channel,
+            connect=connect,
+            tenant=tenant,
+            clock=clock,
+            done=done,
+            patience=settings.patience,
         ) as receiver:
             sent = asyncio.create_task(
                 deliver(

@@ -38,8 +38,9 @@ def write_ledger(
         if progress:
             progress(number + 1, book.partitions)
     for table, paths in parts.items():
-        whole = pl.concat([pl.scan_parquet(path) for path in paths])
-        whole.sink_parquet(out / f"{table}.parquet", maintain_order=True)
+        whole, unfinished = pl.concat([pl.scan_parquet(path) for path in paths]), out / f".{table}"
+        whole.sink_parquet(unfinished, maintain_order=True)
+        unfinished.replace(out / f"{table}.parquet")
         for path in paths:
             path.unlink()
     return rows

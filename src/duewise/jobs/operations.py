@@ -132,8 +132,14 @@ def case_frame(open_cases: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     )
 
 
-def payments_of(conn: Connection[Any], borrower_ids: Sequence[str]) -> pl.DataFrame:
-    """Payment events learned since the book's snapshot, in the book's `payments` form."""
+def payments_of(
+    conn: Connection[Any], borrower_ids: Sequence[str], *, known_at: datetime | None = None
+) -> pl.DataFrame:
+    """Payment events learned since the book's snapshot, in the book's `payments` form.
+
+    With `known_at` those that were known at that instant: what comes later finds the plan released
+    and stops its messages, and must not count twice.
+    """
     schema: Schema = {
         "payment_id": pl.String,
         "loan_id": pl.String,
@@ -144,7 +150,17 @@ def payments_of(conn: Connection[Any], borrower_ids: Sequence[str]) -> pl.DataFr
         "reverses": pl.String,
         "source": pl.String,
     }
-    return _in_blocks(conn, queries("planning")["payments"], borrower_ids, schema)
+    return _in_blocks(
+        conn, queries("planning")["payments"], borrower_ids, schema, known_at=known_at
+    )
+
+
+def paid_since(conn: Connection[Any], loan_ids: pl.Series, since: object) -> pl.DataFrame:
+    """loan_id, paid_minor: what became known as paid after an instant, reversals taken off."""
+    values = {"loan_ids": loan_ids.to_list(), "since": since}
+    found = conn.execute(queries("planning")["paid_since"], values).fetchall()
+    schema = {"loan_id": pl.String, "paid_minor": pl.Int64}
+    return pl.DataFrame(found, schema=schema, orient="row")
 
 
 def feed_complete_until(conn: Connection[Any]) -> datetime | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
@@ -34,7 +35,23 @@ from duewise.store.files import write_atomically
 if TYPE_CHECKING:
     from duewise.store.book import Book, BookTables
 
+MANIFEST = "plan.json"
+
 Progress = Callable[[int, int], None]
+
+# What a plan's manifest says of it, and operations keep.
+PLAN_COLUMNS = (
+    "plan_id",
+    "as_of",
+    "planned_at",
+    "strategy",
+    "strategy_hash",
+    "rulebook_hash",
+    "template_hash",
+    "borrowers",
+    "proposals",
+    "held_out",
+)
 
 
 @dataclass(frozen=True)
@@ -65,8 +82,11 @@ def context_for(
         tenant.rulebook.content_hash,
         tenant.template_hash,
         book_hash,
+        repr(tenant.sender),
+        repr(tenant.lender),
         as_of.isoformat(),
         now.isoformat(),
+        complete_until.isoformat(),
     )
     return PlanContext(
         plan_id=hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16],
@@ -96,6 +116,7 @@ def plan_book(
     context = context_for(conn, tenant, book_hash=book.content_hash, as_of=as_of, now=now)
     parts = out / f"parts-{context.plan_id}"
     parts.mkdir(parents=True, exist_ok=True)
+    (out / MANIFEST).unlink(missing_ok=True)  # an earlier plan's: this one is not finished yet
     targets = [parts / f"{number:04d}.parquet" for number in range(book.partitions)]
     missing = [number for number, path in enumerate(targets) if not path.exists()]
     done = len(targets) - len(missing)
@@ -112,16 +133,15 @@ def plan_book(
     )
     summary = summarise(out / "plan.parquet", context)
     write_manifest(out, summary, context, tenant)
-    for path in targets:
-        path.unlink()
-    parts.rmdir()
+    for left_over in out.glob("parts-*"):  # ours, and those of runs that were given up
+        shutil.rmtree(left_over)
     return summary
 
 
 def tables_of(conn: Connection[Any], found: BookTables, *, now: datetime) -> Tables:
     """A group's rows of the book joined by what operations know of the same borrowers."""
     borrower_ids = found.borrowers["borrower_id"].to_list()
-    known = payments_of(conn, borrower_ids)
+    known = payments_of(conn, borrower_ids, known_at=now)
     return Tables(
         borrowers=found.borrowers,
         loans=found.loans,
@@ -159,14 +179,15 @@ def summarise(path: Path, context: PlanContext) -> PlanSummary:
 
 def read_manifest(folder: Path) -> dict[str, Any]:
     """The `plan.json` of a plan folder. Raises BadInput where there is none."""
-    path = folder / "plan.json"
+    path = folder / MANIFEST
     try:
         manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        finished = {name: manifest[name] for name in PLAN_COLUMNS}
+    except (OSError, ValueError, TypeError, KeyError) as error:
         raise BadInput(
             "no finished plan in this folder", source=str(path), mend="run `duewise plan` first"
         ) from error
-    return manifest
+    return manifest | finished
 
 
 def _union(payments: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
@@ -229,4 +250,4 @@ def write_manifest(
         "held_out": summary.held_out,
     }
     text = json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
-    write_atomically(folder / "plan.json", text.encode())
+    write_atomically(folder / MANIFEST, text.encode())

@@ -12,9 +12,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import psycopg
 from psycopg import AsyncConnection
 
 from duewise.channels.base import Channel, Delivery, InboundReceipt, InboundReply
+from duewise.errors import Unreachable
+from duewise.jobs.session import Connect, Patience, another
 from duewise.jobs.tenant import Tenant
 from duewise.message.reply import Intent, read_reply
 from duewise.outbox.envelope import State, is_allowed
@@ -26,29 +29,47 @@ from duewise.times import Clock, local_date
 BATCH_MAX = 500
 BATCH_WAIT_S = 0.02
 IDLE_S = 0.2
+FAILURES_MAX = 20  # one after the other, on a database that does answer
+OF_THE_NUMBER = ("opt_out", "wrong_person")
 _SQL = queries("inbound")
 
 
 async def receive(
     channel: Channel,
-    conn: AsyncConnection[Any],
     *,
+    connect: Connect,
     tenant: Tenant,
     clock: Clock,
     stop: asyncio.Event,
     done: Counter[str],
+    patience: Patience,
 ) -> None:
-    """Take in what the channel brings until stopped; `done` counts receipts and replies."""
-    while not stop.is_set():
-        batch = await _next_batch(channel.inbound)
-        if batch:
-            await take_in(conn, channel.name, batch, tenant=tenant, now=clock.now())
+    """Take in what the channel brings until stopped; `done` counts receipts and replies.
+
+    While the database is away nothing is acknowledged. Raises Unreachable if it stays away.
+    """
+    conn, failures = await connect(), 0
+    try:
+        while not stop.is_set():
+            batch = await _next_batch(channel.inbound)
+            while True:
+                try:
+                    await take_in(conn, channel.name, batch, tenant=tenant, now=clock.now())
+                except psycopg.OperationalError as error:
+                    failures += 1
+                    if failures > FAILURES_MAX:
+                        raise Unreachable(f"the database fails again and again: {error}") from error
+                    conn = await another(conn, connect, patience)
+                else:
+                    failures = 0
+                    break
             done.update(
                 "reply" if isinstance(d.inbound, InboundReply) else "receipt" for d in batch
             )
             await asyncio.gather(*(delivery.ack() for delivery in batch))
-        else:
-            await match_receipts(conn, now=clock.now())
+        await take_in(conn, channel.name, [], tenant=tenant, now=clock.now())
+    finally:
+        await conn.close()
 
 
 async def take_in(
@@ -59,7 +80,11 @@ async def take_in(
     tenant: Tenant,
     now: datetime,
 ) -> None:
-    """One transaction for all that came: receipts once each, replies once each and acted upon."""
+    """One transaction for all that came: receipts once each, replies once each and acted upon.
+
+    Receipts that came before the answer to their submission was stored are matched here, too, so
+    that an empty batch is work as well.
+    """
     receipts = [d.inbound for d in batch if isinstance(d.inbound, InboundReceipt)]
     replies = [d.inbound for d in batch if isinstance(d.inbound, InboundReply)]
     async with conn.transaction():
@@ -75,15 +100,10 @@ async def take_in(
                     "ats": [r.at for r in receipts],
                 },
             )
+        if receipts or not replies:
             await _fold(conn, now=now)
         for reply in replies:
             await _act_on(conn, route, reply, tenant=tenant, now=now)
-
-
-async def match_receipts(conn: AsyncConnection[Any], *, now: datetime) -> None:
-    """Fold receipts that came before the answer to their submission was stored."""
-    async with conn.transaction():
-        await _fold(conn, now=now)
 
 
 async def _fold(conn: AsyncConnection[Any], *, now: datetime) -> None:
@@ -91,7 +111,9 @@ async def _fold(conn: AsyncConnection[Any], *, now: datetime) -> None:
     envelope_ids = sorted({row[0] for row in matched})
     if not envelope_ids:
         return
-    await conn.execute(_SQL["adopt_submissions"], {"envelope_ids": envelope_ids})
+    matched_ids = {"envelope_ids": envelope_ids, "now": now}
+    for step in ("lock_envelopes", "adopt_submissions", "take_off_queue", "back_in_doubt"):
+        await conn.execute(_SQL[step], matched_ids)
     rows = await (
         await conn.execute(_SQL["receipts_of"], {"envelope_ids": envelope_ids})
     ).fetchall()
@@ -130,8 +152,9 @@ async def _act_on(
     now: datetime,
 ) -> None:
     token = number_token(reply.source, tenant.keyring)
-    row = await (await conn.execute(_SQL["borrower_of_number"], {"number_token": token})).fetchone()
-    borrower_id = row[0] if row else None
+    found = await conn.execute(_SQL["borrowers_of_number"], {"number_token": token})
+    borrowers = [row[0] for row in await found.fetchall()]
+    borrower_id = borrowers[0] if borrowers else None
     intent = read_reply(reply.text, today=local_date(now, tenant.strategy.timezone))
     action = intent.action if borrower_id else "unknown_number"
     added = await conn.execute(
@@ -147,8 +170,11 @@ async def _act_on(
             "at": reply.at,
         },
     )
-    if await added.fetchone() is not None and borrower_id is not None:
-        await _carry_out(conn, intent, borrower_id, now=now)
+    if await added.fetchone() is None:
+        return
+    # Who refuses a number, or is a stranger to us, speaks for everybody we reach by it.
+    for each in borrowers if intent.kind in OF_THE_NUMBER else borrowers[:1]:
+        await _carry_out(conn, intent, each, now=now)
 
 
 async def _carry_out(

@@ -7,20 +7,28 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
-from psycopg import Connection, sql
+from psycopg import Connection, Cursor, sql
 
 from duewise.engine.compose import compose
+from duewise.engine.partition import PLAN
+from duewise.errors import BadInput
 from duewise.frames import INSTANT
 from duewise.jobs.gate import Known, Ruling, rule_on, verdict_values
-from duewise.jobs.operations import addresses_of, cases_of, contacts_of, feed_complete_until
-from duewise.jobs.plan_day import Progress, read_manifest
+from duewise.jobs.operations import (
+    addresses_of,
+    cases_of,
+    contacts_of,
+    feed_complete_until,
+    paid_since,
+)
+from duewise.jobs.plan_day import PLAN_COLUMNS, Progress, read_manifest
 from duewise.jobs.tenant import Tenant
 from duewise.jobs.wire_gate import NEVER_HEARD
 from duewise.outbox.envelope import State
@@ -88,10 +96,11 @@ def release_plan(
 ) -> Counter[str]:
     """Release a finished plan; counts of new envelopes by state."""
     manifest = read_manifest(folder)
-    plan = pl.read_parquet(folder / "plan.parquet")
+    plan = _read_rows(folder, manifest)
     journal.append(tenant.workspace, plan)
     proposals = plan.filter(pl.col("decision") == "proposed")
     counts: Counter[str] = Counter()
+    known_before = _known_elsewhere(conn, proposals, manifest["plan_id"])
     for start in range(0, proposals.height, ROWS_PER_BLOCK):
         block = proposals.slice(start, ROWS_PER_BLOCK)
         composed = compose_and_rule(conn, block, tenant=tenant, now=now)
@@ -101,23 +110,29 @@ def release_plan(
     with conn.transaction():
         conn.execute(
             queries("planning")["add_plan"],
-            {name: manifest[name] for name in _PLAN_COLUMNS} | {"released_at": now},
+            {name: manifest[name] for name in PLAN_COLUMNS}
+            | {"released_at": now, "proposals": manifest["proposals"] - known_before},
         )
     return counts
 
 
-_PLAN_COLUMNS = (
-    "plan_id",
-    "as_of",
-    "planned_at",
-    "strategy",
-    "strategy_hash",
-    "rulebook_hash",
-    "template_hash",
-    "borrowers",
-    "proposals",
-    "held_out",
-)
+def _read_rows(folder: Path, manifest: Mapping[str, Any]) -> pl.DataFrame:
+    """The rows of a finished plan. Raises BadInput where they are not those of its manifest."""
+    path, mend = folder / "plan.parquet", "run `duewise plan` into an empty folder"
+    try:
+        plan = pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise BadInput("the plan cannot be read", source=str(path), mend=mend) from error
+    if plan.schema != PLAN or set(plan["plan_id"]) - {manifest["plan_id"]}:
+        raise BadInput("these are not the rows of plan.json", source=str(path), mend=mend)
+    return plan
+
+
+def _known_elsewhere(conn: Connection[Any], proposals: pl.DataFrame, plan_id: str) -> int:
+    """Intents of these that an earlier plan of the day has had: they are planned once, there."""
+    values = {"keys": proposals["key"].to_list(), "plan_id": plan_id}
+    row = conn.execute(queries("planning")["known_elsewhere"], values).fetchone()
+    return int(row[0]) if row else 0
 
 
 def compose_and_rule(
@@ -136,15 +151,16 @@ def compose_and_rule(
             ledger_age=now - complete_until if complete_until else NEVER_HEARD,
         )
         called = salutations(conn, borrower_ids, tenant.keyring)
+        paid = paid_since(conn, proposals["loan_id"].unique(), proposals["planned_at"].min())
     composed = compose(
         proposals.join(called, on="borrower_id", how="left", maintain_order="left"),
         templates=tenant.templates,
         sender=tenant.sender,
         as_of=proposals["as_of"][0],
     )
-    messages = composed.with_columns(
+    messages = composed.join(paid, on="loan_id", how="left", maintain_order="left").with_columns(
         now=pl.max_horizontal("not_before", pl.lit(now).cast(INSTANT)),
-        paid_minor=pl.lit(0, pl.Int64),
+        paid_minor=pl.col("paid_minor").fill_null(0),
     )
     rulings = rule_on(messages, known, tenant=tenant)
     return [
@@ -177,27 +193,49 @@ def _enqueue(
         cursor.execute(queries("planning")["add_envelopes"], {"now": now})
         added = [(envelope_id, by_key[key]) for envelope_id, key in cursor.fetchall()]
         ids = [envelope_id for envelope_id, _ in added]
-        cursor.execute(
-            queries("outbox")["add_verdicts"],
-            _plan_verdicts([each.row for _, each in added], ids, tenant=tenant),
-        )
         rulings = [each.ruling for _, each in added]
-        cursor.execute(
-            queries("outbox")["add_verdicts"],
-            verdict_values(rulings, ids, gate="release", now=now, tenant=tenant),
-        )
+        planned = _plan_verdicts([each.row for _, each in added], ids, tenant=tenant)
+        released = verdict_values(rulings, ids, gate="release", now=now, tenant=tenant)
+        _copy_verdicts(cursor, planned)
+        _copy_verdicts(cursor, released)
     return Counter(each.ruling.state.value for _, each in added)
 
 
+def _copy_verdicts(cursor: Cursor[Any], values: Mapping[str, Any]) -> None:
+    """What the statement `add_verdicts` does, for many: COPY need not escape arrays of JSON."""
+    rows = pl.DataFrame(
+        {
+            "envelope_id": values["envelope_ids"],
+            "gate": values["gate"],
+            "at": values["now"],
+            "outcome": values["outcomes"],
+            "rules": [f"{{{rules}}}" for rules in values["rules"]],
+            "next_allowed_at": values["next_allowed_at"],
+            "rulebook_hash": values["rulebook_hash"],
+            "facts": values["facts"],
+        },
+        schema_overrides={"next_allowed_at": INSTANT},
+    )
+    columns = sql.SQL(", ").join(map(sql.Identifier, rows.columns))
+    statement = sql.SQL("COPY verdict ({}) FROM STDIN (FORMAT csv)").format(columns)
+    with cursor.copy(statement) as copy:
+        copy.write(rows.write_csv(include_header=False))
+
+
 def _records(composed: Sequence[Composed], *, tenant: Tenant) -> Iterator[tuple[Any, ...]]:
-    for each in composed:
-        row, ruling = each.row, each.ruling
-        template = tenant.templates[row["template"]]
-        sealed = tenant.keyring.seal(
-            row["text"] or "", column="text", borrower_id=row["borrower_id"]
-        )
+    rows = [each.row for each in composed]
+    hashes = {
+        name: tenant.templates[name].content_hash for name in {row["template"] for row in rows}
+    }
+    texts = tenant.keyring.seal_column(
+        [row["text"] or "" for row in rows],
+        column="text",
+        borrower_ids=[row["borrower_id"] for row in rows],
+    )
+    for each, row, sealed in zip(composed, rows, texts, strict=True):
+        ruling = each.ruling
         values = row | {
-            "template_hash": template.content_hash,
+            "template_hash": hashes[row["template"]],
             "facts": envelope_facts(row, known_at=row["planned_at"]),
             "text_sealed": sealed,
             "sender_id": tenant.sender_id,

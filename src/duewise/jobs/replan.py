@@ -10,6 +10,7 @@ import polars as pl
 from psycopg import Connection
 
 from duewise.engine.partition import plan_partition
+from duewise.jobs.gate import verdict_values
 from duewise.jobs.ingest import HELD_BY_PAYMENT
 from duewise.jobs.operations import rows
 from duewise.jobs.plan_day import context_for, tables_of
@@ -25,6 +26,11 @@ HELD_MAX = 20_000
 _SQL = queries("planning")
 
 
+def has_held(conn: Connection[Any], *, now: datetime) -> bool:
+    """Whether anything waits to be planned again."""
+    return bool(_held(conn, now=now, borrower_ids=None, limit=1))
+
+
 def replan_held(
     conn: Connection[Any],
     book: Book,
@@ -35,16 +41,7 @@ def replan_held(
 ) -> Counter[str]:
     """Plan again what payments have held (of these borrowers, or of all); counts by outcome."""
     counts: Counter[str] = Counter()
-    held = rows(
-        conn,
-        _SQL["held_for_replan"],
-        {
-            "reasons": [HELD_BY_PAYMENT],
-            "now": now,
-            "borrower_ids": borrower_ids,
-            "limit": HELD_MAX,
-        },
-    )
+    held = _held(conn, now=now, borrower_ids=borrower_ids, limit=HELD_MAX)
     for as_of in sorted({row["as_of"] for row in held}):
         same_day = [row for row in held if row["as_of"] == as_of]
         borrowers = sorted({row["borrower_id"] for row in same_day})
@@ -57,6 +54,18 @@ def replan_held(
     return counts
 
 
+def _held(
+    conn: Connection[Any], *, now: datetime, borrower_ids: list[str] | None, limit: int
+) -> list[dict[str, Any]]:
+    values = {
+        "reasons": [HELD_BY_PAYMENT],
+        "now": now,
+        "borrower_ids": borrower_ids,
+        "limit": limit,
+    }
+    return rows(conn, _SQL["held_for_replan"], values)
+
+
 def _replace(
     conn: Connection[Any],
     held: list[dict[str, Any]],
@@ -66,24 +75,43 @@ def _replace(
     tenant: Tenant,
     now: datetime,
 ) -> Counter[str]:
-    wanted = {each.row["key"]: each for each in composed if each.ruling.state is State.READY}
-    figures = dict(plan.select("borrower_id", "reason").iter_rows())
-    renewed = [(row["envelope_id"], wanted[row["key"]]) for row in held if row["key"] in wanted]
+    ruled = {each.row["key"]: each for each in composed}
+    wanted = {key for key, each in ruled.items() if each.ruling.state is State.READY}
+    why = dict(plan.select("borrower_id", "reason").iter_rows())
+    renewed = [(row["envelope_id"], ruled[row["key"]]) for row in held if row["key"] in wanted]
     dropped = [row for row in held if row["key"] not in wanted]
+    judged = [row for row in held if row["key"] in ruled]
     with conn.transaction():
-        conn.execute(_SQL["renew"], _renewal(renewed, tenant=tenant, now=now))
         conn.execute(
-            _SQL["cancel_held"],
+            queries("outbox")["add_verdicts"],
+            verdict_values(
+                [ruled[row["key"]].ruling for row in judged],
+                [row["envelope_id"] for row in judged],
+                gate="release",
+                now=now,
+                tenant=tenant,
+            ),
+        )
+        conn.execute(_SQL["renew"], _renewal(renewed, tenant=tenant, now=now))
+        ends = [_end(ruled.get(row["key"]), why.get(row["borrower_id"])) for row in dropped]
+        conn.execute(
+            _SQL["drop_held"],
             {
                 "now": now,
                 "envelope_ids": [row["envelope_id"] for row in dropped],
-                "reasons": [
-                    f"after_payment: {figures.get(row['borrower_id']) or 'no_longer_applies'}"
-                    for row in dropped
-                ],
+                "states": [state.value for state, _ in ends],
+                "reasons": [f"after_payment: {reason}" for _, reason in ends],
             },
         )
     return Counter(renewed=len(renewed), cancelled=len(dropped))
+
+
+def _end(again: Composed | None, reason: str | None) -> tuple[State, str]:
+    """State and reason of what is not renewed: forbidden now, or not wanted any more."""
+    if again is None:
+        return State.CANCELLED, reason or "no_longer_applies"
+    is_blocked = again.ruling.state is State.BLOCKED
+    return State.BLOCKED if is_blocked else State.CANCELLED, again.ruling.reason
 
 
 def _renewal(

@@ -74,10 +74,11 @@ async def judge_claimed(
 
 def _unsealed(row: dict[str, Any], fact: dict[str, Any], *, tenant: Tenant) -> Claimed:
     keyring, borrower_id = tenant.keyring, row["borrower_id"]
+    sealed = fact["phone_sealed"]  # None: the number was taken away, and its state says so
     return Claimed(
         envelope_id=row["envelope_id"],
         key=row["key"],
-        address=keyring.unseal(fact["phone_sealed"], column="phone", borrower_id=borrower_id),
+        address=keyring.unseal(sealed, column="phone", borrower_id=borrower_id) if sealed else "",
         sender_id=row["sender_id"],
         text=keyring.unseal(row["text_sealed"], column="text", borrower_id=borrower_id),
         valid_until=row["valid_until"],
@@ -119,7 +120,7 @@ def _addresses(
             row["borrower_id"],
             row["channel"],
             row["number_token"],
-            facts[row["envelope_id"]]["number_state"],
+            _number_state(facts[row["envelope_id"]]),
             "debtor",
             facts[row["envelope_id"]]["is_wrong_party"],
             facts[row["envelope_id"]]["opted_out"],
@@ -128,6 +129,11 @@ def _addresses(
         for row in envelopes
     ]
     return pl.DataFrame(found, schema=dict(ADDRESSES), orient="row")
+
+
+def _number_state(fact: dict[str, Any]) -> str:
+    state: str = fact["number_state"]
+    return state if fact["phone_sealed"] else "missing"
 
 
 async def _contacts(

@@ -54,6 +54,8 @@ class SmppChannel:
 
     def __init__(self, settings: SmppSettings, *, clock: Clock) -> None:
         self._settings = settings
+        self._clock = clock
+        self._listening_since: datetime | None = None
         self._inbox = Inbox(settings, clock=clock)
         self._session: Session | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -67,6 +69,11 @@ class SmppChannel:
     @property
     def inbound(self) -> asyncio.Queue[Delivery]:
         return self._inbox.queue
+
+    @property
+    def listening_since(self) -> datetime | None:
+        is_away = self._session is None or self._session.is_lost
+        return None if is_away else self._listening_since
 
     @property
     def capabilities(self) -> Capabilities:
@@ -102,6 +109,7 @@ class SmppChannel:
             raise BadInput(
                 f"the account cannot be put into a bind: {error}", mend="check its settings"
             ) from None
+        self._listening_since = self._clock.now()
         self._keeper = asyncio.create_task(self._keep_bound())
 
     async def close(self) -> None:
@@ -234,6 +242,7 @@ class SmppChannel:
                 attempt += 1
                 with contextlib.suppress(ProtocolError, TimeoutError, OSError):
                     self._session = await open_session(self._settings, self._inbox.take)
+                    self._listening_since = self._clock.now()
 
 
 class _Batch:

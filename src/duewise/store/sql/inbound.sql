@@ -8,14 +8,27 @@ SELECT %(route)s, r.provider_id, r.status, r.code, r.reference, r.at, NULL
 ON CONFLICT (route, provider_id, status) DO NOTHING;
 
 -- match_receipts
--- Give every unmatched receipt its envelope: by the gateway's id, else by our echoed reference.
+-- Give every unmatched receipt its envelope: by the gateway's id; else by our echoed reference, if
+-- that envelope was ever on the wire; else by the id in its other notation, if only one answers.
 UPDATE receipt
    SET envelope_id = found.envelope_id
-  FROM (SELECT r.receipt_id, COALESCE(s.envelope_id, e.envelope_id) AS envelope_id
+  FROM (SELECT r.receipt_id,
+               COALESCE(s.envelope_id, e.envelope_id, other.envelope_id) AS envelope_id
           FROM receipt r
           LEFT JOIN submission s ON s.route = r.route AND s.provider_id = r.provider_id
-          LEFT JOIN envelope e ON e.envelope_id = CASE WHEN r.reference ~ '^[0-9]{1,18}$'
+          LEFT JOIN envelope e ON e.attempt > 0
+                              AND e.envelope_id = CASE WHEN r.reference ~ '^[0-9]{1,18}$'
                                                        THEN r.reference::bigint END
+          LEFT JOIN LATERAL (
+               SELECT min(o.envelope_id) AS envelope_id
+                 FROM submission o
+                WHERE s.envelope_id IS NULL AND e.envelope_id IS NULL AND o.route = r.route
+                  AND o.provider_id IN (
+                      CASE WHEN r.provider_id ~ '^[0-9]{1,18}$'
+                           THEN to_hex(r.provider_id::bigint) END,
+                      CASE WHEN r.provider_id ~ '^[0-9a-f]{1,15}$'
+                           THEN ('x' || lpad(r.provider_id, 16, '0'))::bit(64)::bigint::text END)
+               HAVING count(*) = 1) AS other ON true
          WHERE r.envelope_id IS NULL) AS found
  WHERE receipt.receipt_id = found.receipt_id AND found.envelope_id IS NOT NULL
 RETURNING receipt.envelope_id;
@@ -26,7 +39,13 @@ SELECT e.envelope_id, e.state, e.parts, r.provider_id, r.status, r.code
   FROM envelope e
   JOIN receipt r USING (envelope_id)
  WHERE e.envelope_id = ANY(%(envelope_ids)s)
+ ORDER BY e.envelope_id, r.receipt_id
    FOR UPDATE OF e;
+
+-- lock_envelopes
+-- Receipts are folded and answers stored one after the other, never side by side.
+SELECT envelope_id FROM envelope
+ WHERE envelope_id = ANY(%(envelope_ids)s) ORDER BY envelope_id FOR UPDATE;
 
 -- adopt_submissions
 -- A receipt proves a submission whose answer was lost.
@@ -34,7 +53,23 @@ INSERT INTO submission (envelope_id, route, provider_id, part, accepted_at)
 SELECT r.envelope_id, r.route, r.provider_id, 0, r.at
   FROM receipt r
  WHERE r.envelope_id = ANY(%(envelope_ids)s)
+   AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.envelope_id = r.envelope_id AND s.part > 0)
 ON CONFLICT (route, provider_id) DO NOTHING;
+
+-- take_off_queue
+-- A receipt, if only for one part, of what was to be sent once more for want of it: it must not
+-- leave again.
+UPDATE envelope
+   SET state = 'sending', reason = 'receipt_after_doubt', owner = NULL, wired_at = %(now)s,
+       changed_at = %(now)s
+ WHERE envelope_id = ANY(%(envelope_ids)s) AND attempt > 0
+   AND (state = 'ready' OR (state = 'sending' AND wired_at IS NULL));
+
+-- back_in_doubt
+-- The second half of `take_off_queue`; the receipts then say what became of it.
+UPDATE envelope
+   SET state = 'unknown'
+ WHERE envelope_id = ANY(%(envelope_ids)s) AND state = 'sending' AND owner IS NULL;
 
 -- fold_receipts
 UPDATE envelope
@@ -65,11 +100,13 @@ UPDATE envelope
    AND (state IN ('ready', 'held') OR (state = 'sending' AND wired_at IS NULL));
 
 -- hold_unsent
--- Stop what has not left yet, until it is planned again on the new facts.
+-- Stop what has not left yet, until it is planned again on the new facts. Whoever said "paid" waits
+-- for the payment: what was held for that word now goes by the news.
 UPDATE envelope
    SET state = 'held', reason = %(reason)s, changed_at = %(now)s, owner = NULL
  WHERE borrower_id = ANY(%(borrower_ids)s)
-   AND (state = 'ready' OR (state = 'sending' AND wired_at IS NULL))
+   AND (state = 'ready' OR (state = 'sending' AND wired_at IS NULL)
+        OR (state = 'held' AND reason = 'reply_paid'))
 RETURNING envelope_id;
 
 -- mark_wrong_party
@@ -81,8 +118,13 @@ SELECT %(borrower_id)s, %(kind)s, %(at)s, %(source)s
  WHERE NOT EXISTS (SELECT 1 FROM case_file
                     WHERE borrower_id = %(borrower_id)s AND kind = %(kind)s AND closed_at IS NULL);
 
--- borrower_of_number
-SELECT borrower_id FROM person WHERE number_token = %(number_token)s LIMIT 1;
+-- borrowers_of_number
+-- Whose number it is; first the one we wrote to last, for a reply answers that.
+SELECT p.borrower_id
+  FROM person p
+ WHERE p.number_token = %(number_token)s
+ ORDER BY (SELECT max(e.wired_at) FROM envelope e WHERE e.borrower_id = p.borrower_id)
+          DESC NULLS LAST, p.borrower_id;
 
 -- add_payments
 INSERT INTO payment_event (payment_id, loan_id, borrower_id, paid_at, known_at, amount_minor,

@@ -50,39 +50,49 @@ WITH due AS (
      ORDER BY borrower_id, not_before, envelope_id
 )
 UPDATE envelope
-   SET state = 'sending', owner = %(owner)s, attempt = attempt + 1, wired_at = NULL,
-       reason = 'claimed', changed_at = %(now)s
+   SET state = 'sending', owner = %(owner)s, wired_at = NULL, reason = 'claimed',
+       changed_at = %(now)s
   FROM one
  WHERE envelope.envelope_id = one.envelope_id
 RETURNING envelope.envelope_id, key, borrower_id, loan_id, step, stage, channel, template,
           amount_minor, currency, due_date, facts, text_sealed, parts, sender_id, number_token,
-          valid_until, attempt, created_at;
+          valid_until, attempt + 1 AS attempt, created_at;
 
 -- mark_wired
--- The intent, durable before the first byte: from here on a lost worker leaves a doubt.
+-- The intent, durable before the first byte: from here on a lost worker leaves a doubt. Here, not
+-- at the claim, the attempt counts: what a gate defers has not been tried.
 UPDATE envelope
-   SET wired_at = %(now)s
+   SET wired_at = %(now)s, attempt = attempt + 1
  WHERE envelope_id = ANY(%(envelope_ids)s) AND owner = %(owner)s AND state = 'sending'
 RETURNING envelope_id;
 
 -- settle
--- What the gateway answered. An envelope that a receipt has already carried further stays there.
+-- What the gateway answered to one attempt. An envelope that a receipt has already carried further
+-- stays there; one that another worker took for lost is corrected, unless it was sent again since.
 UPDATE envelope
    SET state = said.state, reason = said.reason, changed_at = %(now)s, owner = NULL,
        not_before = COALESCE(said.not_before, envelope.not_before),
+       attempt = envelope.attempt - CASE WHEN said.is_counted THEN 0 ELSE 1 END,
        wired_at = CASE WHEN said.state = 'ready' THEN NULL ELSE envelope.wired_at END
-  FROM unnest(%(envelope_ids)s::bigint[], %(states)s::text[], %(reasons)s::text[],
-              %(not_before)s::timestamptz[]) AS said (envelope_id, state, reason, not_before)
+  FROM unnest(%(envelope_ids)s::bigint[], %(attempts)s::int[], %(states)s::text[],
+              %(reasons)s::text[], %(not_before)s::timestamptz[], %(are_counted)s::boolean[])
+       AS said (envelope_id, attempt, state, reason, not_before, is_counted)
  WHERE envelope.envelope_id = said.envelope_id
-   AND (envelope.state = 'sending'
-        OR (envelope.state = 'unknown' AND said.state = 'accepted'));
+   AND envelope.state IN ('sending', 'unknown') AND envelope.state <> said.state
+   AND (envelope.attempt = said.attempt OR said.state = 'accepted');
+
+-- drop_adopted
+-- The answer names the parts: what receipts alone had proved of them gives way to it.
+DELETE FROM submission WHERE part = 0 AND envelope_id = ANY(%(envelope_ids)s);
 
 -- add_submissions
+-- A receipt may have proved a submission before its answer was stored; the answer knows the part.
 INSERT INTO submission (envelope_id, route, provider_id, part, accepted_at)
 SELECT s.envelope_id, %(route)s, s.provider_id, s.part, %(now)s
   FROM unnest(%(envelope_ids)s::bigint[], %(provider_ids)s::text[], %(parts)s::smallint[])
        AS s (envelope_id, provider_id, part)
-ON CONFLICT (route, provider_id) DO NOTHING;
+ON CONFLICT (route, provider_id) DO UPDATE SET part = excluded.part
+ WHERE submission.part = 0 AND submission.envelope_id = excluded.envelope_id;
 
 -- put_back
 -- Claimed, then forbidden, deferred or held by the wire's gate.

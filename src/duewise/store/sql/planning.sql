@@ -12,7 +12,15 @@ SELECT p.borrower_id, 'sms' AS channel, p.number_token, p.number_state, 'debtor'
 SELECT payment_id, loan_id, borrower_id, paid_at, amount_minor, kind, reverses, source
   FROM payment_event
  WHERE borrower_id = ANY(%(borrower_ids)s)
+   AND (%(known_at)s::timestamptz IS NULL OR known_at <= %(known_at)s::timestamptz)
  ORDER BY payment_id;
+
+-- paid_since
+-- What became known after a plan was made: the release judges on it.
+SELECT loan_id, sum(CASE WHEN kind = 'reversal' THEN -amount_minor ELSE amount_minor END)::bigint
+  FROM payment_event
+ WHERE loan_id = ANY(%(loan_ids)s) AND known_at > %(since)s
+ GROUP BY loan_id;
 
 -- add_accounts
 INSERT INTO account (loan_id, borrower_id, currency)
@@ -48,11 +56,16 @@ UPDATE envelope
              template_hash, loan_id, plan_id, not_before, valid_until)
  WHERE envelope.envelope_id = r.envelope_id AND envelope.state = 'held';
 
--- cancel_held
+-- drop_held
+-- Planned again and no longer wanted, or no longer allowed.
 UPDATE envelope
-   SET state = 'cancelled', reason = c.reason, changed_at = %(now)s
-  FROM unnest(%(envelope_ids)s::bigint[], %(reasons)s::text[]) AS c (envelope_id, reason)
+   SET state = c.state, reason = c.reason, changed_at = %(now)s
+  FROM unnest(%(envelope_ids)s::bigint[], %(states)s::text[], %(reasons)s::text[])
+       AS c (envelope_id, state, reason)
  WHERE envelope.envelope_id = c.envelope_id AND envelope.state = 'held';
+
+-- known_elsewhere
+SELECT count(*) FROM envelope WHERE key = ANY(%(keys)s) AND plan_id <> %(plan_id)s;
 
 -- add_plan
 INSERT INTO plan_run (plan_id, as_of, planned_at, released_at, strategy, strategy_hash,

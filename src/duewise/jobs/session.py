@@ -1,0 +1,118 @@
+"""A worker's session with the database: its number, the lock that proves it alive, its return.
+
+A database that goes away is waited for, within limits; whoever comes back has a new number, for the
+lock of the old one went with its session.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection
+
+from duewise.errors import Unreachable
+from duewise.store.sql import queries
+
+LOCK_CLASS = 0x44_57  # "DW": the class of all workers' advisory locks
+_SQL = queries("outbox")
+
+Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a database that went away is waited for; real seconds between the tries."""
+
+    tries_max: int = 120
+    wait_s: float = 0.5
+
+
+PATIENCE = Patience()
+
+
+@dataclass
+class Worker:
+    """A session with the database, its number, and what it has done so far.
+
+    `listening_since` is None until receipts are listened to, and again after a time without.
+    """
+
+    connect: Connect
+    conn: AsyncConnection[Any]
+    owner: int
+    listening_since: datetime | None = None
+    done: Counter[str] = field(default_factory=Counter)
+
+
+@asynccontextmanager
+async def worker(connect: Connect) -> AsyncIterator[Worker]:
+    """A worker with a number and the lock that proves it alive."""
+    conn = await connect()
+    enlisted = Worker(connect, conn, await _enlist(conn))
+    try:
+        yield enlisted
+    finally:
+        await enlisted.conn.close()
+
+
+async def come_back(sender: Worker, patience: Patience) -> None:
+    """A new session and a new number for a worker. Raises Unreachable if none is to be had."""
+    for attempt in range(patience.tries_max):
+        if attempt:
+            await asyncio.sleep(patience.wait_s)
+        sender.conn = await another(sender.conn, sender.connect, patience)
+        try:
+            sender.owner = await _enlist(sender.conn)
+        except psycopg.OperationalError:
+            continue
+        sender.listening_since = None
+        return
+    raise Unreachable(_AWAY)
+
+
+async def another(
+    lost: AsyncConnection[Any], connect: Connect, patience: Patience
+) -> AsyncConnection[Any]:
+    """A session in place of a lost one. Raises Unreachable if the database stays away."""
+    await lost.close()
+    for attempt in range(patience.tries_max):
+        if attempt:
+            await asyncio.sleep(patience.wait_s)
+        try:
+            return await connect()
+        except Unreachable:
+            continue
+    raise Unreachable(_AWAY)
+
+
+async def recover(sender: Worker, *, now: datetime) -> None:
+    """Take up what workers left behind whose session has ended."""
+    ours = {"owner": sender.owner, "lock_class": LOCK_CLASS}
+    async with sender.conn.transaction():
+        orphans = await (await sender.conn.execute(_SQL["orphaned_owners"], ours)).fetchall()
+        for (owner,) in orphans:
+            lost = {"owner": owner, "now": now, "lock_class": LOCK_CLASS}
+            await sender.conn.execute(_SQL["recover_unwired"], lost)
+            await sender.conn.execute(_SQL["recover_wired"], lost)
+    for (owner,) in orphans:
+        values = {"owner": owner, "lock_class": LOCK_CLASS}
+        await sender.conn.execute(_SQL["release_lock"], values)
+
+
+async def _enlist(conn: AsyncConnection[Any]) -> int:
+    row = await (await conn.execute(_SQL["enlist"], {"lock_class": LOCK_CLASS})).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+_AWAY = (
+    "the database went away and does not come back. Nothing is lost: what was not sent waits in "
+    "it, and what is on the wire is on record as in doubt. Mend: start it, then run this again"
+)

@@ -1,0 +1,155 @@
+"""The gateway's answers, stored: each leads to a state, and none is lost with the database away."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import psycopg
+
+from duewise.channels.base import Accepted, Refused, SendResult
+from duewise.errors import Unreachable
+from duewise.jobs.session import Patience, Worker, come_back
+from duewise.jobs.wire_gate import Claimed
+from duewise.outbox.envelope import State
+from duewise.outbox.retry import Retry, after_refusal, backoff_s
+from duewise.store.sql import queries
+
+# Refusals of the channel itself: the message never left us, so it was no attempt.
+NEVER_LEFT = frozenset({"not_bound", "link_lost"})
+TRY_AGAIN_S = 5
+STORE_TRIES_MAX = 5
+_SQL = queries("outbox")
+
+
+@dataclass(frozen=True)
+class Said:
+    """What became of one attempt on an envelope. `attempt` tells it from earlier and later ones."""
+
+    envelope_id: int
+    attempt: int
+    state: State
+    reason: str
+    not_before: datetime | None = None
+    is_counted: bool = True
+
+
+def never_left(result: SendResult) -> bool:
+    """Whether the link was away, and the message for certain still here.
+
+    >>> never_left(Refused("not_bound", is_permanent=False))
+    True
+    """
+    return isinstance(result, Refused) and result.code in NEVER_LEFT
+
+
+def said_of(claimed: Claimed, result: SendResult, *, now: datetime) -> Said:
+    """The state that an answer leads to, and when to try again where it may."""
+    match result:
+        case Accepted():
+            return _said(claimed, State.ACCEPTED, "accepted_by_gateway")
+        case Refused(is_permanent=True):
+            return _said(claimed, State.FAILED, f"refused: {result.code}")
+        case Refused() if never_left(result):
+            not_before = now + timedelta(seconds=TRY_AGAIN_S)
+            return unsent(claimed, f"refused_for_now: {result.code}", not_before)
+        case Refused():
+            next_step = after_refusal(
+                attempt=claimed.attempt,
+                now=now,
+                valid_until=claimed.valid_until,
+                # Whom the gateway throttles for a second it may throttle for a minute.
+                retry_after_s=max(result.retry_after_s or 0, backoff_s(attempt=claimed.attempt)),
+                code=result.code,
+            )
+            if isinstance(next_step, Retry):
+                reason = f"refused_for_now: {result.code}"
+                return _said(claimed, State.READY, reason, next_step.not_before)
+            return _said(claimed, State.FAILED, next_step.reason)
+        case _:
+            return _said(claimed, State.UNKNOWN, f"in_doubt: {result.reason}")
+
+
+def unsent(claimed: Claimed, reason: str, not_before: datetime | None = None) -> Said:
+    """Marked for the wire, and for certain not written: ready again, and no attempt counted."""
+    return Said(
+        claimed.envelope_id, claimed.attempt, State.READY, reason, not_before, is_counted=False
+    )
+
+
+async def settle(
+    sender: Worker,
+    route: str,
+    said: Sequence[Said],
+    submissions: Sequence[tuple[int, str, int]],
+    *,
+    now: datetime,
+    patience: Patience,
+) -> None:
+    """Store what was said; while the database is away, keep it and try again.
+
+    `submissions`: envelope, the gateway's id, part. Raises Unreachable if it stays away.
+    """
+    for _ in range(STORE_TRIES_MAX):
+        try:
+            await _store(sender, route, said, submissions, now=now)
+        except psycopg.OperationalError:
+            await _come_back(sender, patience, answers=len(said))
+        else:
+            sender.done.update(each.state.value for each in said)
+            sender.done["parts"] += len(submissions)
+            return
+    raise _not_stored(len(said))
+
+
+async def _come_back(sender: Worker, patience: Patience, *, answers: int) -> None:
+    try:
+        await come_back(sender, patience)
+    except Unreachable as error:
+        raise _not_stored(answers) from error
+
+
+def _not_stored(answers: int) -> Unreachable:
+    return Unreachable(
+        f"the database went away and does not come back; {answers:,} answers of the gateway could "
+        "not be stored. Nothing is lost: they are on record as in doubt, and their receipts tell. "
+        "Mend: start it, then run this command again"
+    )
+
+
+async def _store(
+    sender: Worker,
+    route: str,
+    said: Sequence[Said],
+    submissions: Sequence[tuple[int, str, int]],
+    *,
+    now: datetime,
+) -> None:
+    parts = {
+        "route": route,
+        "now": now,
+        "envelope_ids": [envelope_id for envelope_id, _, _ in submissions],
+        "provider_ids": [provider_id for _, provider_id, _ in submissions],
+        "parts": [part for _, _, part in submissions],
+    }
+    async with sender.conn.transaction(), sender.conn.cursor() as cursor:
+        # First the envelopes, whose locks keep receipts from being folded side by side.
+        await cursor.execute(
+            _SQL["settle"],
+            {
+                "now": now,
+                "envelope_ids": [each.envelope_id for each in said],
+                "attempts": [each.attempt for each in said],
+                "states": [each.state.value for each in said],
+                "reasons": [each.reason for each in said],
+                "not_before": [each.not_before for each in said],
+                "are_counted": [each.is_counted for each in said],
+            },
+        )
+        await cursor.execute(_SQL["drop_adopted"], parts)
+        await cursor.execute(_SQL["add_submissions"], parts)
+
+
+def _said(claimed: Claimed, state: State, reason: str, not_before: datetime | None = None) -> Said:
+    return Said(claimed.envelope_id, claimed.attempt, state, reason, not_before)

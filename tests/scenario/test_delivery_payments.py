@@ -1,0 +1,207 @@
+"""News of a payment between release and wire: nobody who has paid is chased."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from tests.scenario.desk import (
+    EVENING,
+    MORNING,
+    Desk,
+    admit,
+    delivery_line,
+    open_desk,
+    pay,
+    plan_day,
+    release,
+    submits,
+    write_book,
+)
+
+from duewise.jobs import deliver
+from duewise.jobs.ingest import RecordResult, complete_feed
+from duewise.jobs.replan import replan_held
+from duewise.store.book import Book
+
+YESTERDAY = date(2026, 8, 13)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, dsn: str) -> Desk:
+    opened = open_desk(tmp_path / "workspace", dsn)
+    admit(opened, "Li", "Wang")
+    return opened
+
+
+@pytest.fixture
+def book(desk: Desk) -> Book:
+    return write_book(desk, Li=YESTERDAY, Wang=YESTERDAY)
+
+
+@pytest.fixture
+def folder(desk: Desk, book: Book) -> Path:
+    return plan_day(desk, book)
+
+
+def later(desk: Desk, **span: float) -> None:
+    """Time passes, and the payments feed with it."""
+    desk.clock.set(desk.clock.now() + timedelta(**span))
+    with desk.app.connect(desk.dsn) as conn:
+        complete_feed(conn, desk.clock.now())
+
+
+def replan(desk: Desk, book: Book) -> Counter[str]:
+    with desk.app.connect(desk.dsn) as conn:
+        return replan_held(conn, book, desk.app.tenant, now=desk.clock.now())
+
+
+async def send_all(desk: Desk) -> list[str]:
+    """Send at the end of the day; the references of what reached the gateway."""
+    async with delivery_line(desk) as line:
+        await line.pass_at(EVENING)
+    return sorted({record["reference"] for record in submits(desk)})
+
+
+async def test_it_cancels_the_message_of_one_who_paid_before_it_left(
+    desk: Desk, book: Book, folder: Path
+) -> None:
+    assert release(desk, folder) == {"ready": 2}
+    later(desk, hours=1)
+    assert pay(desk, "P-1", "Li", "868.40") == RecordResult(recorded=1, duplicates=0, held=1)
+    assert desk.story("Li")[-1] == ("held", "payment_event")
+    assert replan(desk, book) == Counter(cancelled=1)
+    assert len(await send_all(desk)) == 1
+    assert desk.story("Li")[-1] == ("cancelled", "after_payment: nothing_owed")
+    assert desk.states() == {"cancelled": 1, "delivered": 1}
+    desk.assert_ties()
+
+
+async def test_it_asks_for_the_rest_after_a_partial_payment(
+    desk: Desk, book: Book, folder: Path
+) -> None:
+    release(desk, folder)
+    later(desk, hours=1)
+    pay(desk, "P-1", "Li", "500.00")
+    assert replan(desk, book) == Counter(renewed=1)
+    assert [outcome for _, outcome, _ in desk.verdicts("Li")] == ["allow"] * 3
+    await send_all(desk)
+    texts = {record["destination"]: "" for record in submits(desk)}
+    for record in submits(desk):
+        texts[record["destination"]] += record["text"]
+    assert sum("368.40" in text for text in texts.values()) == 1
+    assert sum("868.40" in text for text in texts.values()) == 1
+    assert desk.states() == {"delivered": 2}
+    desk.assert_ties()
+
+
+async def test_it_asks_for_all_again_after_a_reversal(desk: Desk, book: Book, folder: Path) -> None:
+    release(desk, folder)
+    later(desk, hours=1)
+    pay(desk, "P-1", "Li", "500.00")
+    replan(desk, book)
+    later(desk, minutes=5)
+    taken_back = pay(desk, "R-1", "Li", "500.00", kind="reversal", reverses="P-1")
+    assert taken_back.held == 1
+    assert replan(desk, book) == Counter(renewed=1)
+    amount = desk.rows("SELECT amount_minor FROM envelope WHERE borrower_id = 'Li'")
+    assert amount == [(86_840,)]
+    await send_all(desk)
+    assert desk.states() == {"delivered": 2}
+    desk.assert_ties()
+
+
+async def test_it_counts_a_payment_told_twice_once(desk: Desk, book: Book, folder: Path) -> None:
+    release(desk, folder)
+    later(desk, hours=1)
+    pay(desk, "P-1", "Li", "500.00")
+    replan(desk, book)
+    again = pay(desk, "P-1", "Li", "500.00")
+    assert again == RecordResult(recorded=0, duplicates=1, held=0)
+    assert desk.rows("SELECT amount_minor FROM envelope WHERE borrower_id = 'Li'") == [(36_840,)]
+
+
+async def test_it_does_not_send_what_is_paid_between_claim_and_wire(
+    desk: Desk, folder: Path
+) -> None:
+    release(desk, folder)
+    async with delivery_line(desk) as line:
+        later(desk, hours=11)
+        tenant, settings = desk.app.tenant, line.settings
+        cleared, claimed = await deliver._claim(
+            line.sender, line.channel, tenant=tenant, now=desk.clock.now(), settings=settings
+        )
+        assert (len(cleared), claimed) == (2, 2)
+        assert pay(desk, "P-1", "Li", "868.40").held == 1
+        await deliver._send_chunk(
+            line.sender,
+            line.channel,
+            cleared,
+            tenant=tenant,
+            clock=desk.clock,
+            patience=settings.patience,
+        )
+        await line.settled()
+    assert desk.story("Li")[-1] == ("held", "payment_event")
+    assert desk.states() == {"held": 1, "delivered": 1}
+    assert len({record["destination"] for record in submits(desk)}) == 1
+    desk.assert_ties()
+
+
+@pytest.mark.parametrize(
+    ("amount", "rules"), [("868.40", {"CN-LED-01", "CN-DUE-01"}), ("100.00", {"CN-LED-04"})]
+)
+async def test_it_releases_nothing_on_figures_that_a_payment_has_overtaken(
+    desk: Desk, folder: Path, amount: str, rules: set[str]
+) -> None:
+    later(desk, minutes=10)
+    assert pay(desk, "P-1", "Li", amount).held == 0
+    assert release(desk, folder) == {"ready": 1, "blocked": 1}
+    gate, outcome, fired = desk.verdicts("Li")[-1]
+    assert (gate, outcome) == ("release", "block")
+    assert set(fired) >= rules
+    desk.assert_ties()
+
+
+async def test_it_plans_on_what_was_known_at_its_instant_only(desk: Desk, book: Book) -> None:
+    later(desk, hours=1)
+    pay(desk, "P-1", "Li", "500.00")
+    desk.clock.set(MORNING)
+    release(desk, plan_day(desk, book))
+    assert desk.story("Li")[-1][0] == "blocked", "it was planned without, and judged with it"
+    assert desk.verdicts("Li")[-1][2] == ["CN-LED-04"]
+
+
+async def test_it_plans_again_what_waited_for_the_payment_a_borrower_spoke_of(
+    desk: Desk, book: Book, folder: Path
+) -> None:
+    release(desk, folder)
+    async with delivery_line(desk) as line:
+        later(desk, hours=1)
+        await line.reply("Li", "已还")
+        assert desk.story("Li")[-1] == ("held", "reply_paid")
+        assert replan(desk, book) == Counter(), "no news, no new plan"
+        later(desk, hours=1)
+        assert pay(desk, "P-1", "Li", "868.40").held == 1
+        assert replan(desk, book) == Counter(cancelled=1)
+        await line.pass_at(EVENING)
+    assert desk.states() == {"cancelled": 1, "delivered": 1}
+    desk.assert_ties()
+
+
+async def test_it_stops_a_message_the_gateway_put_off_when_it_was_paid_meanwhile(
+    desk: Desk, folder: Path
+) -> None:
+    """It was on the wire when the payment came, so nobody could hold it; then it was refused."""
+    release(desk, folder)
+    async with delivery_line(desk) as line:
+        await line.control.refuse("ESME_RTHROTTLED", count=4)
+        await line.pass_at(EVENING)
+        assert desk.states() == {"ready": 2}
+        later(desk, seconds=20)
+        assert pay(desk, "P-1", "Li", "868.40").held == 1
+        await line.pass_at(desk.clock.now() + timedelta(minutes=2))
+    assert desk.states() == {"held": 1, "delivered": 1}
+    desk.assert_ties()
