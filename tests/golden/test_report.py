@@ -10,6 +10,8 @@ from html.parser import HTMLParser
 from io import StringIO
 from pathlib import Path
 
+import pytest
+from rich.cells import cell_len
 from rich.console import Console
 
 from duewise.measure.outcome import Effect
@@ -25,6 +27,7 @@ from duewise.measure.stats import (
 from duewise.outbox.envelope import Balance
 from duewise.web.report import CHART_LIBRARY, render_html, render_terminal
 from duewise.web.report.render import CHART_LICENCE
+from duewise.web.report.terminal import WIDTH_MIN
 
 FOLDER = Path(__file__).parent
 FIRST = date(2026, 3, 2)
@@ -72,14 +75,14 @@ JOURNEYS = (
                 "before_due, gentle",
             ),
             Line(at(3, 10, 12), "delivered", "", "receipt DELIVRD"),
-            Line(at(6, 0), "due", "CN¥868.40 fell due"),
+            Line(at(6, 0), "due", "CNY 868.40 fell due"),
             Line(
                 at(7, 9, 40),
                 "sent",
                 "【安心贷】李女士，您的借款已逾期1天，请尽快还款；如有困难可申请分期。",
                 "m1_day1, neutral",
             ),
-            Line(at(7, 12, 31), "payment", "CN¥868.40", "nothing more was sent"),
+            Line(at(7, 12, 31), "payment", "CNY 868.40", "nothing more was sent"),
         ),
     ),
     Journey(
@@ -101,7 +104,7 @@ JOURNEYS = (
         "B0000518",
         (
             Line(at(5, 8, 30), "hold_out", "before_due was wanted, nothing was sent", "share 5 %"),
-            Line(at(8, 19, 2), "payment", "CN¥1,204.00"),
+            Line(at(8, 19, 2), "payment", "CNY 1,204.00"),
         ),
     ),
 )
@@ -118,16 +121,21 @@ REPORT = Report(
     loans=26_984,
     balance=BALANCE,
     blocked=(
-        Count("CN-CAP-02", 231, "at most one message a day"),
-        Count("CN-SUP-01", 104, "opted out"),
-        Count("CN-DSP-01", 67, "a dispute is open"),
+        Count("CN-DUE-01", 231, "the debt is not overdue yet", "CC203, CARDSELF"),
+        Count("DW-OPT-01", 104, "the borrower opted out of the channel", "HOUSE"),
+        Count("CN-DSP-01", 67, "a dispute is open", "CARD69"),
     ),
-    held=(Count("paid_since_plan", 219), Count("ledger_too_old", 17)),
+    held=(Count("payment_event", 219, "news of a payment"), Count("unheard_of", 17)),
+    given_up=(
+        Count("after_payment: no_step", 236, "after the payment: no step fits this day"),
+        Count("validity_ended", 22, "its validity ended"),
+    ),
+    not_contacted=(Count("no_step", 268_071, "no step fits this day"), Count("hold_out", 491)),
     opt_outs=29,
     replies=(
-        Count("paid", 61),
-        Count("promise", 44),
-        Count("opt_out", 29),
+        Count("paid", 61, "says it is paid"),
+        Count("promise", 44, "promises to pay"),
+        Count("opt_out", 29, "wants no more messages"),
         Count("question", 21),
         Count("hardship", 18),
         Count("wrong_person", 7),
@@ -142,8 +150,10 @@ REPORT = Report(
     sample_ratio=SampleRatio(p_value=0.412, is_mismatch=False),
     cost=Cost(14_033, Decimal("0.045"), "CNY", cost_per_prevented(631.485, DAY_1.estimate)),
     steps=(
-        StepCount("before_due", "pre_due", 6_904, 351, 6_480, 201, 88, 6_402, 6_190),
-        StepCount("due_today", "due_day", 2_801, 140, 2_590, 103, 40, 2_511, 2_404),
+        StepCount("before_due", "pre_due", 6_904, 351, 6_480, 201, 88, 6_402, 6_190, "dpd = -2"),
+        StepCount(
+            "due_today_risky", "due_day", 2_801, 140, 2_590, 103, 40, 2_511, 2_404, "dpd = 0"
+        ),
         StepCount("m1_day1", "overdue", 2_057, 0, 1_990, 98, 61, 1_958, 1_886),
     ),
     hours={9: 2_310, 10: 2_208, 11: 1_984, 12: 402, 14: 1_120, 18: 1_460, 19: 1_387},
@@ -161,8 +171,8 @@ def page(report: Report = REPORT) -> str:
     return text
 
 
-def printed(report: Report) -> str:
-    console = Console(file=StringIO(), width=140, color_system=None, legacy_windows=False)
+def printed(report: Report, *, width: int = WIDTH_MIN) -> str:
+    console = Console(file=StringIO(), width=width, color_system=None, legacy_windows=False)
     console.print(render_terminal(report))
     assert isinstance(console.file, StringIO)
     return "\n".join(line.rstrip() for line in console.file.getvalue().splitlines()) + "\n"
@@ -198,6 +208,20 @@ def test_it_prints_the_report_as_reviewed() -> None:
     assert as_reviewed("report.txt", printed(REPORT))
 
 
+@pytest.mark.parametrize("width", [WIDTH_MIN, 120])
+def test_it_cuts_nothing_off_in_a_terminal(width: int) -> None:
+    text = printed(REPORT, width=width)
+    assert "…" not in text
+    assert max(cell_len(line) for line in text.splitlines()) <= width
+    for step in REPORT.steps:
+        assert f" {step.step} " in text
+    said = "".join(re.findall(r"[【】，。；\w.]+", text))
+    for journey in JOURNEYS:
+        for line in journey.lines:
+            if line.kind == "sent":
+                assert line.text in said
+
+
 def test_it_finds_the_chart_library_in_the_consoles_theme() -> None:
     assert CHART_LIBRARY.is_file()
     assert CHART_LICENCE.is_file()
@@ -217,7 +241,9 @@ def test_it_escapes_every_text_of_the_report() -> None:
         zone="Asia/Shanghai",
         blocked=(count,),
         held=(count,),
+        given_up=(count,),
         replies=(count,),
+        not_contacted=(count,),
         steps=(replace(REPORT.steps[0], step=HOSTILE, stage=HOSTILE),),
         journeys=(Journey(HOSTILE, HOSTILE, (Line(at(3, 10), HOSTILE, HOSTILE, HOSTILE),)),),
     )
@@ -237,11 +263,11 @@ def test_it_shows_each_equation_that_does_not_tie() -> None:
 
 def test_it_says_why_there_is_no_figure() -> None:
     unsure = Cost(9, Decimal("0.045"), "CNY", Inconclusive(Reason.EFFECT_NOT_CERTAIN))
-    for text in (page(), printed(REPORT)):
+    for text in (page(), printed(REPORT, width=120)):
         assert "cannot say" in text
         assert Reason.HORIZON_NOT_REACHED.meaning in text
     assert f"cannot say: {Reason.EFFECT_NOT_CERTAIN.meaning}" in printed(
-        replace(REPORT, cost=unsure)
+        replace(REPORT, cost=unsure), width=120
     )
 
 
@@ -262,6 +288,8 @@ def test_it_makes_a_page_of_nothing() -> None:
         balance=Balance(*[0] * 11),
         blocked=(),
         held=(),
+        given_up=(),
+        not_contacted=(),
         opt_outs=0,
         replies=(),
         effects=(),

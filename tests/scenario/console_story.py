@@ -232,7 +232,7 @@ def _tell_news(conn: Connection[Any]) -> None:
         inbound_id="mo-1",
         text_sealed=KEYRING.seal("我没有借过这笔钱", column="text", borrower_id=token),
         intent="dispute",
-        action="case_opened",
+        action="open_dispute",
         at=at,
     )
     add(conn, "case_file", borrower_id="Wang", kind="dispute", opened_at=at, source="reply")

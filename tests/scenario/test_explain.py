@@ -75,7 +75,7 @@ def test_it_tells_what_the_borrower_answered(ask: Ask) -> None:
     (reply,) = ask("Wang").replies
     assert (reply.intent, reply.action, reply.text) == (
         "dispute",
-        "case_opened",
+        "open_dispute",
         "我没有借过这笔钱",
     )
 
@@ -124,12 +124,12 @@ def test_it_finds_the_day_of_an_envelope(conn: Connection[Any], told: dict[str, 
             (
                 "  decision     proposed: a notice was proposed",
                 "  step         m1_day1, arm gentle_sms, propensity 0.9500",
-                "  asks for     CN¥868.40, due 2026-08-09",
+                "  asks for     CNY 868.40, due 2026-08-09",
                 "  gave way     L-Li-2:due_today",
                 f"    | {TEXT}",
                 "    2026-08-10 08:30:00  ready → sending  (taken by a worker)",
                 "    2026-08-10 08:50:00  receipt for 0A1B2C3D: delivered (DELIVRD)",
-                "  2026-08-10 12:00:00  payment P-1 of CN¥868.40 on L-Li, paid at 2026-08-10 08:10:00",
+                "  2026-08-10 12:00:00  payment P-1 of CNY 868.40 on L-Li, paid at 2026-08-10 08:10:00",
             ),
         ),
         (
@@ -151,7 +151,7 @@ def test_it_finds_the_day_of_an_envelope(conn: Connection[Any], told: dict[str, 
             "Wang",
             (
                 "    2026-08-10 08:30:00  ready → held  (the borrower disputes the debt)",
-                "  2026-08-10 08:30:00  reply, disputes the debt: '我没有借过这笔钱' → a case was opened",
+                "  2026-08-10 08:30:00  reply, disputes the debt: '我没有借过这笔钱' → a dispute was opened",
             ),
         ),
     ],

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import yaml
 
-from duewise.money import Money, format_money
+from duewise.money import Money
 from duewise.store.explain import Considered, Explanation, Finding, Story
 
 Words = Mapping[str, Mapping[str, str]]
@@ -52,6 +52,15 @@ def reason_meaning(words: Words, reason: str) -> str:
         ", ".join(meaning(words, "reason", code) for code in part.split(", "))
         for part in reason.split(": ")
     )
+
+
+def amount(minor: int, currency: str) -> str:
+    """An amount as English texts of ours write it: nobody takes a yuan for a yen.
+
+    >>> amount(361_040, "CNY"), amount(-500, "JPY")
+    ('CNY 3,610.40', 'JPY -500')
+    """
+    return f"{currency} {Money(minor, currency).major:,}"
 
 
 def explanation_text(explanation: Explanation, *, words: Words | None = None) -> str:
@@ -96,7 +105,7 @@ def _considered_lines(
         said = (row.stage, row.channel, row.template, row.tone)
         yield f"  notice       {', '.join(part for part in said if part)}"
     if row.amount_minor is not None and row.currency:
-        asks = format_money(Money(row.amount_minor, row.currency), locale="en")
+        asks = amount(row.amount_minor, row.currency)
         yield f"  asks for     {asks}, due {row.due_date}"
     if row.losers:
         yield f"  gave way     {', '.join(row.losers)}"
@@ -152,10 +161,10 @@ def _news_lines(explanation: Explanation, words: Words, zone: ZoneInfo) -> Itera
         yield ""
         yield "Heard that day"
     for news in explanation.payments:
-        amount = format_money(Money(news.amount_minor, news.currency), locale="en")
+        paid = amount(news.amount_minor, news.currency)
         yield (
             f"  {_at(news.known_at, zone)}  {meaning(words, 'kind', news.kind)} {news.payment_id}"
-            f" of {amount} on {news.loan_id}, paid at {_at(news.paid_at, zone)}"
+            f" of {paid} on {news.loan_id}, paid at {_at(news.paid_at, zone)}"
         )
     for reply in explanation.replies:
         said = f": {reply.text!r}" if reply.text is not None else ""

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from duewise.book.ledger import known_payments
+from duewise.jobs.explain import load_words, meaning, reason_meaning
 from duewise.jobs.journeys import journeys
-from duewise.jobs.operations import payments_of, rows
+from duewise.jobs.operations import feed_complete_until, payments_of, rows
 from duewise.measure.outcome import Effect, effects, late_outcomes, sample_ratio
 from duewise.measure.report import Cost, Count, DayCount, Report, StepCount
 from duewise.measure.stats import Estimate, Inconclusive, Reason, cost_per_prevented
@@ -58,10 +59,12 @@ def read_report(conn: Connection[Any], book: Book, tenant: Tenant, *, now: datet
         borrowers=borrowers,
         loans=loans,
         balance=balance(by_state, planned=totals["planned"], submitted=submitted),
-        blocked=_counts(conn, "stopped_by_rule", "rule", "envelopes"),
-        held=_counts(conn, "holds", "reason", "holds"),
+        blocked=_blocked(conn, tenant),
+        held=_by_reason(conn, "holds", "holds"),
+        given_up=_by_reason(conn, "given_up", "envelopes"),
+        not_contacted=_not_contacted(tenant, first, last),
         opt_outs=rows(conn, _SQL["opt_outs"], {})[0]["opt_outs"],
-        replies=_counts(conn, "replies", "intent", "replies"),
+        replies=_replies(conn),
         effects=found,
         sample_ratio=ratio,
         cost=_cost(conn, tenant, found),
@@ -134,6 +137,8 @@ def _outcomes(
     zone: str,
 ) -> tuple[pl.DataFrame, int, int]:
     """Lateness of the assigned borrowers' instalments, and the book's size, part by part."""
+    # Past the feed's last word nobody knows who has paid: silence is not lateness.
+    known_at = min(now, feed_complete_until(conn) or now)
     assigned = assignments.select("borrower_id").unique()
     first = assignments["assigned_date"].min() or last
     found, borrowers, loans = [], 0, 0
@@ -142,14 +147,56 @@ def _outcomes(
         borrowers, loans = borrowers + part.borrowers.height, loans + part.loans.height
         ours = part.instalments.join(assigned, on="borrower_id", how="semi")
         ids = ours["borrower_id"].unique().to_list()
-        paid = known_payments(part.payments, payments_of(conn, ids), known_at=now)
-        late = late_outcomes(ours, paid, known_at=now, zone=zone)
+        paid = known_payments(part.payments, payments_of(conn, ids), known_at=known_at)
+        late = late_outcomes(ours, paid, known_at=known_at, zone=zone)
         found.append(late.filter(pl.col("due_date").is_between(first, last)))
     return pl.concat(found), borrowers, loans
 
 
-def _counts(conn: Connection[Any], statement: str, name: str, count: str) -> list[Count]:
-    return [Count(row[name], row[count]) for row in rows(conn, _SQL[statement], {})]
+def _blocked(conn: Connection[Any], tenant: Tenant) -> list[Count]:
+    words = load_words("en")
+    sources = {rule.id: ", ".join(rule.src) for rule in tenant.rulebook.rules}
+    return [
+        Count(
+            row["rule"],
+            row["envelopes"],
+            meaning(words, "reason", row["rule"]),
+            sources.get(row["rule"], ""),
+        )
+        for row in rows(conn, _SQL["blocked_by_rule"], {})
+    ]
+
+
+def _by_reason(conn: Connection[Any], statement: str, count: str) -> list[Count]:
+    words = load_words("en")
+    return [
+        Count(row["reason"], row[count], reason_meaning(words, row["reason"]))
+        for row in rows(conn, _SQL[statement], {})
+    ]
+
+
+def _replies(conn: Connection[Any]) -> list[Count]:
+    words = load_words("en")
+    return [
+        Count(row["intent"], row["replies"], meaning(words, "intent", row["intent"]))
+        for row in rows(conn, _SQL["replies"], {})
+    ]
+
+
+def _not_contacted(tenant: Tenant, first: date, last: date) -> list[Count]:
+    """Days of borrowers on which nothing was proposed, by reason; the most frequent first."""
+    words = load_words("en")
+    found = journal.read(tenant.workspace, since=first, until=last + timedelta(days=1))
+    counted = (
+        found.filter(pl.col("decision") != "proposed")
+        .group_by("reason")
+        .agg(days=pl.len())
+        .sort("days", "reason", descending=[True, False])
+        .collect()
+    )
+    return [
+        Count(reason, days, reason_meaning(words, reason)) for reason, days in counted.iter_rows()
+    ]
 
 
 def _cost(conn: Connection[Any], tenant: Tenant, found: list[Effect]) -> Cost:
@@ -174,6 +221,7 @@ def _steps(conn: Connection[Any], tenant: Tenant, first: date, last: date) -> li
             step.stage,
             *planned.get(step.name, (0, 0, 0, 0, 0)),
             *sent.get(step.name, (0, 0)),
+            when=step.when,
         )
         for step in tenant.strategy.steps
     ]

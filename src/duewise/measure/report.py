@@ -14,16 +14,20 @@ from duewise.outbox.envelope import Balance
 
 @dataclass(frozen=True)
 class Count:
-    """How many of something: of a rule's blocks, a reason's holds, an intent's replies."""
+    """How many of something: of a rule's blocks, a reason's holds, an intent's replies.
+
+    `source` names what a rule rests on, as its profile does.
+    """
 
     name: str
     count: int
     meaning: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True)
 class StepCount:
-    """What became of one step's proposals."""
+    """What became of one step's proposals; `when` is its condition, as the strategy says it."""
 
     step: str
     stage: str
@@ -34,6 +38,7 @@ class StepCount:
     deferred: int
     sent: int
     delivered: int
+    when: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,7 @@ LINE_KINDS = (
     "sent",
     "delivered",
     "failed",
+    "unknown",
     "reply",
     "payment",
     "held",
@@ -103,8 +109,9 @@ class Journey:
 class Report:
     """A period of one lender. `hours` counts sent messages by local hour (0 to 23).
 
-    `deferred` of the steps and the counts of `blocked` and `held` are events: one envelope may be
-    held twice. `balance` counts envelopes where they stand.
+    `blocked` counts envelopes by rule (one may break several), `held` events (one envelope may be
+    held twice), `given_up` envelopes that were cancelled or lapsed, and `not_contacted` the days of
+    borrowers for whom nothing was proposed. `balance` counts envelopes where they stand.
     """
 
     lender: str
@@ -117,6 +124,8 @@ class Report:
     balance: Balance
     blocked: Sequence[Count]
     held: Sequence[Count]
+    given_up: Sequence[Count]
+    not_contacted: Sequence[Count]
     opt_outs: int
     replies: Sequence[Count]
     effects: Sequence[Effect]

@@ -18,6 +18,7 @@ KIND_NAMES = {
     "sent": "sent",
     "delivered": "delivered",
     "failed": "not delivered",
+    "unknown": "outcome unknown",
     "reply": "replied",
     "payment": "paid",
     "held": "held",
@@ -53,11 +54,23 @@ def view(report: Report) -> dict[str, Any]:
             {"hour": f"{hour:02d}:00", "sent": words.number(report.hours.get(hour, 0))}
             for hour in _hours(report)
         ],
-        "blocked": _counts(report.blocked),
-        "held": _counts(report.held),
-        "replies": _counts(report.replies),
+        "reasons": [
+            {"title": title, "none": none, "rows": _counts(counts)}
+            for title, none, counts in reasons(report)
+        ],
         "journeys": [_journey(journey, report.zone) for journey in report.journeys],
     }
+
+
+def reasons(report: Report) -> list[tuple[str, str, Sequence[Count]]]:
+    """The tables of reasons: title, what is said where there is none, and its counts."""
+    return [
+        ("Blocked, by rule", "Nothing was blocked.", report.blocked),
+        ("Held, by reason", "Nothing was held.", report.held),
+        ("Cancelled or lapsed, by reason", "Nothing was cancelled or lapsed.", report.given_up),
+        ("Replies, by intent", "Nobody replied.", report.replies),
+        ("Days without a notice, by reason", "Every day had a notice.", report.not_contacted),
+    ]
 
 
 def charts(report: Report) -> dict[str, Any]:
@@ -136,7 +149,10 @@ def _bar(estimate: Estimate, scale: float) -> dict[str, str]:
 def _step(step: StepCount) -> dict[str, Any]:
     names = ("proposed", "held_out", "allowed", "blocked", "deferred", "sent", "delivered")
     reached = 100 * step.delivered / step.proposed if step.proposed else 0.0
-    return {"step": step.step, "stage": step.stage.replace("_", "-")} | {
+    return {
+        "step": step.step,
+        "when": step.when,
+        "stage": step.stage.replace("_", "-"),
         "counts": [words.number(getattr(step, name)) for name in names],
         "reached": f"{reached:.1f}",
     }
@@ -160,9 +176,10 @@ def _counts(counts: Sequence[Count]) -> list[dict[str, str]]:
     most = max((count.count for count in counts), default=0) or 1
     return [
         {
-            "name": count.name.replace("_", " "),
+            "name": count.name,
             "count": words.number(count.count),
             "meaning": count.meaning,
+            "source": count.source,
             "width": f"{100 * count.count / most:.1f}",
         }
         for count in counts

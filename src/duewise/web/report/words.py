@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from babel.numbers import format_currency
 
 from duewise.measure.outcome import Effect
-from duewise.measure.report import Cost, Report
+from duewise.measure.report import Cost, Count, Report
 from duewise.measure.stats import Estimate, Inconclusive, Tally
 from duewise.outbox.envelope import Balance
 
@@ -101,18 +102,18 @@ def difference_of(effect: Effect) -> tuple[str, str]:
     return f"{points(found.point)} pp", f"{points(found.low)} to {points(found.high)}"
 
 
-def money(amount: float, currency: str) -> str:
-    """An amount in major units, as English readers write it.
+def money(amount: Decimal | float, currency: str) -> str:
+    """An amount in major units, with the code of its currency.
 
-    >>> money(1234.5, "CNY")
-    'CN¥1,234.50'
+    >>> money(1234.5, "CNY"), money(1234.5, "JPY")
+    ('CNY 1,234.50', 'JPY 1,234')
     """
-    return str(format_currency(amount, currency, locale="en"))
+    return str(format_currency(amount, currency, "¤¤ #,##0.00", locale="en"))
 
 
 def cost_total(cost: Cost) -> str:
     """What the parts cost."""
-    return str(format_currency(cost.total, cost.currency, locale="en"))
+    return money(cost.total, cost.currency)
 
 
 def cost_per_prevented(cost: Cost) -> str:
@@ -128,7 +129,16 @@ def cost_per_prevented(cost: Cost) -> str:
 
 def cost_terms(cost: Cost) -> str:
     """Parts and price, as the total came about."""
-    return f"{number(cost.parts)} parts at {cost.price} {cost.currency}"
+    return f"{number(cost.parts)} parts at {cost.currency} {cost.price}"
+
+
+def why(count: Count) -> str:
+    """What a name in a table of counts means, and what it rests on.
+
+    >>> why(Count("CN-LED-01", 3, "nothing is owed", "PIPL8"))
+    'nothing is owed (PIPL8)'
+    """
+    return f"{count.meaning} ({count.source})" if count.source else count.meaning
 
 
 def period(report: Report) -> str:
