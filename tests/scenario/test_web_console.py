@@ -176,6 +176,14 @@ def test_it_sends_strangers_to_the_login() -> None:
 
 
 @pytest.mark.usefixtures("world")
+def test_it_opens_the_dashboard_after_the_login() -> None:
+    cache.clear()
+    right = {"username": "guard", "password": "correct horse battery"}
+    User.objects.create_user(**right, is_staff=True)
+    assert Client().post("/console/login/", right).headers["Location"] == "/console/"
+
+
+@pytest.mark.usefixtures("world")
 def test_it_stops_guessing_of_passwords() -> None:
     cache.clear()
     User.objects.create_user("guard", password="correct horse battery", is_staff=True)

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from duewise.errors import BadInput
+from duewise.web.server import serve
+
 WAIT_S = 20
 SERVE = """
 import sys
@@ -24,6 +27,22 @@ def tell_scheme(environ, start_response):
 serve(tell_scheme, host="127.0.0.1", port=int(sys.argv[1]), threads=2)
 """
 
+SERVE_FRAMES = """
+import sys
+import polars as pl
+from duewise.web.server import serve
+
+FRAME = pl.LazyFrame({"name": ["Li", "Wang"] * 50_000})
+
+def count(environ=None, start_response=None):
+    rows = FRAME.group_by("name").len().collect().height
+    if start_response:
+        start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(rows).encode()]
+
+count()  # whoever serves has read a strategy and a book by now
+serve(count, host="127.0.0.1", port=int(sys.argv[1]), threads=2)
+"""
 
 SERVE_EVERYTHING = """
 import os, sys
@@ -97,6 +116,23 @@ def test_it_answers_until_it_is_told_to_end(told: signal.Signals) -> None:
     finally:
         process.kill()
         process.wait()
+
+
+def test_it_reads_frames_as_the_process_did_before() -> None:
+    port = free_port()
+    process = started(port, SERVE_FRAMES)
+    try:
+        assert [ask(port) for _ in range(3)] == ["2", "2", "2"]
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_it_says_when_its_address_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(BadInput, match=f"cannot listen on 127.0.0.1:{port}: Address already"):
+            serve(lambda *_: [], host="127.0.0.1", port=port)
 
 
 def test_it_serves_a_new_database_from_settings_to_login(empty_dsn: str, tmp_path: Path) -> None:

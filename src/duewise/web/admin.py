@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import RangeDateFilter, RangeDateTimeFilter
@@ -249,7 +250,7 @@ class PersonAdmin(ReadOnly):
         "has_name",
         "has_phone",
         "state_of_number",
-        "is_wrong_party",
+        "belongs_to_other",
         "locale",
         "timezone",
         "explained",
@@ -270,6 +271,10 @@ class PersonAdmin(ReadOnly):
     @display(description=_("number state"))
     def state_of_number(self, row: models.Person) -> str:
         return label("number_state", row.number_state)
+
+    @display(description=_("wrong party"))
+    def belongs_to_other(self, row: models.Person) -> SafeString | str:
+        return coloured(gettext("wrong party"), "danger") if row.is_wrong_party else "–"
 
     @display(description=_("Explain"))
     def explained(self, row: models.Person) -> SafeString:

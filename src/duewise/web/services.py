@@ -34,8 +34,8 @@ class RecordPayments(Protocol):
 class Services:
     """Handed over once, at start.
 
-    `connect` gives a connection that commits when its block ends well and rolls back when not; the
-    server forks, so it must not hand out one that was open before. `workspace` holds the journal.
+    `connect` gives each caller a connection of its own, for requests run side by side; it commits
+    when its block ends well and rolls back when not. `workspace` holds the journal.
     `api_tokens` maps a caller's name to the SHA-256 hex digest of its token.
     """
 

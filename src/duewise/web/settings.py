@@ -133,6 +133,7 @@ def _static(static_root: Path | None) -> dict[str, Any]:
 def _accounts() -> dict[str, Any]:
     return {
         "LOGIN_URL": "admin:login",
+        "LOGIN_REDIRECT_URL": "admin:index",
         "AUTH_PASSWORD_VALIDATORS": [
             {"NAME": _VALIDATION + "UserAttributeSimilarityValidator"},
             {

@@ -67,4 +67,4 @@ def make_operator(name: str, password: str) -> None:
     account.is_staff = account.is_superuser = True
     account.set_password(password)
     account.save()
-    connections.close_all()  # the server forks; no connection may be shared
+    connections.close_all()  # or it would stay open, idle, as long as the server

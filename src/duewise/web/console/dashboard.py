@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from django.http import HttpRequest
+from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
 
 from duewise.outbox.envelope import SUBMITTED, Balance, State
@@ -18,15 +19,21 @@ from duewise.web.figures import balance_on, counts_by_day, counts_on, feed_ages
 from duewise.web.services import services
 
 DAYS = 14
+# Every state, so that a day's bar is as high as its plan.
 _CHART = {
     "delivered": "var(--color-green-500)",
     "accepted": "var(--color-primary-500)",
+    "sending": "var(--color-primary-300)",
     "ready": "var(--color-primary-200)",
+    "cancelled": "var(--color-base-400)",
+    "lapsed": "var(--color-base-300)",
     "held": "var(--color-orange-300)",
     "blocked": "var(--color-orange-500)",
+    "expired": "var(--color-red-300)",
     "failed": "var(--color-red-500)",
     "unknown": "var(--color-red-700)",
 }
+assert _CHART.keys() == {state.value for state in State}, "a state is missing from the chart"
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -50,7 +57,10 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "chart": json.dumps(_chart(by_day)),
         "chart_options": json.dumps(_CHART_OPTIONS),
         "has_days": bool(by_day),
-        "feeds": [(feed.name, at(feed.complete_until), round(feed.age_s)) for feed in feeds],
+        "feeds": [
+            (feed.name, at(feed.complete_until), timesince(feed.complete_until, now))
+            for feed in feeds
+        ],
     }
 
 
@@ -82,14 +92,14 @@ def _names() -> Mapping[str, str]:
         "planned": _("planned"),
         "sent": _("sent"),
         "blocked": _("blocked"),
-        "held": _("held"),
+        "held": _("waiting or held"),  # all that may still leave
         "cancelled": _("cancelled"),
         "lapsed": _("lapsed"),
         "submitted": _("submitted"),
         "delivered": _("delivered"),
         "failed": _("failed"),
         "expired": _("expired"),
-        "unknown": _("unknown"),
+        "unknown": _("awaited or unknown"),
     }
 
 

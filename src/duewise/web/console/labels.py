@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.utils.translation import get_language
 
-from duewise.jobs.explain import Words, load_words, meaning, reason_meaning
+from duewise.jobs.explain import Words, amount, load_words, meaning, reason_meaning
 from duewise.money import Money, format_money
 from duewise.outbox.envelope import State
 
@@ -48,5 +48,6 @@ def money(minor: int | None, currency: str | None) -> str:
     """An amount as people of the page's language write it; a dash where there is none."""
     if minor is None or not currency:
         return "–"
-    locale = "zh_CN" if (get_language() or "").startswith("zh") else "en"
-    return format_money(Money(minor, currency), locale=locale)
+    if (get_language() or "").startswith("zh"):
+        return format_money(Money(minor, currency), locale="zh_CN")
+    return amount(minor, currency)
