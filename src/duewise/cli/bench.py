@@ -1,0 +1,138 @@
+"""The benchmarks: what the stages cost on this machine, beside a peer where one exists."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from duewise.app import App, demo_app
+from duewise.cli.common import err, out, print_json, print_table, wants_json
+from duewise.errors import BadInput
+
+if TYPE_CHECKING:
+    from duewise.jobs.bench.book import Task
+    from duewise.jobs.bench.figure import Figure, Machine
+    from duewise.jobs.bench.road import Desk
+
+AS_OF = date(2026, 8, 14)  # a Friday, no holiday
+ON_FRAMES = ("ledger", "plan", "guard", "render", "seal")
+ON_A_DATABASE = ("release", "deliver", "hold")
+NAMES = ON_FRAMES + ON_A_DATABASE
+# Every message arrives, at once: what is measured is ours.
+_THOUSAND = 1_000
+_GATEWAY = "gateway --port 0 --delay-s 0 --failed 0 --expired 0 --silent 0"
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.command()(bench)
+
+
+def bench(
+    context: typer.Context,
+    only: Annotated[str | None, typer.Option(help=f"One of {', '.join(NAMES)}.")] = None,
+    quick: Annotated[bool, typer.Option(help="Smaller sizes, under 40 s in all.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure the stages on this machine, on invented data, each beside its peer."""
+    from duewise.jobs.bench.book import Task
+    from duewise.jobs.bench.figure import FULL, QUICK, this_machine
+
+    if only is not None and only not in NAMES:
+        raise BadInput(f"no benchmark {only!r}", source="--only", mend=f"use {', '.join(NAMES)}")
+    machine = this_machine()
+    with tempfile.TemporaryDirectory(prefix="duewise-bench-") as folder:
+        app = demo_app(Path(folder) / "workspace", AS_OF)
+        task = Task(app.tenant, QUICK if quick else FULL, AS_OF, timer=time.perf_counter)
+        figures = run(app, task, (only,) if only else NAMES)
+    if as_json or wants_json(context):
+        print_json({"machine": asdict(machine), "figures": [each.as_json() for each in figures]})
+    else:
+        _print(machine, figures)
+
+
+def run(app: App, task: Task, names: tuple[str, ...]) -> list[Figure]:
+    """The figures of these benchmarks; a database is started only if one of them needs it."""
+    from duewise.jobs.bench import core, ledger, road
+    from duewise.jobs.bench.figure import alone
+
+    stages = {
+        "ledger": ledger.ledger,
+        "plan": core.plan,
+        "guard": core.guard,
+        "render": core.render,
+        "seal": core.seal,
+    }
+    stored = {"release": road.release, "deliver": road.deliver, "hold": road.hold}
+    figures: list[Figure] = []
+    for name in (name for name in names if name in stages):
+        err.print(f"{name} …", style="dim")
+        figures += alone(partial(stages[name], task))
+    if any(name in stored for name in names):
+        with _desk(app, task) as desk:
+            for name in (name for name in names if name in stored):
+                err.print(f"{name} …", style="dim")
+                figures += alone(partial(stored[name], desk))
+    return figures
+
+
+@contextmanager
+def _desk(app: App, task: Task) -> Iterator[Desk]:
+    from duewise.jobs.bench.road import Desk
+
+    command = [sys.executable, "-c", "from duewise.cli import main; main()"]
+    command += ["--workspace", str(app.workspace), "--clock", task.noon.isoformat()]
+    with app.database() as dsn, app.connect(dsn) as conn:
+        yield Desk(
+            task,
+            conn,
+            connect=app.connector(dsn),
+            channel_at=lambda port, clock: replace(app, clock=clock).channel(port=port),
+            gateway=[*command, *_GATEWAY.split()],
+        )
+
+
+def _print(machine: Machine, figures: list[Figure]) -> None:
+    out.print(
+        f"{machine.cpu}, {machine.cores} cores, {machine.memory_gib} GiB, Python {machine.python},"
+        f" load average {machine.load_1m}",
+        highlight=False,
+    )
+    columns = ["benchmark", "size", "unit", "ours", "peer", "ratio", "foreign cores"]
+    rows = [
+        [
+            figure.bench,
+            figure.size,
+            figure.unit,
+            _three(figure.ours),
+            _three(figure.peer),
+            figure.ratio and f"{figure.ratio:.2f}",
+            f"{figure.foreign_cores:.2f}" + ("" if figure.is_conclusive else " !"),
+        ]
+        for figure in figures
+    ]
+    print_table("Benchmarks", columns, rows)
+    for figure in figures:
+        said = [figure.peer_name and f"peer {figure.peer_name}", figure.note]
+        if any(said):
+            out.print(f"{figure.bench}: {'; '.join(filter(None, said))}", highlight=False)
+    out.print("A ratio above 1 is in our favour, and the median of pairs that took turns.")
+    if not all(figure.is_conclusive for figure in figures):
+        out.print("! inconclusive: others kept the machine busy. Run it again on a quiet one.")
+
+
+def _three(value: float | None) -> str | None:
+    """Three significant digits, thousands apart."""
+    if value is None:
+        return None
+    return f"{value:,.0f}" if value >= _THOUSAND else f"{value:.3g}"
