@@ -10,7 +10,7 @@ import os
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as datetime_time
@@ -19,14 +19,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from duewise.config import FILE, Config, load_config
-from duewise.errors import BadInput
+from duewise.config import FILE, LICENCES, Config, load_config
+from duewise.errors import BadInput, DuewiseError
 from duewise.times import Clock, ManualClock, parse_instant
 
 if TYPE_CHECKING:
     from psycopg import AsyncConnection, Connection
 
     from duewise.channels.smpp.channel import SmppChannel
+    from duewise.guard.rule import Rulebook
     from duewise.jobs.deliver import DeliverySettings
     from duewise.jobs.tenant import Tenant
     from duewise.message.template import Sender, Template
@@ -73,11 +74,13 @@ def parse_clock(spec: str | None) -> Clock:
     try:
         start, factor = parse_instant(instant), float(rate or 1)
         began = float(since) if since else None
-    except ValueError as error:
-        raise BadInput(str(error), source="--clock", mend=mend) from error
+        clock = SystemClock(start, factor, since=began)
+        clock.now()
+    except (ValueError, OverflowError) as error:
+        raise BadInput(f"{spec!r} is no clock", source="--clock", mend=mend) from error
     if not 0 < factor <= CLOCK_RATE_MAX:
         raise BadInput(f"a rate of {factor} is too fast or too slow", source="--clock", mend=mend)
-    return SystemClock(start, factor, since=began)
+    return clock
 
 
 @dataclass(frozen=True)
@@ -117,24 +120,25 @@ class App:
         return self.tenant_with(self.workspace / self.config.strategy)
 
     def tenant_with(self, strategy: Path) -> Tenant:
-        """The tenant under another strategy file."""
+        """The tenant under another strategy file. Raises BadInput."""
         from duewise.engine.facts import LenderFacts
-        from duewise.guard.profile import load_rulebook
         from duewise.jobs.tenant import Tenant
         from duewise.money import to_minor
         from duewise.strategy.plan import load_strategy
 
+        self._be_a_workspace()
         config = self.config
-        profiles = self.workspace / config.profiles
         stages = {name: template.stage for name, template in self.templates.items()}
+        try:
+            chosen = load_strategy(strategy, templates=stages)
+        except UnicodeDecodeError as error:
+            raise BadInput("not UTF-8", source=str(strategy), mend="save it as UTF-8") from error
         return Tenant(
             workspace=self.workspace,
-            strategy=load_strategy(strategy, templates=stages),
+            strategy=chosen,
             templates=self.templates,
             sender=self.sender,
-            rulebook=load_rulebook(
-                config.guard.profiles, directories=(profiles,) if profiles.is_dir() else ()
-            ),
+            rulebook=self.rulebook(),
             lender=LenderFacts(
                 licence=config.lender.licence,
                 port=config.smpp.line,
@@ -146,6 +150,25 @@ class App:
             price_per_part_minor=to_minor(str(config.smpp.price_per_part), config.lender.currency),
         )
 
+    def rulebook(self, names: Sequence[str] = ()) -> Rulebook:
+        """The rules in force, or those of these profiles; the workspace has its own among them."""
+        from duewise.guard.profile import load_rulebook
+
+        own = self.workspace / self.config.profiles
+        try:
+            return load_rulebook(
+                names or self.config.guard.profiles, directories=(own,) if own.is_dir() else ()
+            )
+        except BadInput as error:
+            source = error.source or ("--profile" if names else str(self.workspace / FILE))
+            raise BadInput(error.message, source=source, line=error.line, mend=error.mend) from None
+
+    def _be_a_workspace(self) -> None:
+        if not (self.workspace / FILE).exists():
+            raise BadInput(
+                "this is no workspace", source=str(self.workspace), mend="run `duewise init DIR`"
+            )
+
     @contextmanager
     def database(self, *, migrated: bool = True) -> Iterator[str]:
         """The DSN of the operations database, for as long as the block runs.
@@ -155,10 +178,7 @@ class App:
         from duewise.store.schema import migrate
         from duewise.store.server import running_server
 
-        if not (self.workspace / FILE).exists():
-            raise BadInput(
-                "this is no workspace", source=str(self.workspace), mend="run `duewise init DIR`"
-            )
+        self._be_a_workspace()
         with running_server(self.workspace, database_url=self.config.database_url) as dsn:
             if migrated:
                 migrate(dsn)
@@ -221,10 +241,14 @@ class App:
         def record_and_replan(
             conn: Connection[Any], payments: Sequence[PaymentIn], *, now: datetime
         ) -> RecordResult:
-            """Held at once and planned again in one transaction: its locks keep senders off."""
+            """Held at once, and planned again in the same transaction: its locks keep senders off.
+
+            What cannot be planned now stays held, and the sender's next pass plans it.
+            """
             result = record_payments(conn, payments, now=now)
             if result.held:
-                replan_held(conn, self.book(), self.tenant, now=now)
+                with suppress(DuewiseError), conn.transaction():
+                    replan_held(conn, self.book(), self.tenant, now=now)
             return result
 
         return Services(
@@ -249,7 +273,9 @@ def demo_app(folder: Path, first: date) -> App:
     config = load_config(folder)
     ledger = config.ledger.model_copy(update={"feed": "events"})
     evening = datetime.combine(first - timedelta(days=1), datetime_time(20), ZoneInfo(ZONE))
-    return App(folder.resolve(), config.model_copy(update={"ledger": ledger}), ManualClock(evening))
+    # Its people are invented: they never go into a lender's database, whatever the environment says
+    config = config.model_copy(update={"ledger": ledger, "database_url": None})
+    return App(folder.resolve(), config, ManualClock(evening))
 
 
 def smpp_password(workspace: Path, config: Config) -> str:
@@ -277,6 +303,9 @@ def new_workspace(folder: Path, *, book: Path | None = None, licence: str | None
 
     if (folder / FILE).exists():
         raise BadInput("a workspace is here already", source=str(folder), mend="choose another DIR")
+    if licence not in (None, *LICENCES):
+        mend = f"one of {', '.join(LICENCES)}"
+        raise BadInput(f"unknown class of lender {licence!r}", source="--licence", mend=mend)
     for name in ("templates", "profiles"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     text = resources.files("duewise").joinpath("workspace.toml").read_text(encoding="utf-8")

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -15,7 +19,12 @@ from pydantic_settings import (
 
 from duewise.errors import BadInput
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 FILE = "duewise.toml"
+Licence = Literal["bank", "consumer_finance", "auto_finance", "assisted", "micro_loan", "private"]
+LICENCES: tuple[str, ...] = get_args(Licence)
 
 
 class _Section(BaseModel):
@@ -48,9 +57,7 @@ class LenderSection(_Section):
         max_length=20,
         description="The lender's app, as texts call it.",
     )
-    licence: Literal[
-        "bank", "consumer_finance", "auto_finance", "assisted", "micro_loan", "private"
-    ] = Field(
+    licence: Licence = Field(
         default="consumer_finance", description="Class of the lender; price rules depend on it."
     )
     currency: str = Field(
@@ -176,27 +183,63 @@ class Config(BaseSettings):
 def load_config(workspace: Path) -> Config:
     """The settings of a workspace. Raises BadInput naming file, key and mend."""
     path = workspace / FILE
-    values: dict[str, Any] = {}
-    if path.exists():
-        try:
-            values = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise BadInput(str(error), source=str(path), mend="write TOML") from error
+    text = _read(path)
+    try:
+        values: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r" \(at line (\d+), column \d+\)$", str(error))
+        said = str(error)[: place.start()] if place else str(error)
+        line = int(place[1]) if place else None
+        raise BadInput(said, source=str(path), line=line, mend="write TOML") from error
     try:
         return Config(**values)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        raise BadInput(
-            f"setting {key!r}: {first['msg']}",
-            source=str(path),
-            line=_line_of(path, str(first["loc"][-1])),
-            mend="see docs/reference/settings.md",
-        ) from error
+        raise _refusal(error.errors()[0], path, text) from error
 
 
-def _line_of(path: Path, key: str) -> int | None:
-    if not path.exists():
-        return None
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return next((n for n, line in enumerate(lines, 1) if line.strip().startswith(key)), None)
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+    except UnicodeDecodeError as error:
+        raise BadInput("not UTF-8", source=str(path), mend="save it as UTF-8") from error
+
+
+def _refusal(found: ErrorDetails, path: Path, text: str) -> BadInput:
+    """What is wrong with a setting, said of the place it was read from."""
+    key = tuple(str(part) for part in found["loc"] if isinstance(part, str))
+    variable = f"DUEWISE_{'__'.join(key)}".upper()
+    source, line = (variable, None) if variable in os.environ else (str(path), _line_of(key, text))
+    if found["type"] == "extra_forbidden":
+        known = ", ".join(_fields_of(key[:-1]))
+        message, mend = f"unknown setting {'.'.join(key)!r}", f"known here: {known}"
+    else:
+        message, mend = f"setting {'.'.join(key)!r}: {found['msg']}", _meaning_of(key)
+    return BadInput(message, source=source, line=line, mend=mend)
+
+
+def _fields_of(section: tuple[str, ...]) -> Mapping[str, FieldInfo]:
+    fields = Config.model_fields
+    for name in section:
+        model = fields[name].annotation
+        assert isinstance(model, type)
+        assert issubclass(model, BaseModel)
+        fields = model.model_fields
+    return fields
+
+
+def _meaning_of(key: tuple[str, ...]) -> str:
+    field = _fields_of(key[:-1])[key[-1]]
+    return f"it means: {field.description or 'a table of settings'} Default: {field.default!r}"
+
+
+def _line_of(key: tuple[str, ...], text: str) -> int | None:
+    """Where the file sets a key: in the key's own table, for others may use the same name."""
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(text.splitlines(), start=1):
+        if head := re.match(r"\s*\[([\w.]+)\]", line):
+            table = tuple(head[1].split("."))
+            if table == key:
+                return number
+        elif (*table, line.partition("=")[0].strip()) == key:
+            return number
+    return None

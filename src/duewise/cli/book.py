@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from duewise.cli.common import opened, out, print_json, print_table, progress_bar, wants_json
+from duewise.cli.common import (
+    opened,
+    parse_day,
+    print_json,
+    print_table,
+    progress_bar,
+    say,
+    wants_json,
+)
 from duewise.errors import BadInput, IntegrityBroken
 from duewise.times import parse_instant
 
 if TYPE_CHECKING:
     from duewise.store.book_import import ImportReport
 
+AMOUNT_MAX = 10**12  # of one payment, in major units
 book = typer.Typer(no_args_is_help=True, help="The loan book: import, check, payments.")
 
 
@@ -36,7 +45,7 @@ def init(
     from duewise.app import new_workspace
 
     new_workspace(directory, licence=licence)
-    out.print(f"A workspace is ready in {directory}. Its settings: {directory / 'duewise.toml'}")
+    say(f"A workspace is ready in {directory}. Its settings: {directory / 'duewise.toml'}")
 
 
 @book.command("import")
@@ -74,11 +83,11 @@ def check(
     if wants_json(context):
         print_json({"ok": report.ok, "findings": list(report.findings)})
     for finding in report.findings if not wants_json(context) else ():
-        out.print(f"- {finding}", markup=False)
+        say(f"- {finding}")
     if not report.ok:
         raise IntegrityBroken(f"{folder}: {len(report.findings)} findings")
     if not wants_json(context):
-        out.print(f"{folder}: in order")
+        say(f"{folder}: in order")
 
 
 @book.command()
@@ -122,14 +131,14 @@ def pay(
 def ledger(
     context: typer.Context,
     folder: Annotated[Path, typer.Argument(metavar="BOOK", help="The book's folder.")],
-    as_of: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="The day asked about.")],
+    as_of: Annotated[str, typer.Option(help="The day asked about.")],
     into: Annotated[Path, typer.Option("--out", help="Where the Parquet files go.")],
 ) -> None:
     """Write what is owed on a day: instalments.parquet, loans.parquet, borrowers.parquet."""
     from duewise.jobs.ledger_files import write_ledger
     from duewise.store.book import open_book
 
-    day: date = as_of.date()
+    day = parse_day(as_of, source="--as-of")
     with progress_bar("ledger") as step:
         totals = write_ledger(open_book(folder), as_of=day, out=into, progress=step)
     if wants_json(context):
@@ -144,7 +153,7 @@ def _print_import(report: ImportReport, *, as_json: bool) -> None:
         return
     print_table(report.title, report.columns, report.rows)
     for line in report.lines:
-        out.print(line, markup=False)
+        say(line)
 
 
 def _instant(text: str | None, now: datetime) -> datetime:
@@ -153,11 +162,16 @@ def _instant(text: str | None, now: datetime) -> datetime:
     try:
         return parse_instant(text)
     except ValueError as error:
-        raise BadInput(str(error), source="--at") from error
+        mend = "write it as 2017-06-15T09:00+08:00"
+        raise BadInput(str(error), source="--at", mend=mend) from error
 
 
 def _decimal(text: str) -> Decimal:
+    mend = "write 868.40"
     try:
-        return Decimal(text)
+        amount = Decimal(text)
     except InvalidOperation as error:
-        raise BadInput(f"{text!r} is no amount", source="AMOUNT", mend="write 868.40") from error
+        raise BadInput(f"{text!r} is no amount", source="AMOUNT", mend=mend) from error
+    if not amount.is_finite() or abs(amount) > AMOUNT_MAX:
+        raise BadInput(f"{text!r} is no amount of one payment", source="AMOUNT", mend=mend)
+    return amount

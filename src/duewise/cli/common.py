@@ -81,12 +81,18 @@ def wants_json(context: typer.Context) -> bool:
     return given.as_json
 
 
-def parse_day(text: str) -> date:
-    """A calendar date. Raises BadInput for anything else."""
+def parse_day(text: str, *, source: str) -> date:
+    """A calendar date, as the option `source` gave it. Raises BadInput for anything else."""
     try:
         return date.fromisoformat(text)
     except ValueError as error:
-        raise BadInput(f"{text!r} is no date", mend="write it as 2017-06-15") from error
+        mend = "write it as 2017-06-15"
+        raise BadInput(f"{text!r} is no date", source=source, mend=mend) from error
+
+
+def say(text: str) -> None:
+    """One line for people, as it is: paths are neither wrapped nor read as markup."""
+    out.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_json(value: object) -> None:
@@ -112,14 +118,14 @@ def _shown(cell: object) -> str:
 
 @contextmanager
 def progress_bar(label: str) -> Iterator[OnProgress]:
-    """A progress bar on standard error; the block calls `step(done, total)`."""
+    """A progress bar on standard error, at a terminal; the block calls `step(done, total)`."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=err, transient=not err.is_terminal) as progress:
+    with Progress(*columns, console=err, disable=not err.is_terminal) as progress:
         task = progress.add_task(label, total=None)
 
         def step(done: int, total: int) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from duewise.app import App, demo_app
-from duewise.cli.common import out, parse_day, print_json, print_table, progress_bar
+from duewise.cli.common import out, parse_day, print_json, print_table, progress_bar, say
 from duewise.errors import BadInput, IntegrityBroken
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ def demo(
     from duewise.web.report import render_html, render_terminal
 
     began = time.monotonic()
-    first = parse_day(start)
-    _clear(folder)
+    first = parse_day(start, source="--start")
+    _make_room(folder)
     with progress_bar("lender") as step:
         lender = synthetic_lender(borrowers, seed=seed, start=first)
         step(1, 1)
@@ -63,12 +63,12 @@ def demo(
         path.write_text(render_html(told), encoding="utf-8")
         if not as_json:
             out.print(render_terminal(told))
-        out.print(f"The whole report: {path}   The gateway's own log: {folder / 'gateway.jsonl'}")
+        say(f"The whole report: {path}   The gateway's own log: {folder / 'gateway.jsonl'}")
         figures = summary(told) | {"wall_s": round(time.monotonic() - began, 1)}
         if as_json:
             print_json(figures)
         else:
-            out.print(f"{figures['wall_s']} s in all.")
+            say(f"{figures['wall_s']} s in all.")
         if not told.balance.ties:
             raise IntegrityBroken("the outbox does not balance")
     if serve:
@@ -99,15 +99,18 @@ def simulate(
     print_table("Synthetic lender", ["moment", "reached", "target", "source"], rows)
 
 
-def _clear(folder: Path) -> None:
-    """Make room; only a folder that a demo made is ever removed."""
-    if not folder.exists():
-        return
-    if not (folder / MARK).exists():
-        raise BadInput(
-            "this folder is there and no demo made it", source=str(folder), mend="use --folder"
-        )
-    shutil.rmtree(folder)
+def _make_room(folder: Path) -> None:
+    """Make room, and mark the place; only a folder that a demo made is ever removed."""
+    if folder.exists():
+        if not (folder / MARK).exists():
+            raise BadInput(
+                "this folder is there and no demo made it",
+                source=str(folder),
+                mend="name another with --folder",
+            )
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    (folder / MARK).touch()
 
 
 def _import(app: App, dsn: str, lender: Lender) -> None:
@@ -115,7 +118,6 @@ def _import(app: App, dsn: str, lender: Lender) -> None:
     from duewise.jobs.load_book import load_book
     from duewise.sim.files import MAPPING, source_tables
 
-    (app.workspace / MARK).touch()
     source = app.workspace / "source"
     source.mkdir()
     for name, frame in source_tables(lender).items():
@@ -172,4 +174,4 @@ def _serve(app: App) -> None:
 
     web = app.config.web
     with app.database(migrated=False) as dsn:
-        run_web(app, dsn, host=web.host, port=web.port, admin="admin", say=out.print)
+        run_web(app, dsn, host=web.host, port=web.port, admin="admin", say=say)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -43,12 +43,9 @@ def rules(
     profile: Annotated[list[str] | None, typer.Option(help="Default: the workspace's.")] = None,
 ) -> None:
     """Every rule of a profile with its effect, basis, confidence and source."""
-    from duewise.guard.profile import load_rulebook
-
     app = opened(context)
-    own = app.workspace / app.config.profiles
     names = tuple(profile or app.config.guard.profiles)
-    rulebook = load_rulebook(names, directories=(own,) if own.is_dir() else ())
+    rulebook = app.rulebook(tuple(profile or ()))
     rows = [
         [
             rule.id,
@@ -72,7 +69,10 @@ def rules(
 def lint(
     source: Annotated[str, typer.Argument(metavar="FILE", help="One text a line; - for stdin.")],
     profile: Annotated[str, typer.Option(help="Whose forbidden wording.")] = "CN",
-    stage: Annotated[str, typer.Option(help="pre_due, due_day, overdue, service.")] = "overdue",
+    stage: Annotated[
+        Literal["pre_due", "due_day", "overdue", "service"],
+        typer.Option(help="pre_due, due_day, overdue, service."),
+    ] = "overdue",
 ) -> None:
     """Findings as JSON lines; a clean text prints nothing."""
     from duewise.guard.profile import load_rulebook

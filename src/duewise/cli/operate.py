@@ -8,7 +8,7 @@ import signal
 import sys
 from collections import Counter
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
@@ -17,14 +17,14 @@ import typer
 
 from duewise.cli.common import (
     opened,
-    out,
     parse_day,
     print_json,
     print_table,
     progress_bar,
+    say,
     wants_json,
 )
-from duewise.times import ManualClock, local_date
+from duewise.times import Clock, ManualClock, local_date
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -56,7 +56,7 @@ def plan(
     app = opened(context)
     tenant = app.tenant_with(strategy) if strategy else app.tenant
     now = app.clock.now()
-    day = parse_day(as_of) if as_of else local_date(now, tenant.strategy.timezone)
+    day = parse_day(as_of, source="--as-of") if as_of else local_date(now, tenant.strategy.timezone)
     book = app.book(folder)
     with app.database() as dsn, app.connect(dsn) as conn, progress_bar("plan") as step:
         if app.config.ledger.feed == "replay":
@@ -76,7 +76,7 @@ def plan(
         print_json(head | {"by_step": summary.by_step.to_dicts()})
         return
     print_table(f"Plan {summary.plan_id} for {day}", summary.by_step.columns, rows)
-    out.print(
+    say(
         f"{summary.borrowers:,} borrowers considered, {summary.proposals:,} proposals,"
         f" {summary.held_out:,} held out. Next: duewise release {into}"
     )
@@ -87,11 +87,15 @@ def release(
     folder: Annotated[Path, typer.Argument(metavar="PLAN", help="A finished plan's folder.")],
 ) -> None:
     """Turn a plan's proposals into envelopes, judged again. Twice is once."""
+    from duewise.jobs.ingest import advance_feed
     from duewise.jobs.release import release_plan
 
     app = opened(context)
     with app.database() as dsn, app.connect(dsn) as conn, progress_bar("release") as step:
-        counts = release_plan(conn, folder, app.tenant, now=app.clock.now(), progress=step)
+        now = app.clock.now()
+        if app.config.ledger.feed == "replay":
+            advance_feed(conn, app.book(), now=now)
+        counts = release_plan(conn, folder, app.tenant, now=now, progress=step)
     _print_counts("Released", counts, as_json=wants_json(context))
 
 
@@ -108,22 +112,20 @@ def send(
 
     app = opened(context)
     with app.database() as dsn, progress_bar("send") as step:
-        counts = asyncio.run(
-            _until_signal(
-                lambda stop: run_line(
-                    app.channel(),
-                    connect=app.connector(dsn),
-                    tenant=app.tenant,
-                    clock=app.clock,
-                    settings=app.delivery,
-                    run=Run(
-                        stop=stop,
-                        until_empty=until_empty,
-                        linger_s=linger_s,
-                        on_pass=lambda done, waiting: step(done.total(), done.total() + waiting),
-                        before_pass=_replay(app, dsn),
-                    ),
-                )
+        counts = _run_until_signal(
+            lambda stop: run_line(
+                app.channel(),
+                connect=app.connector(dsn),
+                tenant=app.tenant,
+                clock=_Interruptible(app.clock, stop),
+                settings=app.delivery,
+                run=Run(
+                    stop=stop,
+                    until_empty=until_empty,
+                    linger_s=linger_s,
+                    on_pass=lambda done, waiting: step(done.total(), done.total() + waiting),
+                    before_pass=_catching_up(app, dsn),
+                ),
             )
         )
     _print_counts("Sent", counts, as_json=wants_json(context))
@@ -159,7 +161,7 @@ def receive(
         return done
 
     with app.database() as dsn:
-        counts = asyncio.run(_until_signal(lambda stop: run(stop, dsn)))
+        counts = _run_until_signal(lambda stop: run(stop, dsn))
     _print_counts("Received", counts, as_json=wants_json(context))
 
 
@@ -213,22 +215,20 @@ def gateway(
         if not serving.cancelled():
             serving.result()
 
-    asyncio.run(_until_signal(run))
+    _run_until_signal(run)
 
 
-def _replay(app: App, dsn: str) -> Callable[[datetime], Awaitable[None]] | None:
+def _catching_up(app: App, dsn: str) -> Callable[[datetime], Awaitable[None]]:
     """Before each pass: payments the clock has reached become known, the held is planned again."""
-    if app.config.ledger.feed != "replay":
-        return None
     from duewise.jobs.ingest import advance_feed
-    from duewise.jobs.replan import replan_held
-
-    book = app.book()
+    from duewise.jobs.replan import has_held, replan_held
 
     def catch_up(now: datetime) -> None:
         with app.connect(dsn) as conn:
-            if advance_feed(conn, book, now=now).held:
-                replan_held(conn, book, app.tenant, now=now)
+            if app.config.ledger.feed == "replay":
+                advance_feed(conn, app.book(), now=now)
+            if has_held(conn, now=now):
+                replan_held(conn, app.book(), app.tenant, now=now)
 
     async def before_pass(now: datetime) -> None:
         await asyncio.to_thread(catch_up, now)
@@ -236,13 +236,42 @@ def _replay(app: App, dsn: str) -> Callable[[datetime], Awaitable[None]] | None:
     return before_pass
 
 
-async def _until_signal(run: Callable[[asyncio.Event], Awaitable[T]]) -> T:
+@dataclass(frozen=True)
+class _Interruptible:
+    """A clock whose waits are over as soon as the work is told to stop."""
+
+    clock: Clock
+    stop: asyncio.Event
+
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    async def sleep(self, seconds: float) -> None:
+        waits = [
+            asyncio.ensure_future(self.clock.sleep(seconds)),
+            asyncio.ensure_future(self.stop.wait()),
+        ]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+
+
+def _run_until_signal(run: Callable[[asyncio.Event], Awaitable[T]]) -> T:
     """Run until done; SIGINT and SIGTERM ask it to end in order."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    return await run(stop)
+
+    async def listening() -> T:
+        stop = asyncio.Event()
+        for number in before:
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        return await run(stop)
+
+    # The loop takes its handlers away as it closes; what follows must be ended in order, too.
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        return asyncio.run(listening())
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _print_counts(title: str, counts: Counter[str], *, as_json: bool) -> None:
@@ -252,4 +281,4 @@ def _print_counts(title: str, counts: Counter[str], *, as_json: bool) -> None:
     elif ordered:
         print_table(title, list(ordered), [list(ordered.values())])
     else:
-        out.print(f"{title}: nothing")
+        say(f"{title}: nothing")

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from duewise.cli.common import opened, out, parse_day, print_json, print_table, wants_json
+from duewise.cli.common import (
+    opened,
+    out,
+    parse_day,
+    print_json,
+    print_table,
+    say,
+    wants_json,
+)
 from duewise.errors import BadInput, IntegrityBroken
 from duewise.times import local_date
 
@@ -23,7 +31,7 @@ def explain(
     envelope: Annotated[int | None, typer.Argument(help="An envelope's number.")] = None,
     borrower: Annotated[str | None, typer.Option(help="A borrower.")] = None,
     date: Annotated[str | None, typer.Option(help="A day; default today.")] = None,
-    language: Annotated[str, typer.Option(help="en or zh.")] = "en",
+    language: Annotated[Literal["en", "zh"], typer.Option(help="en or zh.")] = "en",
 ) -> None:
     """Why this was, or was not, sent: read from the records, nothing recomputed."""
     from duewise.jobs.explain import explanation_text, load_words
@@ -39,9 +47,11 @@ def explain(
             borrower, day = found
         elif borrower is not None:
             zone = app.tenant.strategy.timezone
-            day = parse_day(date) if date else local_date(app.clock.now(), zone)
+            day = parse_day(date, source="--date") if date else local_date(app.clock.now(), zone)
         else:
-            raise BadInput("whom?", mend="give an envelope's number, or --borrower B --date D")
+            raise BadInput(
+                "explain whom", mend="give an envelope's number, or --borrower B --date D"
+            )
         told = read(
             conn,
             workspace=app.workspace,
@@ -52,7 +62,7 @@ def explain(
     if wants_json(context):
         print_json(asdict(told))
     else:
-        out.print(explanation_text(told, words=load_words(language)), markup=False, highlight=False)
+        say(explanation_text(told, words=load_words(language)))
 
 
 def report(context: typer.Context) -> None:
@@ -69,7 +79,7 @@ def report(context: typer.Context) -> None:
         print_json(asdict(told))
     else:
         out.print(render_terminal(told))
-        out.print(f"The whole report: {path}")
+        say(f"The whole report: {path}")
     if not told.balance.ties:
         raise IntegrityBroken("the outbox does not balance")
 
@@ -88,7 +98,7 @@ def serve(
     app = opened(context)
     web = app.config.web
     with app.database(migrated=False) as dsn:
-        run_web(app, dsn, host=host or web.host, port=port or web.port, admin=admin, say=out.print)
+        run_web(app, dsn, host=host or web.host, port=port or web.port, admin=admin, say=say)
 
 
 def doctor(context: typer.Context) -> None:
