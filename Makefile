@@ -56,7 +56,7 @@ $(DEV_STAMP): | $(UV_STAMP)
 demo: setup  ## the whole road on a lender that never was; ARGS="--borrowers 2000" for less
 	$(BIN)/duewise demo $(ARGS)
 
-bench: dev  ## the figures of docs/reference/benchmarks.md, measured here
+bench: dev  ## the figures of docs/benchmarks.md, measured here
 	$(BIN)/duewise bench $(ARGS)
 
 # ---- check it ----------------------------------------------------------------------------------

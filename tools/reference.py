@@ -62,7 +62,8 @@ and mend). `--json` prints results for machines on standard output; progress goe
 
 
 def _command_section(name: str, command: Command) -> str:
-    usage = " ".join([name, *command.collect_usage_pieces(typer.Context(command))])
+    pieces = command.collect_usage_pieces(typer.Context(command))
+    usage = " ".join([name, *(piece.strip("{}").upper() for piece in pieces)])
     rows = [
         (_names(part), _help(part))
         for part in command.params
