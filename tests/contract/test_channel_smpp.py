@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -174,6 +175,23 @@ async def test_it_binds_again_by_itself(tmp_path: Path) -> None:
     async with world(tmp_path) as gateway, channel(gateway.smpp()) as sms:
         await gateway.control.drop()
         await send_until_accepted(sms)
+
+
+async def test_it_says_since_when_it_has_listened_without_a_break(tmp_path: Path) -> None:
+    clock = ManualClock(MORNING)
+    async with world(tmp_path) as gateway:
+        sms = SmppChannel(gateway.smpp(reconnect_s=0.2), clock=clock)
+        assert sms.listening_since is None
+        await sms.open()
+        assert sms.listening_since == MORNING
+        await gateway.control.drop()
+        await eventually(lambda: sms.listening_since is None)
+        later = MORNING + timedelta(minutes=5)
+        clock.set(later)
+        await send_until_accepted(sms)
+        assert sms.listening_since == later
+        await sms.close()
+        assert sms.listening_since is None
 
 
 async def test_it_keeps_to_the_contracts_rate(tmp_path: Path) -> None:
