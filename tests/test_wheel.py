@@ -18,7 +18,6 @@ DATA = {
     "book/mappings": "*.yaml",
     "guard/profiles": "*.yaml",
     "jobs": "*.yaml",
-    "sim": "*.yaml",
     "message/templates": "*.yaml",
     "store/sql": "*.sql",
     "strategy/strategies": "*.yaml",

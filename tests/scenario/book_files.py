@@ -22,10 +22,10 @@ Wang,zh-CN,Asia/Shanghai,王芳,王女士,13800138002
 Chen,zh-CN,Asia/Shanghai,陈晨,陈女士,13800138003
 """,
     "loans.csv": """\
-loan_id,borrower_id,product,currency,principal,opened_date,annual_rate,method,autopay,grace_days,tolerance
-L1,Li,cash,CNY,2000.00,2026-01-01,0.216,equal_instalment,no,0,
-L2,Wang,cash,CNY,1000,2026-01-02,0.216,bullet,yes,3,0.5
-L3,Chen,cash,CNY,500.5,2026-01-03,0.1,,,,
+loan_id,borrower_id,product,currency,principal,opened_date,annual_rate,method,autopay,grace_days,tolerance,penalty_multiplier
+L1,Li,cash,CNY,2000.00,2026-01-01,0.216,equal_instalment,no,0,,1.5
+L2,Wang,cash,CNY,1000,2026-01-02,0.216,bullet,yes,3,0.5,1.5
+L3,Chen,cash,CNY,500.5,2026-01-03,0.1,,,,,
 """,
     "instalments.csv": """\
 loan_id,number,due_date,principal,interest,fee

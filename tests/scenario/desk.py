@@ -18,7 +18,6 @@ from typing import Any
 import polars as pl
 from tests.unit.lender import context, tables
 
-from duewise import sim
 from duewise.app import App, new_workspace
 from duewise.book.mapping import load_mapping
 from duewise.channels.base import Channel
@@ -220,7 +219,7 @@ def write_book(desk: Desk, **dues: date) -> Book:
     for name, (head, lines) in files.items():
         text = "\n".join([head, *lines]) + "\n"
         (source / f"{name}.csv").write_text(text, encoding="utf-8")
-    mapping = load_mapping(Path(sim.__file__).with_name("mapping.yaml"))
+    mapping = load_mapping("duewise")
     import_book(source, mapping, desk.app.workspace / "book", imported_at=MORNING)
     return open_book(desk.app.workspace / "book")
 

@@ -135,7 +135,7 @@ def test_it_refuses_a_parquet_file_without_its_end(source: Path) -> None:
 def test_it_refuses_a_mapping_that_names_a_column_the_file_lacks(source: Path) -> None:
     edit(source, "payments.csv", "paid_at", "paid_on")
     assert refusal(source) == (
-        "duewise.yaml:48: payments.csv has no column 'paid_at'. Mend: columns found: payment_id,"
+        "duewise.yaml:49: payments.csv has no column 'paid_at'. Mend: columns found: payment_id,"
         " loan_id, paid_on, amount, kind, reverses, source"
     )
 

@@ -267,7 +267,7 @@ def _import(desk: Desk, borrowers: Sequence[str]) -> None:
         table.write_parquet(source / f"{name}.parquet")
     with desk.app.connect(desk.dsn) as conn:
         into = desk.app.workspace / "book"
-        load_book(conn, source, str(MAPPING), into, keyring=desk.app.keyring, now=MORNING)
+        load_book(conn, source, MAPPING, into, keyring=desk.app.keyring, now=MORNING)
 
 
 def _tables(borrowers: Sequence[str]) -> dict[str, pl.DataFrame]:

@@ -126,7 +126,7 @@ def _import(app: App, dsn: str, lender: Lender) -> None:
         load_book(
             conn,
             source,
-            str(MAPPING),
+            MAPPING,
             app.workspace / "book",
             keyring=app.keyring,
             now=app.clock.now(),

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.resources import files
-from pathlib import Path
-
 import polars as pl
 
 from duewise.sim.lender import Lender
 
-MAPPING = Path(str(files("duewise.sim"))) / "mapping.yaml"
+MAPPING = "duewise"  # the shipped mapping that reads them
 
 
 def source_tables(lender: Lender) -> dict[str, pl.DataFrame]:
