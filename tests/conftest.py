@@ -7,6 +7,7 @@ role in that address must be allowed to create databases.
 
 import itertools
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +29,7 @@ from duewise.store.server import running_server
 OTHER_SERVER = os.environ.get("DUEWISE_TEST_DATABASE_URL")
 SERVERS = ("embedded", "server") if OTHER_SERVER else ("embedded",)
 _NUMBERS = itertools.count(1)
+DROP_TRIES_MAX = 100
 
 
 @pytest.fixture(scope="session", params=SERVERS)
@@ -102,5 +104,17 @@ def _database(server_dsn: str, *, template: dict[str, Any] | None = None) -> Ite
     try:
         yield make_conninfo(server_dsn, dbname=name.as_string().strip('"'))
     finally:
-        with connect(server_dsn, autocommit=True) as admin:
-            admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+        _drop(server_dsn, name)
+
+
+def _drop(server_dsn: str, name: sql.Identifier) -> None:
+    """Drop the database; the server's own vacuum, which we may not end, is waited for."""
+    with connect(server_dsn, autocommit=True) as admin:
+        for _ in range(DROP_TRIES_MAX):
+            try:
+                admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(name))
+            except psycopg.errors.InsufficientPrivilege:
+                time.sleep(0.2)
+            else:
+                return
+    raise TimeoutError(f"{name} is in use and cannot be dropped")
