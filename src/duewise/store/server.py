@@ -183,9 +183,8 @@ def _postmaster(data: Path) -> _Postmaster | None:
     except (FileNotFoundError, ProcessLookupError, IndexError):
         return None  # stopped; or killed, and PostgreSQL itself recovers from that
     if os.fsencode(data) not in command:
-        path.unlink(
-            missing_ok=True
-        )  # the number went to another process; PostgreSQL would refuse to start
+        # The number went to another process: PostgreSQL would refuse to start.
+        path.unlink(missing_ok=True)
         return None
     if len(lines) < _STATUS_LINE:
         return _Postmaster(int(lines[0]), data, is_ready=False)
