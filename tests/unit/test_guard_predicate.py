@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
-from duewise.guard.document import parse
+from duewise.document import parse
 from duewise.guard.facts import DTYPES, FACTS, fact_frame
 from duewise.guard.predicate import compiled, facts_of, read_predicate
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from duewise.document import parse
 from duewise.errors import BadInput
-from duewise.guard.document import parse
 from duewise.guard.profile import load_rulebook, profile_names, with_calendars
 from duewise.guard.rule import Cap, Duty, Must, Outcome
 

@@ -12,8 +12,8 @@ from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from pathlib import Path
 
+from duewise.document import Node, parse, parse_file
 from duewise.guard.cap import EVENTS
-from duewise.guard.document import Node, parse, parse_file
 from duewise.guard.facts import FACTS, MINOR_PER_MAJOR, Kind
 from duewise.guard.profile import read_calendar
 from duewise.guard.rule import Outcome

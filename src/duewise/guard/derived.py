@@ -13,7 +13,7 @@ from operator import and_
 
 import polars as pl
 
-from duewise.guard.calendar import roll_table
+from duewise.book.calendar import roll_table
 from duewise.guard.rule import Rulebook
 from duewise.guard.zones import Zones, local_date
 

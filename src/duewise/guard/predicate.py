@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 
 import polars as pl
 
-from duewise.guard.document import Node
+from duewise.document import Node
 from duewise.guard.facts import FACTS, MINOR_PER_MAJOR, Kind
 
 Scalar: TypeAlias = bool | Decimal | str

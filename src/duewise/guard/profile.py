@@ -18,10 +18,10 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
+from duewise.book.calendar import ROLLS, Calendar
+from duewise.document import Node, parse, parse_file
 from duewise.errors import BadInput
-from duewise.guard.calendar import ROLLS, Calendar
 from duewise.guard.derived import DERIVED
-from duewise.guard.document import Node, parse, parse_file
 from duewise.guard.lexicon import relaxed
 from duewise.guard.predicate import read_predicate
 from duewise.guard.read_rule import WEEKDAYS, read_rule

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 
-from duewise.guard.document import Node
+from duewise.document import Node
 from duewise.guard.facts import FACTS
 from duewise.guard.predicate import Predicate, facts_of, read_predicate
 from duewise.guard.rule import Body, Cap, Duty, Lint, Must, Outcome, Rule, Window

@@ -7,7 +7,7 @@ from datetime import date
 from enum import IntEnum
 from typing import TypeAlias
 
-from duewise.guard.calendar import Calendar
+from duewise.book.calendar import Calendar
 from duewise.guard.predicate import Predicate
 
 

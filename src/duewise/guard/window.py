@@ -7,7 +7,7 @@ from operator import and_
 
 import polars as pl
 
-from duewise.guard.calendar import Calendar
+from duewise.book.calendar import Calendar
 from duewise.guard.rule import Window
 from duewise.guard.zones import Zones
 

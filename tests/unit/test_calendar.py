@@ -7,7 +7,7 @@ from datetime import date
 import polars as pl
 import pytest
 
-from duewise.guard.calendar import Calendar, roll_table, rolled
+from duewise.book.calendar import Calendar, chinese_calendar, roll_table, rolled
 from duewise.guard.profile import load_rulebook
 
 CN = load_rulebook(["CN"]).calendar
@@ -51,3 +51,15 @@ def test_it_lists_every_clause_once_for_every_day() -> None:
         WEEKLY: date(2026, 8, 10),
         "default": date(2026, 8, 10),
     }
+
+
+def test_it_knows_the_year_of_the_profile_from_the_library_too() -> None:
+    assert CN is not None
+    known = chinese_calendar()
+    assert {day for day in known.holidays if day.year == 2026} == CN.holidays
+    assert {day for day in known.workdays if day.year == 2026} == CN.workdays
+
+
+def test_it_guesses_no_year_without_a_notice() -> None:
+    last = max(chinese_calendar().holidays).year
+    assert not any(day.year > last for day in chinese_calendar().workdays)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from functools import cache
 
 import polars as pl
 
@@ -25,6 +26,24 @@ class Calendar:
             return False
         weekly = roll == "statutory_and_weekly_rest" and day.isoweekday() in self.weekly_rest
         return day in self.holidays or weekly
+
+
+@cache
+def chinese_calendar() -> Calendar:
+    """The mainland's statutory holidays and make-up working days, from 2004 on, Saturday, Sunday.
+
+    It ends with the last year that the State Council has given notice of: no later year is guessed.
+
+    >>> date(2025, 1, 26) in chinese_calendar().workdays
+    True
+    """
+    from chinese_calendar import constants
+
+    return Calendar(
+        holidays=frozenset(constants.holidays),
+        workdays=frozenset(constants.workdays),
+        weekly_rest=frozenset({6, 7}),
+    )
 
 
 def rolled(day: date, roll: str, calendar: Calendar | None) -> date:
