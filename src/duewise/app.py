@@ -26,6 +26,7 @@ from duewise.times import Clock, ManualClock, parse_instant
 if TYPE_CHECKING:
     from psycopg import AsyncConnection, Connection
 
+    from duewise.book.product import Products
     from duewise.channels.smpp.channel import SmppChannel
     from duewise.guard.rule import Rulebook
     from duewise.jobs.deliver import DeliverySettings
@@ -139,6 +140,7 @@ class App:
             templates=self.templates,
             sender=self.sender,
             rulebook=self.rulebook(),
+            products=self.products(),
             lender=LenderFacts(
                 licence=config.lender.licence,
                 port=config.smpp.line,
@@ -149,6 +151,15 @@ class App:
             currency=config.lender.currency,
             price_per_part_minor=to_minor(str(config.smpp.price_per_part), config.lender.currency),
         )
+
+    def products(self, path: Path | None = None) -> Products:
+        """The lender's products: of the named file, of the workspace's, or those that ship."""
+        from duewise.book.product import load_products, shipped_products
+
+        own = self.workspace / self.config.products
+        if path is None and not own.exists():
+            return shipped_products()
+        return load_products(path or own)
 
     def rulebook(self, names: Sequence[str] = ()) -> Rulebook:
         """The rules in force, or those of these profiles; the workspace has its own among them."""

@@ -159,6 +159,10 @@ class Config(BaseSettings):
     profiles: Path = Field(
         default=Path("profiles"), description="Folder of the lender's own rules."
     )
+    products: Path = Field(
+        default=Path("products.yaml"),
+        description="The product file; where there is none, the loans' own terms hold.",
+    )
     book: Path = Field(default=Path("book"), description="The book.")
     lender: LenderSection = LenderSection()
     guard: GuardSection = GuardSection()

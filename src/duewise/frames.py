@@ -17,6 +17,16 @@ def empty(schema: Schema) -> pl.DataFrame:
     return pl.DataFrame(schema=dict(schema))
 
 
+def completed(frame: pl.DataFrame, schema: Schema) -> pl.DataFrame:
+    """The frame with the schema's columns that it lacks, null in every row.
+
+    >>> completed(pl.DataFrame({"a": [1]}), {"a": pl.Int64, "b": pl.String}).row(0)
+    (1, None)
+    """
+    lacking = [name for name in schema if name not in frame.columns]
+    return frame.with_columns(pl.lit(None, schema[name]).alias(name) for name in lacking)
+
+
 def conform(frame: pl.DataFrame, schema: Schema, *, name: str) -> pl.DataFrame:
     """The frame with exactly the schema's columns, in its order, cast to its types.
 

@@ -91,7 +91,7 @@ def test_it_agrees_with_a_book_kept_by_hand(
         ),
         pl.DataFrame(
             [
-                (str(n), "L", "Li", at, minor, kind, None, "")
+                (str(n), "L", "Li", at, minor, kind, None, None, "")
                 for n, (at, minor, kind) in enumerate(payments)
             ],
             schema=dict(PAYMENTS),

@@ -9,6 +9,7 @@ from typing import Any
 
 import polars as pl
 
+from duewise.book.product import shipped_products
 from duewise.engine.facts import LenderFacts
 from duewise.engine.partition import PlanContext, Tables
 from duewise.frames import INSTANT
@@ -42,6 +43,7 @@ def context(**changes: Any) -> PlanContext:
         now=NOW,
         strategy=strategy(hold_out_bp=0),
         templates=TEMPLATES,
+        products=shipped_products(),
         sender=SENDER,
         rulebook=RULEBOOK,
         lender=LenderFacts("consumer_finance", "fi_dedicated", is_signature_registered=True),

@@ -74,7 +74,7 @@ def test_it_turns_a_row_into_the_book_s_own_columns() -> None:
     assert row["principal_minor"] == 100050
     assert row["opened_date"] == date(2026, 1, 5)
     assert (row["currency"], row["product"], row["annual_rate"]) == ("CNY", "cash", 0.2)
-    assert (row["method"], row["autopay"], row["grace_days"]) == ("equal_instalment", False, 0)
+    assert (row["method"], row["autopay"], row["grace_days"]) == ("equal_instalment", False, None)
     assert row["_reason"] is None
 
 

@@ -29,7 +29,7 @@ def local(day: int, hour: int = 12, minute: int = 0, month: int = 3) -> datetime
 
 def paid(*payments: tuple[datetime, int], kind: str = "payment") -> pl.DataFrame:
     rows = [
-        (f"{kind}{number}", "Li-1", "Li", at, amount, kind, None, "file")
+        (f"{kind}{number}", "Li-1", "Li", at, amount, kind, None, None, "file")
         for number, (at, amount) in enumerate(payments)
     ]
     return pl.DataFrame(rows, schema=dict(PAYMENTS), orient="row")

@@ -1,10 +1,13 @@
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
+import numpy as np
 import polars as pl
 import pytest
 
-from duewise.book.ledger import instalment_status
+from duewise.book.align import LoanTables
+from duewise.book.ledger import Ledger, ledger
+from duewise.book.product import shipped_products
 from duewise.book.schema import BORROWERS, INSTALMENTS, LOANS, PAYMENTS
 from duewise.errors import BadInput
 from duewise.frames import empty
@@ -72,14 +75,24 @@ def test_it_keeps_the_standing_the_ledger_reads_off_the_payments(lender: Lender)
         day = START + timedelta(days=number)
         payments.append(live_day(life, day=day, delivered=SILENCE, seed=SEED).payments)
     now = datetime(2026, 8, 18, 16, tzinfo=UTC)  # midnight in Shanghai
-    status = instalment_status(
-        life.instalments, pl.concat(payments), as_of=date(2026, 8, 19), known_at=now
-    )
-    owed = status.group_by("loan_id", maintain_order=True).agg(
-        first=pl.col("outstanding_minor").filter(pl.col("outstanding_minor") > 0).first()
-    )
-    standing = life.standing.rest_minor * (life.standing.row < life.standing.end)
-    assert owed["first"].fill_null(0).to_list() == standing.tolist()
+    today = date(2026, 8, 18)
+    status = owed(life, pl.concat(payments), as_of=today, known_at=now).instalments
+    first = status.group_by("loan_id", maintain_order=True).agg(
+        pl.col("outstanding_minor").filter(pl.col("outstanding_minor") > 0).first()
+    )["outstanding_minor"]
+    standing, every = life.standing, np.arange(lender.loans.height)
+    is_open = standing.row < standing.end
+    owing = every[is_open]
+    expected = np.zeros(len(every), np.int64)
+    expected[is_open] = standing.rest_minor[owing] + standing.penalty_minor(owing, today)
+    assert first.fill_null(0).to_list() == expected.tolist()
+    assert status["penalty_paid_minor"].sum() > 0, "somebody has paid a penalty"
+
+
+def owed(lender: Lender, payments: pl.DataFrame, *, as_of: date, known_at: datetime) -> Ledger:
+    tables = LoanTables(lender.loans, lender.instalments, payments)
+    products = shipped_products()
+    return ledger(tables, products, as_of=as_of, known_at=known_at, zone="Asia/Shanghai")
 
 
 def test_it_has_history_before_the_start_and_none_after(lender: Lender) -> None:
@@ -88,13 +101,8 @@ def test_it_has_history_before_the_start_and_none_after(lender: Lender) -> None:
 
 
 def test_it_starts_with_loans_in_several_buckets(lender: Lender) -> None:
-    status = instalment_status(
-        lender.instalments,
-        lender.payments,
-        as_of=START,
-        known_at=datetime(2026, 8, 14, tzinfo=UTC),
-    )
-    late = status["days_past_due"]
+    now = datetime(2026, 8, 14, tzinfo=UTC)
+    late = owed(lender, lender.payments, as_of=START, known_at=now).instalments["days_past_due"]
     assert late.is_between(1, 30).any()
     assert late.is_between(31, 60).any()
 

@@ -28,17 +28,17 @@ def mark_orphans(
 
 
 def mark_reversals(payments: pl.DataFrame) -> pl.DataFrame:
-    """Reject a reversal of a payment that its loan does not have, and a second one of the same."""
-    paid = payments.filter(pl.col("kind") == "payment").select("loan_id", reverses="payment_id")
+    """Reject what takes back a payment its loan does not have, or one that was taken back."""
+    paid = payments.filter(pl.col("kind") != "reversal").select("loan_id", reverses="payment_id")
     exists = payments.join(
         paid.with_columns(exists=True),
         on=["loan_id", "reverses"],
         how="left",
         maintain_order="left",
     )["exists"].fill_null(value=False)
-    is_reversal = pl.col("kind") == "reversal"
-    marked = reject(payments, is_reversal & ~pl.lit(exists), "reverses", "no such payment")
-    again = is_reversal & ~pl.col("reverses").is_first_distinct()
+    names_one = pl.col("reverses").is_not_null()
+    marked = reject(payments, names_one & ~pl.lit(exists), "reverses", "no such payment")
+    again = names_one & ~pl.col("reverses").is_first_distinct()
     return reject(marked, again, "reverses", "is reversed already")
 
 

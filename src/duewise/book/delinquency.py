@@ -1,4 +1,4 @@
-"""How late is late: buckets by days past due, and the lateness outcomes are counted at.
+"""How late is late: buckets by days past due, five classes, the lateness outcomes are counted at.
 
 Edges are data: lenders differ, so every function takes them and only defaults to the usual ones.
 """
@@ -7,10 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 
 import polars as pl
 
 LATE_DAYS = (1, 7, 30)
+
+# Risk classes of a personal loan by days past due, up to and including:
+# 商业银行金融资产风险分类办法 (Order 2023 No. 1), arts. 10 to 13. A lender that knows more may
+# class a loan worse, never better.
+CLASS5 = (
+    ("normal", 0),
+    ("special_mention", 90),
+    ("substandard", 270),
+    ("doubtful", 360),
+    ("loss", None),
+)
 
 
 @dataclass(frozen=True)
@@ -19,6 +31,26 @@ class Bucket:
 
     name: str
     days_max: int | None
+
+
+@dataclass(frozen=True)
+class BucketTable:
+    """The edges that a lender uses from a date on, until the next table."""
+
+    valid_from: date
+    buckets: tuple[Bucket, ...]
+
+
+@dataclass(frozen=True)
+class Buckets:
+    """All tables a lender has used, oldest first: the rule versions of "in which bucket was it"."""
+
+    tables: tuple[BucketTable, ...]
+
+    def on(self, day: date) -> tuple[Bucket, ...]:
+        """The edges valid on a day; before the first table, the first one's."""
+        valid = [table for table in self.tables if table.valid_from <= day]
+        return (valid[-1] if valid else self.tables[0]).buckets
 
 
 BUCKETS = (
@@ -31,6 +63,7 @@ BUCKETS = (
     Bucket("M6", 180),
     Bucket("M7", None),
 )
+DEFAULT_BUCKETS = Buckets((BucketTable(date(2000, 1, 1), BUCKETS),))
 
 
 def bucket(days_past_due: pl.Expr, buckets: Sequence[Bucket] = BUCKETS) -> pl.Expr:
@@ -45,6 +78,17 @@ def bucket(days_past_due: pl.Expr, buckets: Sequence[Bucket] = BUCKETS) -> pl.Ex
     for step in reversed(bounded):
         name = pl.when(days_past_due <= step.days_max).then(pl.lit(step.name)).otherwise(name)
     return pl.when(days_past_due.is_not_null()).then(name)
+
+
+def class5(days_past_due: pl.Expr, *, is_written_off: pl.Expr) -> pl.Expr:
+    """The class (Str) of a column of days past due (Int32); what was written off is lost.
+
+    >>> days = pl.Series([0, 1, 90, 91, 271, 361])
+    >>> pl.select(class5(pl.lit(days), is_written_off=pl.lit(value=False))).to_series().to_list()
+    ['normal', 'special_mention', 'special_mention', 'substandard', 'doubtful', 'loss']
+    """
+    classes = [Bucket(name, days_max) for name, days_max in CLASS5]
+    return pl.when(is_written_off).then(pl.lit("loss")).otherwise(bucket(days_past_due, classes))
 
 
 def is_late(days_past_due: pl.Expr, *, days: int) -> pl.Expr:

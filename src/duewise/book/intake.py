@@ -229,7 +229,13 @@ def _row_faults(table: str) -> list[Fault]:
     if table == "payments":
         names_one = pl.col("reverses").is_not_null()
         is_reversal = pl.col("kind") == "reversal"
-        return [(is_reversal != names_one, "reverses", "a reversal names the payment it reverses")]
+        takes_none = names_one & ~pl.col("kind").is_in(["reversal", "chargeback"])
+        is_no_waiver = pl.col("component").is_not_null() & (pl.col("kind") != "waiver")
+        return [
+            (is_reversal & ~names_one, "reverses", "a reversal names the payment it reverses"),
+            (takes_none, "reverses", "only a reversal or a chargeback names a payment"),
+            (is_no_waiver, "component", "only a waiver has a component"),
+        ]
     if table == "pauses":
         ends_early = pl.col("until_date") <= pl.col("from_date")
         return [(ends_early, "until_date", "ends before it begins")]

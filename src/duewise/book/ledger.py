@@ -1,24 +1,165 @@
-"""What is owed on a day: payments settle instalments, and days past due follow.
+"""What is owed on a day: the book folded, as frames; nothing here is kept as truth.
 
-Nothing here is kept as truth. Status is read off the instalments and the payments known at an
-instant, so a reversal or a payment that arrives late is one more row and needs no repair.
+Status is read off the schedule and the events known at an instant, so a reversal, a backdated
+payment or a chargeback is one more row and needs no repair. The arithmetic: `fold`, `reading`.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from duewise.book.delinquency import bucket
+from duewise.book.align import Aligned, LoanTables, align, day_number
+from duewise.book.columns import (
+    COMPONENTS,
+    EXTENSION,
+    FIGURES,
+    NEVER,
+    NEXT_DUE,
+    OLDEST_DUE,
+    WAIVER,
+    Int32s,
+    Int64s,
+    Rows,
+)
+from duewise.book.delinquency import bucket, class5
+from duewise.book.product import Products
 
-Int64s = npt.NDArray[np.int64]
 
-_COMPONENTS = ("principal_minor", "interest_minor", "fee_minor")
-_EPOCH = date(1970, 1, 1)
-_NEVER = np.iinfo(np.int64).max
+@dataclass(frozen=True)
+class Ledger:
+    """A group of loans as of a day. `rows` and `figures` are the fold's own arrays."""
+
+    as_of: date
+    aligned: Aligned
+    rows: Rows
+    figures: Int64s
+    products: Products
+
+    @cached_property
+    def instalments(self) -> pl.DataFrame:
+        """The instalments in the loans' order, with what became of each.
+
+        Beside their own columns: effective_due_date, penalty_minor (charged), for each of
+        columns.COMPONENTS <component>_paid_minor, waived_minor, paid_in_advance_minor,
+        paid_late_minor, settled_date (null while open), outstanding_minor, days_past_due (Int32).
+        """
+        rows, own = self.rows, self.aligned.instalments
+        return own.with_columns(
+            _dates("effective_due_date", rows.effective),
+            pl.Series("penalty_minor", rows.penalty),
+            *(
+                pl.Series(f"{component}_paid_minor", rows.paid[number])
+                for number, component in enumerate(COMPONENTS)
+            ),
+            pl.Series("waived_minor", rows.waived),
+            pl.Series("paid_in_advance_minor", rows.paid_in_advance),
+            pl.Series("paid_late_minor", rows.paid_late),
+            _dates("settled_date", rows.settled),
+            pl.Series("outstanding_minor", rows.outstanding),
+            pl.Series("days_past_due", rows.days_past_due),
+        )
+
+    @cached_property
+    def loans(self) -> pl.DataFrame:
+        """One row for each loan opened by the day, in the loans' order: columns of LOAN_STATUS."""
+        status = self.aligned.loans.with_columns(
+            *(
+                pl.Series(f"{name}_minor", self.figures[:, number])
+                for number, name in enumerate(FIGURES)
+                if number not in (0, OLDEST_DUE, NEXT_DUE)
+            ),
+            pl.Series("days_past_due", self.figures[:, 0].astype(np.int32)),
+            _dates("oldest_due_date", self.figures[:, OLDEST_DUE].astype(np.int32)),
+            _dates("next_due_date", self.figures[:, NEXT_DUE].astype(np.int32)),
+        ).with_columns(
+            bucket(pl.col("days_past_due"), self.products.buckets.on(self.as_of)).alias("bucket"),
+            class5(pl.col("days_past_due"), is_written_off=pl.col("written_off_minor") > 0).alias(
+                "class5"
+            ),
+        )
+        return status.filter(pl.col("opened_date") <= self.as_of).select(LOAN_STATUS)
+
+
+LOAN_STATUS = (
+    "loan_id",
+    "borrower_id",
+    "days_past_due",
+    "bucket",
+    "past_due_minor",
+    "outstanding_minor",
+    "penalty_minor",
+    "next_due_date",
+    "next_due_amount_minor",
+    "cost_of_one_more_day_minor",
+    "overpaid_minor",
+    "class5",
+    "oldest_due_date",
+    "amount_to_clear_minor",
+    "settlement_amount_minor",
+    "principal_minor",
+    "written_off_minor",
+    "recovered_minor",
+    "grace_days",
+    "tolerance_minor",
+    "penalty_multiplier",
+)
+
+
+def ledger(
+    tables: LoanTables, products: Products, *, as_of: date, known_at: datetime, zone: str
+) -> Ledger:
+    """The loans as of the end of the day, by what was known at an instant.
+
+    A payment is of its local day in `zone`. Days past due are 0 on the due date itself. Raises
+    BadInput for amounts and rates beyond what can be reckoned exactly.
+    """
+    aligned = align(tables, products, known_at=known_at, zone=zone)
+    return ledger_of(aligned, products, as_of=as_of)
+
+
+def ledger_of(aligned: Aligned, products: Products, *, as_of: date) -> Ledger:
+    """The ledger of columns that are aligned already, as of a day."""
+    from duewise.book.reading import fold_loans
+
+    columns = aligned.columns
+    rows, figures = empty_answer(aligned)
+    days = np.full(len(figures), day_number(as_of), np.int32)
+    fold_loans(columns, days, rows, figures)
+    if not len(rows.effective):
+        rows = rows._replace(effective=columns.instalments.effective)
+    if not len(rows.waived):
+        rows = rows._replace(waived=np.zeros(len(rows.penalty), np.int64))
+    return Ledger(as_of, aligned, rows, figures, products)
+
+
+def empty_answer(aligned: Aligned) -> tuple[Rows, Int64s]:
+    """Room for the fold's answer; what no event here can change has none."""
+    columns = aligned.columns
+    n, kinds = len(columns.instalments.due), columns.events.kind
+    extended = n if (kinds == EXTENSION).any() else 0
+    waived = n if (kinds == WAIVER).any() else 0
+    rows = Rows(
+        effective=np.empty(extended, np.int32),
+        penalty=np.empty(n, np.int64),
+        paid=np.empty((len(COMPONENTS), n), np.int64),
+        waived=np.empty(waived, np.int64),
+        paid_in_advance=np.empty(n, np.int64),
+        paid_late=np.empty(n, np.int64),
+        settled=np.empty(n, np.int32),
+        outstanding=np.empty(n, np.int64),
+        days_past_due=np.empty(n, np.int32),
+    )
+    return rows, np.empty((len(columns.loans.rule), len(FIGURES)), np.int64)
+
+
+def _dates(name: str, days: Int32s) -> pl.Series:
+    column = pl.Series(name, days)
+    return column.set(column == NEVER, None).cast(pl.Date)
 
 
 def known_payments(
@@ -39,155 +180,3 @@ def known_payments(
         .join(known, on="payment_id", how="anti", maintain_order="left")
     )
     return pl.concat([known, news])
-
-
-def instalment_status(
-    instalments: pl.DataFrame, payments: pl.DataFrame, *, as_of: date, known_at: datetime
-) -> pl.DataFrame:
-    """The instalments with `paid_minor`, `outstanding_minor`, `days_past_due` (Int32).
-
-    Payments with `paid_at` up to `known_at` settle a loan's instalments oldest first (by due date,
-    then number); a reversal takes back its amount. Money beyond the last instalment is not shown.
-    Days past due are 0 on the due date itself. Rows keep their order, except that a loan whose rows
-    are scattered, or not in order of due date, sorts the frame by loan, due date and number.
-
-    >>> owed = pl.DataFrame({
-    ...     "loan_id": ["A", "A"], "number": [1, 2],
-    ...     "due_date": [date(2026, 3, 1), date(2026, 4, 1)],
-    ...     "principal_minor": [100, 100], "interest_minor": [0, 0], "fee_minor": [0, 0],
-    ... })
-    >>> paid = pl.DataFrame(schema={
-    ...     "loan_id": pl.String, "kind": pl.String, "amount_minor": pl.Int64,
-    ...     "paid_at": pl.Datetime("us", "UTC"),
-    ... })
-    >>> noon = datetime.fromisoformat("2026-03-04T12:00+00:00")
-    >>> status = instalment_status(owed, paid, as_of=date(2026, 3, 4), known_at=noon)
-    >>> status["days_past_due"].to_list()
-    [3, 0]
-    """
-    rows = _in_order(instalments)
-    starts, run = _runs(rows["loan_id"])
-    paid = _paid_by_loan(rows["loan_id"].gather(starts), payments, known_at)
-    due = sum((_int64s(rows[name]) for name in _COMPONENTS), np.zeros(rows.height, np.int64))
-    # One sum runs over the whole frame; what it held where the loan starts is taken off again.
-    through = due.cumsum()
-    through -= (through - due)[starts][run]
-    outstanding = np.clip(through - paid[run], 0, due)
-    late = np.where(outstanding > 0, (as_of - _EPOCH).days - _int64s(rows["due_date"]), 0)
-    return rows.with_columns(
-        pl.Series("paid_minor", due - outstanding),
-        pl.Series("outstanding_minor", outstanding),
-        pl.Series("days_past_due", late.clip(min=0).astype(np.int32)),
-    )
-
-
-def loan_status(loans: pl.DataFrame, status: pl.DataFrame, *, as_of: date) -> pl.DataFrame:
-    """One row for each loan opened by `as_of`, in the order of `loans`.
-
-    `status` is the answer of `instalment_status` on the same day. Columns: loan_id, borrower_id,
-    days_past_due (Int32), bucket, past_due_minor, outstanding_minor, oldest_due_date (null when
-    nothing is past due), next_due_date, next_due_minor (the first unpaid instalment due on `as_of`
-    or later; null when there is none). An instalment that owes no more than the loan's tolerance
-    counts as paid; once another one is past due its rest is asked for too.
-    """
-    by_loan = _by_loan(loans, status, as_of)
-    late = (pl.lit(as_of) - pl.col("oldest_due_date")).dt.total_days().fill_null(0)
-    return (
-        loans.filter(pl.col("opened_date") <= as_of)
-        .select("loan_id", "borrower_id")
-        .join(by_loan, on="loan_id", how="left", maintain_order="left")
-        .with_columns(late.cast(pl.Int32).alias("days_past_due"))
-        .select(
-            "loan_id",
-            "borrower_id",
-            "days_past_due",
-            bucket(pl.col("days_past_due")).alias("bucket"),
-            pl.when(pl.col("oldest_due_date").is_not_null())
-            .then("arrears")
-            .otherwise(0)
-            .alias("past_due_minor"),
-            pl.col("outstanding_minor").fill_null(0),
-            "oldest_due_date",
-            "next_due_date",
-            "next_due_minor",
-        )
-    )
-
-
-def _by_loan(loans: pl.DataFrame, status: pl.DataFrame, as_of: date) -> pl.DataFrame:
-    """One row for each loan in `status`: its sums, its oldest date past due and its next."""
-    starts, run = _runs(status["loan_id"])
-    heads = status.select("loan_id")[starts]
-    tolerance = _int64s(_of_loan(heads["loan_id"], loans, "tolerance_minor"))[run]
-    outstanding, due = _int64s(status["outstanding_minor"]), _int64s(status["due_date"])
-    is_past, owes = due < (as_of - _EPOCH).days, outstanding > tolerance
-    row = np.arange(len(due))
-    oldest, ahead = (
-        _least(np.where(is_wanted & owes, row, _NEVER), starts) for is_wanted in (is_past, ~is_past)
-    )
-    return heads.with_columns(
-        pl.Series("outstanding_minor", _sums(outstanding, starts)),
-        pl.Series("arrears", _sums(np.where(is_past, outstanding, 0), starts)),
-        status["due_date"].gather(oldest).alias("oldest_due_date"),
-        status["due_date"].gather(ahead).alias("next_due_date"),
-        status["outstanding_minor"].gather(ahead).alias("next_due_minor"),
-    )
-
-
-def _runs(loan_id: pl.Series) -> tuple[Int64s, Int64s]:
-    """Where each loan's rows start, and for each row the number of its loan, counted from 0."""
-    run = _int64s(loan_id.rle_id())
-    return np.flatnonzero(np.diff(run, prepend=-1)), run
-
-
-def _sums(values: Int64s, starts: Int64s) -> Int64s:
-    return np.add.reduceat(values, starts) if len(starts) else values
-
-
-def _least(rows: Int64s, starts: Int64s) -> pl.Series:
-    """The first row of each loan that is not `_NEVER`, or null."""
-    least = pl.Series(np.minimum.reduceat(rows, starts) if len(starts) else rows)
-    return least.set(least == _NEVER, None)
-
-
-def _int64s(column: pl.Series) -> Int64s:
-    return column.to_physical().cast(pl.Int64).to_numpy()
-
-
-def _in_order(instalments: pl.DataFrame) -> pl.DataFrame:
-    """The rows with each loan's together, oldest first; untouched when they already lie so."""
-    starts, run = _runs(instalments["loan_id"])
-    due, number = _int64s(instalments["due_date"]), _int64s(instalments["number"])
-    falls_back = (due[1:] < due[:-1]) | ((due[1:] == due[:-1]) & (number[1:] < number[:-1]))
-    is_scattered = instalments["loan_id"].gather(starts).is_duplicated().any()
-    if is_scattered or (falls_back & (run[1:] == run[:-1])).any():
-        return instalments.sort("loan_id", "due_date", "number", maintain_order=True)
-    return instalments
-
-
-def _paid_by_loan(loan_id: pl.Series, payments: pl.DataFrame, known_at: datetime) -> Int64s:
-    """What each loan has paid, net of reversals and never below nothing."""
-    known = payments.filter(pl.col("paid_at") <= known_at)
-    is_reversal = (known["kind"] == "reversal").to_numpy()
-    amount = _int64s(known["amount_minor"])
-    starts, _ = _runs(known["loan_id"])
-    net = (
-        pl.DataFrame({"loan_id": known["loan_id"].gather(starts)})
-        .with_columns(pl.Series("paid", _sums(np.where(is_reversal, -amount, amount), starts)))
-        .group_by("loan_id")
-        .agg(pl.col("paid").sum())
-    )
-    return _int64s(_of_loan(loan_id, net, "paid")).clip(min=0)
-
-
-def _of_loan(loan_id: pl.Series, by_loan: pl.DataFrame, column: str) -> pl.Series:
-    """The column's value for each of these loans; 0 where there is none."""
-    if by_loan["loan_id"].equals(loan_id):
-        return by_loan[column].fill_null(0)
-    return (
-        pl.DataFrame({"loan_id": loan_id})
-        .join(by_loan.select("loan_id", column), on="loan_id", how="left", maintain_order="left")[
-            column
-        ]
-        .fill_null(0)
-    )

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 import polars as pl
 
+from duewise.book.columns import COMPONENTS
 from duewise.frames import INSTANT, Schema
 
 
@@ -79,6 +80,9 @@ class Table:
         return tuple(column.stored for column in self.columns if column.kind is Kind.MONEY)
 
 
+# What the rows of `payments` may be. A reversal takes back what it names as if it had never been; a
+# chargeback takes money back from its own day on.
+PAYMENT_KINDS = ("payment", "reversal", "chargeback", "waiver", "write_off")
 METHODS = ("equal_instalment", "equal_principal", "interest_only", "bullet", "revolving")
 
 PERSONAL = (
@@ -118,11 +122,14 @@ TABLES: dict[str, Table] = {
                 Column("principal", Kind.MONEY, is_required=True, is_positive=True),
                 Column("opened_date", Kind.DATE, is_required=True),
                 Column("annual_rate", Kind.NUMBER, is_required=True),
+                Column("penalty_rate", Kind.NUMBER),
                 Column("penalty_multiplier", Kind.NUMBER),
+                Column("day_count", Kind.INTEGER),
+                Column("term", Kind.INTEGER),
                 Column("method", default="equal_instalment", one_of=METHODS),
                 Column("autopay", Kind.BOOLEAN, default=False),
-                Column("grace_days", Kind.INTEGER, default=0),
-                Column("tolerance", Kind.MONEY, default=0),
+                Column("grace_days", Kind.INTEGER),
+                Column("tolerance", Kind.MONEY),
                 Column("status", default="open"),
             ),
             key=("loan_id",),
@@ -148,8 +155,9 @@ TABLES: dict[str, Table] = {
                 Column("loan_id", is_required=True),
                 Column("paid_at", Kind.INSTANT, is_required=True),
                 Column("amount", Kind.MONEY, is_required=True, is_positive=True),
-                Column("kind", default="payment", one_of=("payment", "reversal")),
+                Column("kind", default="payment", one_of=PAYMENT_KINDS),
                 Column("reverses"),
+                Column("component", one_of=COMPONENTS),
                 Column("source", default="file"),
             ),
             key=("payment_id",),
@@ -166,6 +174,18 @@ TABLES: dict[str, Table] = {
             ),
             key=("loan_id", "what", "from_date"),
             order=("borrower_id", "loan_id", "what", "from_date"),
+        ),
+        Table(
+            "extensions",
+            (
+                Column("loan_id", is_required=True),
+                Column("number", Kind.INTEGER, is_required=True),
+                Column("agreed_at", Kind.INSTANT, is_required=True),
+                Column("due_date", Kind.DATE, is_required=True),
+                Column("reason"),
+            ),
+            key=("loan_id", "number", "agreed_at"),
+            order=("borrower_id", "loan_id", "number", "agreed_at"),
         ),
         Table(
             "features",
@@ -207,6 +227,7 @@ LOANS: Schema = _stored("loans")
 INSTALMENTS: Schema = _with_borrower(_stored("instalments"), after="loan_id")
 PAYMENTS: Schema = _with_borrower(_stored("payments"), after="loan_id")
 PAUSES: Schema = _with_borrower(_stored("pauses"), after="loan_id")
+EXTENSIONS: Schema = _with_borrower(_stored("extensions"), after="loan_id")
 FEATURES: Schema = _stored("features")
 PEOPLE: Schema = {
     "borrower_id": pl.String(),
@@ -221,5 +242,6 @@ SCHEMAS: dict[str, Schema] = {
     "instalments": INSTALMENTS,
     "payments": PAYMENTS,
     "pauses": PAUSES,
+    "extensions": EXTENSIONS,
     "features": FEATURES,
 }

@@ -133,6 +133,9 @@ def ledger(
     folder: Annotated[Path, typer.Argument(metavar="BOOK", help="The book's folder.")],
     as_of: Annotated[str, typer.Option(help="The day asked about.")],
     into: Annotated[Path, typer.Option("--out", help="Where the Parquet files go.")],
+    products: Annotated[
+        Path | None, typer.Option(help="A product file; default: the workspace's, or the shipped.")
+    ] = None,
 ) -> None:
     """Write what is owed on a day: instalments.parquet, loans.parquet, borrowers.parquet."""
     from duewise.jobs.ledger_files import write_ledger
@@ -140,7 +143,13 @@ def ledger(
 
     day = parse_day(as_of, source="--as-of")
     with progress_bar("ledger") as step:
-        totals = write_ledger(open_book(folder), as_of=day, out=into, progress=step)
+        totals = write_ledger(
+            open_book(folder),
+            opened(context).products(products),
+            as_of=day,
+            out=into,
+            progress=step,
+        )
     if wants_json(context):
         print_json(totals)
     else:

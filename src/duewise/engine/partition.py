@@ -12,10 +12,13 @@ from datetime import date, datetime
 
 import polars as pl
 
-from duewise.book.ledger import instalment_status, loan_status
+from duewise.book.align import LoanTables
+from duewise.book.ledger import Ledger, ledger
+from duewise.book.product import Products
+from duewise.book.schema import EXTENSIONS, PAUSES
 from duewise.engine.compose import STAND_IN, compose
 from duewise.engine.facts import CaseFacts, LenderFacts, message_facts
-from duewise.frames import INSTANT, Schema, conform
+from duewise.frames import INSTANT, Schema, conform, empty
 from duewise.guard.judge import judge
 from duewise.guard.rule import Rulebook
 from duewise.message.template import Sender, Template
@@ -77,6 +80,13 @@ class Tables:
     addresses: pl.DataFrame
     contacts: pl.DataFrame
     cases: pl.DataFrame
+    pauses: pl.DataFrame = field(default_factory=lambda: empty(PAUSES))
+    extensions: pl.DataFrame = field(default_factory=lambda: empty(EXTENSIONS))
+
+    def ledger(self, products: Products, *, as_of: date, known_at: datetime, zone: str) -> Ledger:
+        """What these borrowers' loans owe as of a day, by what was known at an instant."""
+        rows = LoanTables(self.loans, self.instalments, self.payments, self.pauses, self.extensions)
+        return ledger(rows, products, as_of=as_of, known_at=known_at, zone=zone)
 
 
 @dataclass(frozen=True)
@@ -95,6 +105,7 @@ class PlanContext:
     sender: Sender
     rulebook: Rulebook
     lender: LenderFacts
+    products: Products
     ledger_complete_until: datetime
     prior: Prior = field(default_factory=Prior)
 
@@ -133,41 +144,30 @@ def plan_partition(tables: Tables, *, context: PlanContext) -> Plan:
 
 def open_loans(tables: Tables, *, context: PlanContext) -> pl.DataFrame:
     """One row per loan with what is owed on the as-of date, and the columns strategies may name."""
-    known = tables.payments.filter(pl.col("paid_at") <= context.now)
-    status = instalment_status(tables.instalments, known, as_of=context.as_of, known_at=context.now)
-    figures = loan_status(tables.loans, status, as_of=context.as_of)
-    scores = probability_of_default(
-        tables.instalments,
-        _standing(known, zone=context.strategy.timezone),
-        as_of=context.as_of,
-        prior=context.prior,
-    )
+    zone = context.strategy.timezone
+    known = tables.ledger(context.products, as_of=context.as_of, known_at=context.now, zone=zone)
+    scores = probability_of_default(known.instalments, as_of=context.as_of, prior=context.prior)
     loans = (
-        figures.join(
-            tables.loans.drop("borrower_id"), on="loan_id", how="inner", maintain_order="left"
+        known.loans.join(
+            tables.loans.select(_OF_LOAN), on="loan_id", how="inner", maintain_order="left"
         )
-        .filter(pl.col("opened_date") <= context.as_of)
         .join(tables.borrowers, on="borrower_id", how="inner", maintain_order="left")
         .join(scores, on="borrower_id", how="left", maintain_order="left")
     )
     return _with_strategy_columns(loans, as_of=context.as_of)
 
 
-def _standing(payments: pl.DataFrame, *, zone: str) -> pl.DataFrame:
-    """Payments that were not reversed, with the local date they were made on."""
-    reversed_ids = payments.filter(pl.col("kind") == "reversal").select(payment_id="reverses")
-    return (
-        payments.filter(pl.col("kind") == "payment")
-        .join(reversed_ids, on="payment_id", how="anti")
-        .with_columns(paid_on=pl.col("paid_at").dt.convert_time_zone(zone).dt.date())
-    )
+# What a strategy, a text or a rule may ask of a loan besides its ledger.
+_OF_LOAN = ("loan_id", "product", "currency", "annual_rate", "autopay")
 
 
 def _with_strategy_columns(loans: pl.DataFrame, *, as_of: date) -> pl.DataFrame:
     is_past_due = pl.col("days_past_due") > 0
     days_ahead = (pl.col("next_due_date") - pl.lit(as_of)).dt.total_days()
     amount_minor = (
-        pl.when(is_past_due).then("past_due_minor").otherwise(pl.col("next_due_minor").fill_null(0))
+        pl.when(is_past_due)
+        .then("past_due_minor")
+        .otherwise(pl.col("next_due_amount_minor").fill_null(0))
     )
     major = {"past_due": "past_due_minor", "outstanding": "outstanding_minor"}
     return loans.with_columns(

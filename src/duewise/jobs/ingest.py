@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import polars as pl
 from psycopg import Connection
 
+from duewise.book.schema import PAYMENT_KINDS
 from duewise.errors import BadInput
 from duewise.jobs.operations import feed_complete_until
 from duewise.money import to_minor
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from duewise.store.book import Book
 
 PAYMENTS_PER_BLOCK = 10_000
-KINDS = ("payment", "reversal")
 HELD_BY_PAYMENT = "payment_event"
 
 
@@ -127,10 +127,15 @@ def _record(payment: PaymentIn, accounts: dict[str, tuple[str, str]]) -> dict[st
     where = f"payment {payment.payment_id!r}"
     if payment.loan_id not in accounts:
         raise BadInput(f"{where}: unknown loan {payment.loan_id!r}", mend="import its book first")
-    if payment.kind not in KINDS:
-        raise BadInput(f"{where}: unknown kind {payment.kind!r}", mend=f"use {', '.join(KINDS)}")
-    if (payment.kind == "reversal") != (payment.reverses is not None):
+    if payment.kind not in PAYMENT_KINDS:
+        mend = f"use {', '.join(PAYMENT_KINDS)}"
+        raise BadInput(f"{where}: unknown kind {payment.kind!r}", mend=mend)
+    if payment.kind == "reversal" and payment.reverses is None:
         raise BadInput(f"{where}: a reversal names the payment it reverses", mend="set `reverses`")
+    if payment.reverses is not None and payment.kind not in ("reversal", "chargeback"):
+        raise BadInput(
+            f"{where}: only a reversal or a chargeback names a payment", mend="leave out `reverses`"
+        )
     if payment.paid_at.tzinfo is None:
         raise BadInput(f"{where}: paid_at has no offset", mend="write it as 2026-08-14T09:00+08:00")
     borrower_id, currency = accounts[payment.loan_id]

@@ -10,7 +10,8 @@ import polars as pl
 from psycopg import Connection
 from psycopg.rows import dict_row
 
-from duewise.frames import INSTANT, Schema, empty
+from duewise.book.schema import PAYMENTS
+from duewise.frames import INSTANT, Schema, completed, conform, empty
 from duewise.store.sql import queries
 
 CONTACT_DAYS = 28
@@ -150,9 +151,10 @@ def payments_of(
         "reverses": pl.String,
         "source": pl.String,
     }
-    return _in_blocks(
+    found = _in_blocks(
         conn, queries("planning")["payments"], borrower_ids, schema, known_at=known_at
     )
+    return conform(completed(found, PAYMENTS), PAYMENTS, name="payments")
 
 
 def paid_since(conn: Connection[Any], loan_ids: pl.Series, since: object) -> pl.DataFrame:

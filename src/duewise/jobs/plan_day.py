@@ -20,8 +20,10 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 from psycopg import Connection
 
+from duewise.book.schema import PAYMENTS
 from duewise.engine.partition import PLAN, PlanContext, Tables, plan_partition
 from duewise.errors import BadInput, DuewiseError
+from duewise.frames import completed
 from duewise.jobs.operations import (
     addresses_of,
     cases_of,
@@ -81,6 +83,7 @@ def context_for(
         tenant.strategy.content_hash,
         tenant.rulebook.content_hash,
         tenant.template_hash,
+        tenant.products.content_hash,
         book_hash,
         repr(tenant.sender),
         repr(tenant.lender),
@@ -97,6 +100,7 @@ def context_for(
         sender=tenant.sender,
         rulebook=tenant.rulebook,
         lender=tenant.lender,
+        products=tenant.products,
         ledger_complete_until=complete_until,
     )
 
@@ -147,6 +151,8 @@ def tables_of(conn: Connection[Any], found: BookTables, *, now: datetime) -> Tab
         loans=found.loans,
         instalments=found.instalments,
         payments=_union(found.payments, known),
+        pauses=found.pauses,
+        extensions=found.extensions,
         addresses=addresses_of(conn, borrower_ids),
         contacts=contacts_of(conn, borrower_ids, now=now),
         cases=cases_of(conn, borrower_ids),
@@ -192,6 +198,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def _union(payments: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     """Book and events; a payment told by both counts once."""
+    payments = completed(payments, PAYMENTS)
     columns = payments.columns
     return pl.concat(
         [

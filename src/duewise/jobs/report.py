@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from duewise.book.ledger import known_payments
+from duewise.book.align import LoanTables
+from duewise.book.ledger import known_payments, ledger
+from duewise.book.product import Products
 from duewise.jobs.explain import load_words, meaning, reason_meaning
 from duewise.jobs.journeys import journeys
 from duewise.jobs.operations import feed_complete_until, payments_of, rows
@@ -27,6 +29,7 @@ from duewise.outbox.envelope import Balance, State, balance
 from duewise.store import journal
 from duewise.store.sql import queries
 from duewise.strategy.plan import WHOLE_BP
+from duewise.times import local_date
 
 if TYPE_CHECKING:
     from psycopg import Connection
@@ -48,7 +51,9 @@ def read_report(conn: Connection[Any], book: Book, tenant: Tenant, *, now: datet
     submitted = rows(conn, _SQL["submitted"], {})[0]["submitted"]
     assignments = _assignments(tenant, first, last)
     ratio = sample_ratio(assignments, hold_out_share=tenant.strategy.hold_out_bp / WHOLE_BP)
-    outcomes, borrowers, loans = _outcomes(conn, book, assignments, last=last, now=now, zone=zone)
+    outcomes, borrowers, loans = _outcomes(
+        conn, book, tenant.products, assignments, last=last, now=now, zone=zone
+    )
     found = effects(outcomes, assignments, mismatch=ratio)
     return Report(
         lender=tenant.sender.name,
@@ -130,6 +135,7 @@ def _assignments(tenant: Tenant, first: date, last: date) -> pl.DataFrame:
 def _outcomes(
     conn: Connection[Any],
     book: Book,
+    products: Products,
     assignments: pl.DataFrame,
     *,
     last: date,
@@ -145,10 +151,19 @@ def _outcomes(
     for number in range(book.partitions):
         part = book.read(number)
         borrowers, loans = borrowers + part.borrowers.height, loans + part.loans.height
-        ours = part.instalments.join(assigned, on="borrower_id", how="semi")
-        ids = ours["borrower_id"].unique().to_list()
-        paid = known_payments(part.payments, payments_of(conn, ids), known_at=known_at)
-        late = late_outcomes(ours, paid, known_at=known_at, zone=zone)
+        ours = {
+            name: rows.join(assigned, on="borrower_id", how="semi", maintain_order="left")
+            for name, rows in vars(part).items()
+        }
+        ids = ours["borrowers"]["borrower_id"].to_list()
+        paid = known_payments(ours["payments"], payments_of(conn, ids), known_at=known_at)
+        tables = LoanTables(
+            ours["loans"], ours["instalments"], paid, ours["pauses"], ours["extensions"]
+        )
+        owed = ledger(
+            tables, products, as_of=local_date(known_at, zone), known_at=known_at, zone=zone
+        ).instalments
+        late = late_outcomes(owed, paid, known_at=known_at, zone=zone)
         found.append(late.filter(pl.col("due_date").is_between(first, last)))
     return pl.concat(found), borrowers, loans
 

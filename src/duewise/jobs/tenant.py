@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from duewise.book.product import Products
 from duewise.engine.facts import LenderFacts
 from duewise.guard.rule import Rulebook
 from duewise.message.template import Sender, Template
@@ -28,6 +29,7 @@ class Tenant:
     sender: Sender
     rulebook: Rulebook
     lender: LenderFacts
+    products: Products
     keyring: Keyring
     sender_id: str
     currency: str

@@ -51,9 +51,9 @@ def late_outcomes(
 
     True if anything is outstanding h days after the due date, at the end of that local day in
     `zone`; a horizon of 0 is the due date itself. Null while that moment lies after `known_at`.
-    Payments (columns of schema.PAYMENTS) settle a loan's instalments oldest first; a reversal
-    counts from its own time on. An optional column `tolerance_minor` of the instalments is what may
-    stay unpaid.
+    Payments (columns of schema.PAYMENTS) settle a loan's instalments oldest first; a reversal or a
+    chargeback counts from its own time on. Optional columns of the instalments: `tolerance_minor`
+    may stay unpaid, `penalty_minor` was charged on top, `waived_minor` was let off.
 
     >>> from datetime import date
     >>> owed = pl.DataFrame({
@@ -69,7 +69,9 @@ def late_outcomes(
     (True, False, None)
     """
     tolerance = "tolerance_minor" if "tolerance_minor" in instalments.columns else pl.lit(0)
-    owed = pl.sum_horizontal("principal_minor", "interest_minor", "fee_minor")
+    owed = pl.sum_horizontal("^(principal|interest|fee|penalty)_minor$")
+    if "waived_minor" in instalments.columns:
+        owed -= pl.col("waived_minor")
     rows = instalments.with_row_index("row").sort("loan_id", "due_date", "number")
     rows = rows.select(
         "row",
@@ -152,7 +154,8 @@ def _first(assignments: pl.DataFrame) -> pl.DataFrame:
 
 def _paid_so_far(payments: pl.DataFrame, known_at: datetime) -> pl.DataFrame:
     """After each payment, what its loan had paid in all: loan_id, paid_at, paid_minor; by time."""
-    sign = pl.when(pl.col("kind") == "reversal").then(-1).otherwise(1)
+    signs = {"payment": 1, "reversal": -1, "chargeback": -1}
+    sign = pl.col("kind").replace_strict(signs, default=0, return_dtype=pl.Int64)
     return (
         payments.filter(pl.col("paid_at") <= known_at)
         .group_by("loan_id", "paid_at")

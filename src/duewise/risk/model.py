@@ -21,37 +21,18 @@ class Prior:
     strength: float = 4.0
 
 
-def probability_of_default(
-    instalments: pl.DataFrame, payments: pl.DataFrame, *, as_of: date, prior: Prior
-) -> pl.DataFrame:
+def probability_of_default(instalments: pl.DataFrame, *, as_of: date, prior: Prior) -> pl.DataFrame:
     """One row per borrower with an instalment: borrower_id, probability_of_default.
 
-    `payments` are those known on the as-of date, reversals already taken out. An instalment is late
-    if it was not covered, oldest first, by the end of its due date.
+    `instalments` are the ledger's on the as-of date, with borrower_id, effective_due_date,
+    settled_date and days_past_due. An instalment is late if it was not settled by the end of its
+    effective due date.
     """
-    due = instalments.filter(pl.col("due_date") < as_of).sort("loan_id", "due_date", "number")
-    owed = pl.col("principal_minor") + pl.col("interest_minor") + pl.col("fee_minor")
-    due = due.with_columns(owed_total=owed.cum_sum().over("loan_id"))
-    paid = (
-        payments.sort("loan_id", "paid_on")
-        .with_columns(paid_total=pl.col("amount_minor").cum_sum().over("loan_id"))
-        .select("loan_id", "paid_on", "paid_total")
+    is_due = pl.col("effective_due_date") < as_of
+    is_late = (pl.col("settled_date") > pl.col("effective_due_date")).fill_null(
+        pl.col("days_past_due") > 0
     )
-    # Per instalment, what had been paid by the end of its due date.
-    covered = due.sort("due_date").join_asof(
-        paid.sort("paid_on", "paid_total"),
-        left_on="due_date",
-        right_on="paid_on",
-        by="loan_id",
-        check_sortedness=False,  # both sides were sorted just here
-    )
-    late = pl.col("paid_total").fill_null(0) < pl.col("owed_total")
-    counts = covered.group_by("borrower_id").agg(
-        late=late.sum().cast(pl.Int64), instalments=pl.len().cast(pl.Int64)
-    )
-    everybody = instalments.select("borrower_id").unique()
-    return everybody.join(counts, on="borrower_id", how="left").select(
-        "borrower_id",
-        probability_of_default=(pl.col("late").fill_null(0) + prior.mean * prior.strength)
-        / (pl.col("instalments").fill_null(0) + prior.strength),
+    late, due = (is_due & is_late).sum().cast(pl.Int64), is_due.sum().cast(pl.Int64)
+    return instalments.group_by("borrower_id", maintain_order=True).agg(
+        probability_of_default=(late + prior.mean * prior.strength) / (due + prior.strength)
     )

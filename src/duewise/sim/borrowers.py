@@ -23,6 +23,7 @@ Float64s = npt.NDArray[np.float64]
 LOCALE, TIMEZONE = "zh-CN", "Asia/Shanghai"
 AUTOPAY_SHARE = 0.30
 SECOND_LOAN_SHARE = 0.10
+PRODUCT, PENALTY_MULTIPLIER, DAY_COUNT = "cn-principal-first", 1.5, 360
 PRINCIPAL_MIN, PRINCIPAL_MAX = 1_000, 50_000  # yuan
 RATE_MIN, RATE_MAX = 0.12, 0.236
 TERMS = (6, 9, 12, 18, 24)
@@ -111,12 +112,14 @@ def loans(people: pl.DataFrame, *, seed: int, start: date) -> pl.DataFrame:
     month = np.datetime64(start, "M") - age
     opened = month.astype("datetime64[D]") + (uniform("day") * 28).astype(np.int64)
     frame = frame.with_columns(
-        pl.lit("instalment").alias("product"),
+        pl.lit(PRODUCT).alias("product"),
         pl.lit("CNY").alias("currency"),
         pl.Series("principal_minor", (yuan / 100).astype(np.int64) * 10_000),
         pl.Series("opened_date", opened),
         pl.Series("annual_rate", rate),
-        pl.lit(1.5).alias("penalty_multiplier"),
+        pl.lit(None).alias("penalty_rate"),
+        pl.lit(PENALTY_MULTIPLIER).alias("penalty_multiplier"),
+        pl.lit(DAY_COUNT).alias("day_count"),
         pl.lit("equal_instalment").alias("method"),
         pl.Series("autopay", uniform("autopay") < AUTOPAY_SHARE),
         pl.lit(0).alias("grace_days"),
@@ -125,7 +128,7 @@ def loans(people: pl.DataFrame, *, seed: int, start: date) -> pl.DataFrame:
         pl.Series("term", term),
         luck.alias("loan_hash"),
     )
-    extra = {"term": pl.Int64(), "loan_hash": pl.Int64()}
+    extra = {"loan_hash": pl.Int64()}
     return conform(frame, {**LOANS, **extra}, name="loans")
 
 

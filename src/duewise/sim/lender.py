@@ -16,12 +16,14 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import polars as pl
 
+from duewise.book.columns import RATE_UNIT
 from duewise.book.schema import LOANS, PAYMENTS
 from duewise.book.synth import people, phone_numbers
 from duewise.errors import BadInput
 from duewise.frames import INSTANT, Schema, conform
 from duewise.ids import draws
 from duewise.sim.borrowers import (
+    DAY_COUNT,
     HABITS,
     TIMEZONE,
     Bools,
@@ -70,10 +72,11 @@ class Standing:
     """What each loan still owes. It has a life: `live_day` moves it on by a day.
 
     `row` is the oldest unpaid instalment of each loan (in the instalments frame), `rest_minor` what
-    that one still owes; `today` is the day to live next.
+    that one still owes without penalty; `today` is the day to live next. Penalty is that of the
+    product PRODUCT: on what is left of the principal, which interest goes before, and paid last.
     """
 
-    def __init__(self, instalments: pl.DataFrame, *, today: date) -> None:
+    def __init__(self, instalments: pl.DataFrame, loans: pl.DataFrame, *, today: date) -> None:
         loan = instalments["loan_id"].rle_id().to_numpy().astype(np.int64)
         amounts = instalments.select(pl.sum_horizontal("^(principal|interest|fee)_minor$"))
         self.today = today
@@ -82,12 +85,20 @@ class Standing:
         self.row = np.flatnonzero(np.diff(loan, prepend=-1))
         self.end = np.append(self.row[1:], len(loan))[: len(self.row)]
         self.rest_minor = self.amount_minor[self.row]
+        self.principal_minor = instalments["principal_minor"].to_numpy()
+        rate = loans.select(
+            (pl.col("annual_rate") * pl.col("penalty_multiplier") * RATE_UNIT).round()
+        )
+        self.rate_units = rate.to_series().cast(pl.Int64).to_numpy()
+        self.accrued = np.zeros(len(self.row), np.int64)  # in parts of RATE_UNIT * DAY_COUNT
+        self.accrued_to = self.due[self.row]
 
     def copy(self) -> Standing:
         """The same state, with a life of its own."""
         twin = object.__new__(Standing)
         vars(twin).update(vars(self) | {"row": self.row.copy()})
-        twin.rest_minor = self.rest_minor.copy()
+        for name in ("rest_minor", "accrued", "accrued_to"):
+            setattr(twin, name, getattr(self, name).copy())
         return twin
 
     def days_late(self, loans: Int64s, day: date) -> Int64s:
@@ -105,13 +116,28 @@ class Standing:
         unpaid = np.flatnonzero(self.row < self.end)
         return unpaid[self.days_late(unpaid, day) >= -AHEAD_DAYS]
 
-    def settle(self, loans: Int64s, amount_minor: Int64s) -> None:
-        """Take a payment for each of the loans, up to what the oldest instalment owes."""
+    def penalty_minor(self, loans: Int64s, day: date) -> Int64s:
+        """What the oldest unpaid instalment of each loan has been charged by the end of the day."""
+        unit = RATE_UNIT * DAY_COUNT
+        charged: Int64s = (2 * self._accrued(loans, day) + unit) // (2 * unit)
+        return charged
+
+    def _accrued(self, loans: Int64s, day: date) -> Int64s:
+        base = np.minimum(self.rest_minor[loans], self.principal_minor[self.row[loans]])
+        days = np.maximum((day - _EPOCH).days - self.accrued_to[loans], 0)
+        accrued: Int64s = self.accrued[loans] + base * days * self.rate_units[loans]
+        return accrued
+
+    def settle(self, loans: Int64s, amount_minor: Int64s, day: date) -> None:
+        """Take a payment of each loan's rest, or a part of it; with all of it goes the penalty."""
+        self.accrued[loans] = self._accrued(loans, day)
+        self.accrued_to[loans] = np.maximum(self.accrued_to[loans], (day - _EPOCH).days)
         self.rest_minor[loans] -= amount_minor
         done = loans[self.rest_minor[loans] == 0]
         self.row[done] += 1
         done = done[self.row[done] < self.end[done]]
         self.rest_minor[done] = self.amount_minor[self.row[done]]
+        self.accrued[done], self.accrued_to[done] = 0, self.due[self.row[done]]
 
 
 @dataclass(frozen=True)
@@ -156,7 +182,7 @@ def synthetic_lender(borrowers: int, *, seed: int, start: date) -> Lender:
     book = loans(owers, seed=seed, start=start)
     schedule = instalments(book)
     opened = book["opened_date"].min()
-    standing = Standing(schedule, today=opened if isinstance(opened, date) else start)
+    standing = Standing(schedule, book, today=opened if isinstance(opened, date) else start)
     lender = Lender(
         borrowers=owers,
         loans=conform(book, LOANS, name="loans"),
@@ -209,13 +235,16 @@ def _pay(lender: Lender, day: date, push: Float64s, seed: int) -> tuple[Int64s, 
     rest = standing.rest_minor[loans]
     part = 30 + (_luck(traits, loans, seed, day, "part") * 41).astype(np.int64)
     is_part = _luck(traits, loans, seed, day, "partial") < traits.habits["partial"][loans]
-    is_part &= ~traits.is_autopay[loans]
-    amount = np.where(is_part, np.maximum(rest * part // 100, 1), rest)
-    standing.settle(loans, amount)
+    is_part &= ~traits.is_autopay[loans] & (rest > 1)
+    amount = np.where(
+        is_part, np.maximum(rest * part // 100, 1), rest + standing.penalty_minor(loans, day)
+    )
+    standing.settle(loans, np.minimum(amount, rest), day)
     place = np.flatnonzero(~is_part)  # who pays in full also pays what fell due since
     while (place := place[standing.is_past_due(loans[place], day)]).size:
-        amount[place] += standing.rest_minor[loans[place]]
-        standing.settle(loans[place], standing.rest_minor[loans[place]])
+        payers = loans[place]
+        amount[place] += standing.rest_minor[payers] + standing.penalty_minor(payers, day)
+        standing.settle(payers, standing.rest_minor[payers], day)
     return loans, amount
 
 
@@ -287,6 +316,7 @@ def _payments(lender: Lender, days: list[tuple[date, Int64s, Int64s]], seed: int
         rows["amount_minor"],
         kind=pl.lit("payment"),
         reverses=pl.lit(None, pl.String),
+        component=pl.lit(None, pl.String),
         source=pl.lit("core"),
     )
     return conform(frame, PAYMENTS, name="payments").sort("paid_at", "payment_id")

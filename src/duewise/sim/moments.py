@@ -7,7 +7,9 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from duewise.book.ledger import instalment_status, loan_status
+from duewise.book.align import LoanTables
+from duewise.book.ledger import ledger
+from duewise.book.product import shipped_products
 from duewise.frames import INSTANT
 from duewise.sim.borrowers import TIMEZONE
 from duewise.sim.lender import DELIVERED, Lender, live_day
@@ -148,8 +150,7 @@ def _past_due_share(run: Run) -> float:
     """Share of the unfinished loans that are past due when the run ends."""
     as_of = run.start + timedelta(days=run.days)
     known_at = run.lender.instalments.select(pl.lit(as_of).cast(INSTANT)).item(0, 0)
-    status = instalment_status(run.lender.instalments, run.payments, as_of=as_of, known_at=known_at)
-    loans = loan_status(run.lender.loans, status, as_of=as_of).filter(
-        pl.col("outstanding_minor") > 0
-    )
+    tables = LoanTables(run.lender.loans, run.lender.instalments, run.payments)
+    found = ledger(tables, shipped_products(), as_of=as_of, known_at=known_at, zone=TIMEZONE)
+    loans = found.loans.filter(pl.col("outstanding_minor") > 0)
     return loans.filter(pl.col("days_past_due") > 0).height / loans.height

@@ -41,6 +41,7 @@ class BookTables:
     instalments: pl.DataFrame
     payments: pl.DataFrame
     pauses: pl.DataFrame
+    extensions: pl.DataFrame
     features: pl.DataFrame
 
 

@@ -23,7 +23,7 @@ from duewise.store.book_source import SourceFile, chunks
 from duewise.store.book_spill import Spill
 from duewise.store.book_tally import Account, amounts
 
-BY_LOAN = ("instalments", "payments", "pauses")
+BY_LOAN = ("instalments", "payments", "pauses", "extensions")
 NO_LOAN, NO_BORROWER = "no such loan, or it was rejected", "no such borrower"
 NO_SCHEDULE = "the loan has no instalment"
 
@@ -172,7 +172,7 @@ def _check_loans(build: Build, shard: int, doubled: pl.DataFrame) -> None:
         _to_partitions(build, "instalments", _with_borrower(found, loans))
     loans = build.account.settle("loans", reject(loans, has_none, "loan_id", NO_SCHEDULE))
     _to_partitions(build, "loans", loans)
-    for name in ("payments", "pauses"):
+    for name in ("payments", "pauses", "extensions"):
         found = _check_rows(build, name, shard, loans, doubled)
         if found is not None:
             _to_partitions(build, name, _with_borrower(found, loans))

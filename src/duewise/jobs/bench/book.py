@@ -57,6 +57,7 @@ class Task:
             sender=self.tenant.sender,
             rulebook=self.tenant.rulebook,
             lender=self.tenant.lender,
+            products=self.tenant.products,
             ledger_complete_until=self.morning,
         )
 
@@ -73,7 +74,10 @@ def loans_of(count: int, *, as_of: date, first: int = 0) -> pl.DataFrame:
         principal_minor=pl.lit(INSTALMENTS_PER_LOAN * 80_000),
         opened_date=opened,
         annual_rate=pl.lit(0.216),
-        penalty_multiplier=pl.lit(1.5),
+        penalty_rate=pl.lit(None),
+        penalty_multiplier=pl.lit(None),
+        day_count=pl.lit(360),
+        term=pl.lit(INSTALMENTS_PER_LOAN),
         method=pl.lit("equal_instalment"),
         autopay=pl.lit(value=False),
         grace_days=pl.lit(0),
@@ -113,6 +117,7 @@ def payments_of(instalments: pl.DataFrame, *, as_of: date) -> pl.DataFrame:
             .otherwise("owed"),
             kind=pl.lit("payment"),
             reverses=pl.lit(None, pl.String),
+            component=pl.lit(None, pl.String),
             source=pl.lit("core"),
         )
     )

@@ -7,7 +7,8 @@ from datetime import date, datetime
 
 import polars as pl
 
-from duewise.book.ledger import instalment_status, loan_status
+from duewise.book.align import LoanTables
+from duewise.book.ledger import ledger as ledger_of
 from duewise.jobs.bench.book import Task, instalments_of, loans_of, payments_of
 from duewise.jobs.bench.figure import Figure, in_turns, prove_same, rates
 
@@ -18,7 +19,7 @@ _FIGURES = (
     "outstanding_minor",
     "oldest_due_date",
     "next_due_date",
-    "next_due_minor",
+    "next_due_amount_minor",
 )
 _PEER_SQL = """
 WITH paid AS (
@@ -48,7 +49,7 @@ SELECT loan_id,
        coalesce($as_of::DATE - oldest_due_date, 0)::INTEGER AS days_past_due,
        CASE WHEN oldest_due_date IS NULL THEN 0 ELSE arrears END::BIGINT AS past_due_minor,
        outstanding_minor::BIGINT AS outstanding_minor,
-       oldest_due_date, next[1]::DATE AS next_due_date, next[3]::BIGINT AS next_due_minor
+       oldest_due_date, next[1]::DATE AS next_due_date, next[3]::BIGINT AS next_due_amount_minor
   FROM figures
 """
 
@@ -62,8 +63,9 @@ def ledger(task: Task) -> list[Figure]:
     known_at = task.morning
 
     def ours() -> pl.DataFrame:
-        status = instalment_status(instalments, payments, as_of=as_of, known_at=known_at)
-        return loan_status(loans, status, as_of=as_of)
+        tables = LoanTables(loans, instalments, payments)
+        products, zone = task.tenant.products, task.tenant.strategy.timezone
+        return ledger_of(tables, products, as_of=as_of, known_at=known_at, zone=zone).loans
 
     tables = {"loans": loans, "instalments": instalments, "payments": payments}
     peer = _duckdb(tables, as_of=as_of, known_at=known_at)

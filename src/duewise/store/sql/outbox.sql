@@ -110,7 +110,7 @@ SELECT e.envelope_id, p.phone_sealed, p.number_state, p.is_wrong_party, p.timezo
        EXISTS (SELECT 1 FROM opt_out o
                 WHERE o.borrower_id = e.borrower_id AND o.channel = e.channel AND o.is_active)
            AS opted_out,
-       COALESCE((SELECT sum(CASE WHEN y.kind = 'reversal' THEN -y.amount_minor
+       COALESCE((SELECT sum(CASE WHEN y.kind IN ('reversal', 'chargeback') THEN -y.amount_minor
                                  ELSE y.amount_minor END)
                    FROM payment_event y
                   WHERE y.loan_id = e.loan_id AND y.known_at > (e.facts->>'known_at')::timestamptz),

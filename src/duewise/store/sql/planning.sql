@@ -17,7 +17,7 @@ SELECT payment_id, loan_id, borrower_id, paid_at, amount_minor, kind, reverses, 
 
 -- paid_since
 -- What became known after a plan was made: the release judges on it.
-SELECT loan_id, sum(CASE WHEN kind = 'reversal' THEN -amount_minor ELSE amount_minor END)::bigint
+SELECT loan_id, sum(CASE WHEN kind IN ('reversal', 'chargeback') THEN -amount_minor ELSE amount_minor END)::bigint
   FROM payment_event
  WHERE loan_id = ANY(%(loan_ids)s) AND known_at > %(since)s
  GROUP BY loan_id;

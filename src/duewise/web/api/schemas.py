@@ -33,19 +33,20 @@ class Strict(Schema):
 
 
 class PaymentBody(Strict):
-    """One payment or reversal, in major units of the loan's currency."""
+    """One payment, or what undoes or lets off one, in major units of the loan's currency."""
 
     payment_id: Code = Field(description="names the payment for ever: told twice is kept once")
     loan_id: Code
     paid_at: Instant
     amount: Decimal = Field(gt=0, max_digits=18, decimal_places=4)
-    kind: Literal["payment", "reversal"] = "payment"
+    kind: Literal["payment", "reversal", "chargeback", "waiver", "write_off"] = "payment"
     reverses: Code | None = Field(default=None, description="payment_id that a reversal undoes")
     source: Code = "api"
 
     @model_validator(mode="after")
     def _reversal_names_its_payment(self) -> Self:
-        if (self.kind == "reversal") != (self.reverses is not None):
+        may_name = self.kind in ("reversal", "chargeback")
+        if self.reverses is None if self.kind == "reversal" else self.reverses and not may_name:
             raise ValueError("'reverses' belongs to a reversal, and a reversal needs it")
         return self
 

@@ -1,0 +1,296 @@
+"""From the book's frames to the fold's columns: rows in the order of the loans, days as numbers.
+
+Where a frame lies in the loans' order already, as a book's partitions do, nothing is moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+
+import numpy as np
+import polars as pl
+
+from duewise.book.calendar import Calendar, chinese_calendar, rolled
+from duewise.book.columns import (
+    AMOUNT_MINOR_MAX,
+    COMPONENTS,
+    EVENTS,
+    EXTENSION,
+    NONE,
+    Columns,
+    Events,
+    Instalments,
+    Int32s,
+    Int64s,
+    Loans,
+    Pauses,
+)
+from duewise.book.contract import Terms, resolve
+from duewise.book.product import Products
+from duewise.book.schema import EXTENSIONS, LOANS, PAUSES, PAYMENTS
+from duewise.errors import BadInput
+from duewise.frames import completed, empty
+
+_EPOCH = date(1970, 1, 1)
+_DAY_US = 86_400_000_000
+
+
+@dataclass(frozen=True)
+class LoanTables:
+    """The rows of some borrowers, as book.schema says; a column that need not be given may lack."""
+
+    loans: pl.DataFrame
+    instalments: pl.DataFrame
+    payments: pl.DataFrame
+    pauses: pl.DataFrame = field(default_factory=lambda: empty(PAUSES))
+    extensions: pl.DataFrame = field(default_factory=lambda: empty(EXTENSIONS))
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """The fold's columns, and the frames they were taken from, row for row.
+
+    `events` names what each of the columns' events was: payment_id, paid_at, kind.
+    """
+
+    terms: Terms
+    instalments: pl.DataFrame
+    events: pl.DataFrame
+    columns: Columns
+
+    @property
+    def loans(self) -> pl.DataFrame:
+        return self.terms.loans
+
+
+def align(tables: LoanTables, products: Products, *, known_at: datetime, zone: str) -> Aligned:
+    """The columns of all that is known at an instant; a payment's day is its local date in `zone`.
+
+    A reversal takes its amount off the payment it names, from that payment's own day on: what is
+    reversed never was. Raises BadInput for amounts and rates beyond what can be reckoned exactly.
+    """
+    terms = resolve(completed(tables.loans, LOANS), products)
+    loan_ids = terms.loans["loan_id"]
+    instalments, starts = in_order(tables.instalments, loan_ids, ("due_date", "number"))
+    due = _days(instalments["due_date"])
+    extensions = tables.extensions.filter(pl.col("agreed_at") <= known_at)
+    events = _with_extensions(standing(tables.payments, known_at), extensions, instalments)
+    events, event_starts = in_order(events, loan_ids, ("paid_at", "payment_id"))
+    pauses, pause_starts = in_order(_pauses(tables.pauses), loan_ids, ("what", "from_date"))
+    roll = _Roll.of(terms, starts, due)
+    columns = Columns(
+        Loans(terms.rules, terms.rule, terms.matrix(), starts, event_starts, pause_starts),
+        Instalments(
+            due,
+            roll.apply(due, starts),
+            *(_amounts(instalments[f"{name}_minor"]) for name in ("principal", "interest", "fee")),
+        ),
+        _events(events, roll, event_starts, zone),
+        Pauses(
+            _days(pauses["from_date"]),
+            _days(pauses["until_date"]),
+            (pauses["what"] == "penalty").to_numpy().astype(np.int8),
+        ),
+    )
+    return Aligned(terms, instalments, events, columns)
+
+
+def standing(payments: pl.DataFrame, known_at: datetime) -> pl.DataFrame:
+    """What is known to have happened by an instant, less what was reversed by then.
+
+    Columns: those of `payments` with `detail` (Int32: a waiver's component), without reversals.
+    """
+    known = completed(payments, PAYMENTS).filter(pl.col("paid_at") <= known_at)
+    is_reversal = known["kind"] == "reversal"
+    if is_reversal.any():
+        voided = known.filter(is_reversal).group_by(payment_id="reverses")
+        void = voided.agg(_void=pl.col("amount_minor").sum())
+        known = (
+            known.filter(~is_reversal)
+            .join(void, on="payment_id", how="left", maintain_order="left")
+            .with_columns(pl.col("amount_minor") - pl.col("_void").fill_null(0))
+            .filter(pl.col("amount_minor") > 0)
+            .drop("_void")
+        )
+    component = pl.col("component").replace_strict(
+        {name: number for number, name in enumerate(COMPONENTS)},
+        default=NONE,
+        return_dtype=pl.Int32,
+    )
+    return known.with_columns(detail=component)
+
+
+def in_order(
+    rows: pl.DataFrame, loan_ids: pl.Series, within: Sequence[str]
+) -> tuple[pl.DataFrame, Int64s]:
+    """The rows of these loans, each loan's together and sorted by `within`; where each starts.
+
+    Rows of other loans are left out. The starts have one entry more than there are loans.
+    """
+    runs = rows["loan_id"].rle_id().to_numpy()
+    heads = np.flatnonzero(np.diff(runs, prepend=np.uint32(2**32 - 1)))
+    place = pl.DataFrame({"loan_id": rows["loan_id"].gather(heads)}).join(
+        pl.DataFrame({"loan_id": loan_ids, "place": np.arange(len(loan_ids))}),
+        on="loan_id",
+        how="left",
+        maintain_order="left",
+    )["place"]
+    numbers = place.fill_null(NONE).to_numpy()
+    is_tidy = place.null_count() == 0 and bool((np.diff(numbers) > 0).all())
+    if not (is_tidy and _is_sorted(rows, runs, within)):
+        rows = (
+            rows.with_columns(pl.Series("_place", numbers[runs] if len(runs) else numbers))
+            .filter(pl.col("_place") >= 0)
+            .sort("_place", *within, maintain_order=True)
+        )
+        counts = np.bincount(rows["_place"].to_numpy(), minlength=len(loan_ids))
+        rows = rows.drop("_place")
+    else:
+        counts = np.zeros(len(loan_ids), np.int64)
+        counts[numbers] = np.diff(heads, append=len(runs))
+    return rows, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+def _is_sorted(rows: pl.DataFrame, runs: Int64s, within: Sequence[str]) -> bool:
+    """Whether every run is in the order of the columns `within`."""
+    is_same = runs[1:] == runs[:-1]
+    for name in within:
+        column = rows[name]
+        before, after = column[:-1], column[1:]
+        if (is_same & (after < before).to_numpy()).any():
+            return False
+        is_same = is_same & (after == before).to_numpy()
+        if not is_same.any():
+            break
+    return True
+
+
+def local_days(instants: pl.Series, zone: str) -> Int32s:
+    """The local calendar dates of instants, as days from 1970-01-01."""
+    return instants.dt.convert_time_zone(zone).dt.date().to_physical().to_numpy()
+
+
+def day_number(day: date) -> int:
+    """The day counted from 1970-01-01.
+
+    >>> day_number(date(1970, 1, 11))
+    10
+    """
+    return (day - _EPOCH).days
+
+
+def _days(column: pl.Series) -> Int32s:
+    return np.ascontiguousarray(column.to_physical().to_numpy())
+
+
+def _amounts(column: pl.Series) -> Int64s:
+    amounts = np.ascontiguousarray(column.to_numpy())
+    if len(amounts) and not (amounts.min() >= 0 and amounts.max() <= AMOUNT_MINOR_MAX):
+        raise BadInput(
+            f"an instalment's {column.name.removesuffix('_minor')} is below 0 or absurd",
+            mend=f"between 0 and {AMOUNT_MINOR_MAX:,} minor units; correct it and import again",
+        )
+    return amounts
+
+
+def _with_extensions(
+    payments: pl.DataFrame, extensions: pl.DataFrame, instalments: pl.DataFrame
+) -> pl.DataFrame:
+    """Payments and extensions as one stream; an extension's amount is its new due day."""
+    stream = payments.select("loan_id", "payment_id", "paid_at", "kind", "amount_minor", "detail")
+    if extensions.is_empty():
+        return stream
+    places = instalments.select(
+        "loan_id", "number", detail=pl.int_range(pl.len(), dtype=pl.Int32).over("loan_id")
+    )
+    extended = extensions.join(
+        places, on=["loan_id", "number"], how="inner", maintain_order="left"
+    ).select(
+        "loan_id",
+        payment_id=pl.format("{}#{}", "loan_id", "number"),
+        paid_at="agreed_at",
+        kind=pl.lit("extension"),
+        amount_minor=pl.col("due_date").to_physical().cast(pl.Int64),
+        detail="detail",
+    )
+    return pl.concat([stream, extended])
+
+
+def _events(events: pl.DataFrame, roll: _Roll, starts: Int64s, zone: str) -> Events:
+    kind = (
+        events["kind"]
+        .replace_strict({name: number for number, name in enumerate(EVENTS)}, return_dtype=pl.Int8)
+        .to_numpy()
+    )
+    amount = np.ascontiguousarray(events["amount_minor"].to_numpy())
+    is_extension = kind == EXTENSION
+    if is_extension.any():
+        amount = amount.copy()
+        new_days = amount.astype(np.int32)
+        amount[is_extension] = roll.apply(new_days, starts)[is_extension]
+    return Events(local_days(events["paid_at"], zone), kind, amount, events["detail"].to_numpy())
+
+
+def _pauses(pauses: pl.DataFrame) -> pl.DataFrame:
+    """The pauses of clock and penalty; those that touch or overlap become one."""
+    stood = pauses.filter(pl.col("what") != "messages").sort("loan_id", "what", "from_date")
+    key = ["loan_id", "what"]
+    ends_before = pl.col("until_date").cum_max().shift(1).over(key)
+    return (
+        stood.with_columns(_starts=(pl.col("from_date") > ends_before).fill_null(value=True))
+        .with_columns(_span=pl.col("_starts").cum_sum().over(key))
+        .group_by(*key, "_span", maintain_order=True)
+        .agg(pl.col("from_date").min(), pl.col("until_date").max())
+        .drop("_span")
+    )
+
+
+@dataclass(frozen=True)
+class _Roll:
+    """Effective due days: a table from day to day for each roll clause that a loan here has."""
+
+    first: int
+    tables: tuple[Int32s, ...]
+    clause: Int32s  # of each loan; NONE where its due dates stay
+
+    @classmethod
+    def of(cls, terms: Terms, starts: Int64s, due: Int32s) -> _Roll:
+        clauses = terms.loans.select("due_roll", "calendar").unique(maintain_order=True)
+        moving = [pair for pair in clauses.rows() if pair[0] != "none"]
+        if not moving or not len(due):
+            return cls(0, (), np.full(len(starts) - 1, NONE, np.int32))
+        first, last = int(due.min()), int(due.max()) + 366 * 10
+        days = [date.fromordinal(_EPOCH.toordinal() + day) for day in range(first, last + 1)]
+        tables = tuple(
+            np.array([day_number(rolled(day, clause, _calendar(name))) for day in days], np.int32)
+            for clause, name in moving
+        )
+        number = pl.Series(
+            [moving.index(pair) if pair in moving else NONE for pair in clauses.rows()]
+        )
+        clause = terms.loans.join(
+            clauses.with_columns(_clause=number.cast(pl.Int32)),
+            on=["due_roll", "calendar"],
+            how="left",
+            nulls_equal=True,
+            maintain_order="left",
+        )["_clause"]
+        return cls(first, tables, clause.to_numpy())
+
+    def apply(self, days: Int32s, starts: Int64s) -> Int32s:
+        """The effective days of a loan-ordered column; the column itself where nothing rolls."""
+        if not self.tables:
+            return days
+        clause = np.repeat(self.clause, np.diff(starts))
+        effective = days.copy()
+        for number, table in enumerate(self.tables):
+            mine = clause == number
+            effective[mine] = table[np.clip(days[mine] - self.first, 0, len(table) - 1)]
+        return effective
+
+
+def _calendar(name: str | None) -> Calendar:
+    assert name == "CN", "products are checked when they are read"
+    return chinese_calendar()

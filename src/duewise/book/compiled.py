@@ -1,0 +1,54 @@
+"""Functions as machine code, kept on disk under a name that changes with the code.
+
+Numba keeps what it compiled beside the file that asked, and looks again when that file changes; it
+does not see that a function called from there, in another file, has changed. A ledger must not run
+yesterday's arithmetic, so the folder is named by a hash over every file of this package.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar, cast
+
+import numba
+from numba.core import config
+
+Function = TypeVar("Function", bound=Callable[..., object])
+
+_HERE = Path(__file__).resolve().parent
+
+
+def compiled(function: Function) -> Function:
+    """The function as machine code; it runs without Python's lock, and 1/0 does not raise."""
+    make = numba.njit(cache=True, nogil=True, error_model="numpy")
+    return cast(Function, make(function))
+
+
+def inlined(function: Function) -> Function:
+    """The same, copied into whatever calls it: for the smallest and most used."""
+    make = numba.njit(nogil=True, error_model="numpy", forceinline=True)
+    return cast(Function, make(function))
+
+
+def sources_hash(folder: Path) -> str:
+    """A hash over the Python files of a folder, in the order of their names."""
+    content = hashlib.sha256()
+    for path in sorted(folder.glob("*.py")):
+        content.update(f"{path.name}\0".encode())
+        content.update(path.read_bytes())
+    return content.hexdigest()[:16]
+
+
+def _folder() -> Path:
+    """Beside the code where that may be written, else in the account's cache."""
+    if os.access(_HERE, os.W_OK):
+        return _HERE / "__pycache__"
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "duewise"
+
+
+if not os.environ.get("NUMBA_CACHE_DIR"):
+    vars(config)["CACHE_DIR"] = str(_folder() / f"ledger-{sources_hash(_HERE)}")

@@ -1,0 +1,226 @@
+"""What is read off a loan on a day, once everything up to it has happened; compiled.
+
+`fold_loans` reads every loan once, in full; `fold_dates` reads a few figures on many days in one
+pass. What the figures mean: docs/reference/ledger.md.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from duewise.book.accrual import (
+    CHARGED,
+    CREDIT,
+    DAYS_LATE,
+    DESK_WIDTH,
+    DUE,
+    EARLY,
+    EFFECTIVE,
+    LATE,
+    LEFT,
+    OFF_AMOUNT,
+    OFF_RECEIVED,
+    PAUSES,
+    SETTLED,
+    WAIVED,
+    N,
+    accrue,
+    lay_out,
+    lay_pauses,
+    lay_terms,
+    left,
+    paused_days,
+)
+from duewise.book.columns import (
+    ACCRUED,
+    ALL,
+    DPD,
+    GRACE,
+    GRACE_STOPS_CLOCK,
+    INTEREST,
+    NEVER,
+    NEXT_AMOUNT,
+    NEXT_DUE,
+    OLDEST_DUE,
+    ONE_MORE_DAY,
+    OPENED,
+    OUTSTANDING,
+    OVERPAID,
+    PAST_DUE,
+    PENALTY,
+    PENALTY_LEFT,
+    PRINCIPAL,
+    PRINCIPAL_LEFT,
+    RECOVERED,
+    SETTLE_FEE,
+    SETTLE_INTEREST,
+    SETTLEMENT,
+    SHARE_UNIT,
+    TO_CLEAR,
+    TOLERANCE,
+    WRITTEN_OFF,
+    Columns,
+    Int32s,
+    Int64s,
+    Rows,
+)
+from duewise.book.compiled import compiled
+from duewise.book.fold import advance
+
+
+@compiled
+def fold_loans(columns: Columns, as_of: Int32s, rows: Rows, figures: Int64s) -> None:
+    """Fold each loan up to its own day of `as_of`; fill `rows` and `figures` (loans x FIGURES)."""
+    # An array that is taken out of a tuple is counted each time: so once here, and not per loan.
+    loans, schedule, events, pauses = columns
+    rules, rule, terms, instalment_start, event_start, pause_start = loans
+    due, effective, principal, interest, fee = schedule
+    event_day, event_kind, event_amount, event_detail = events
+    since, until, of_penalty = pauses
+    in_effect, penalty, paid, waived, in_advance, late, settled, outstanding, past_due = rows
+    desk, loan = _desk(instalment_start, pause_start)
+    for k in range(len(as_of)):
+        day, first = int(np.int64(as_of[k])), instalment_start[k]
+        lay_terms(loan, rules[rule[k]], terms[k], instalment_start[k + 1] - first, event_start[k])
+        lay_out(desk, loan, first, due, effective, principal, interest, fee)
+        lay_pauses(loan, pause_start[k], pause_start[k + 1], since, until, of_penalty)
+        end = event_start[k + 1]
+        advance(desk, loan, event_day, event_kind, event_amount, event_detail, end, day)
+        read_loan(desk, loan, day, k, figures)
+        for i in range(loan[N]):
+            row = first + i
+            penalty[row], outstanding[row] = desk[i, CHARGED + PENALTY], left(desk, i)
+            in_advance[row], late[row] = desk[i, EARLY], desk[i, LATE]
+            settled[row], past_due[row] = desk[i, SETTLED], desk[i, DAYS_LATE]
+            for c in range(4):
+                paid[c, row] = desk[i, CHARGED + c] - desk[i, LEFT + c] - desk[i, WAIVED + c]
+            if len(in_effect):
+                in_effect[row] = desk[i, EFFECTIVE]
+            if len(waived):
+                waived[row] = 0
+                for c in range(4):
+                    waived[row] += desk[i, WAIVED + c]
+        figures[k, ONE_MORE_DAY] = _cost_of_one_more_day(desk, loan, day)
+
+
+@compiled
+def fold_dates(columns: Columns, dates: Int32s, figures: Int64s) -> None:
+    """Read each loan on each of the rising `dates`; fill `figures` (loans * dates x FIGURES)."""
+    loans, schedule, events, pauses = columns
+    rules, rule, terms, instalment_start, event_start, pause_start = loans
+    due, effective, principal, interest, fee = schedule
+    event_day, event_kind, event_amount, event_detail = events
+    since, until, of_penalty = pauses
+    desk, loan = _desk(instalment_start, pause_start)
+    for k in range(len(rule)):
+        first, end = instalment_start[k], event_start[k + 1]
+        lay_terms(loan, rules[rule[k]], terms[k], instalment_start[k + 1] - first, event_start[k])
+        lay_out(desk, loan, first, due, effective, principal, interest, fee)
+        lay_pauses(loan, pause_start[k], pause_start[k + 1], since, until, of_penalty)
+        for d in range(len(dates)):
+            day = int(np.int64(dates[d]))
+            advance(desk, loan, event_day, event_kind, event_amount, event_detail, end, day)
+            read_loan(desk, loan, day, k * len(dates) + d, figures)
+
+
+@compiled
+def _desk(instalment_start: Int64s, pause_start: Int64s) -> tuple[Int64s, Int64s]:
+    longest = most = 1
+    for k in range(len(instalment_start) - 1):
+        longest = max(longest, instalment_start[k + 1] - instalment_start[k])
+        most = max(most, pause_start[k + 1] - pause_start[k])
+    return np.zeros((longest, DESK_WIDTH), np.int64), np.zeros(PAUSES + 3 * most, np.int64)
+
+
+@compiled
+def read_loan(desk: Int64s, loan: Int64s, day: int, k: int, figures: Int64s) -> None:
+    """Fill row `k` of the figures as of the end of `day`, and each instalment's DAYS_LATE."""
+    outstanding = principal = penalty = to_clear = arrears = next_amount = worst = 0
+    oldest = next_due = NEVER
+    credit, tolerance = loan[CREDIT], loan[TOLERANCE]
+    for i in range(loan[N]):
+        desk[i, DAYS_LATE] = 0
+        owed, due = left(desk, i), desk[i, EFFECTIVE]
+        if owed == 0:
+            continue
+        if due < day:
+            accrue(desk, loan, i, day)
+            owed = left(desk, i)
+            arrears += owed
+            if owed > tolerance:
+                days = _days_past_due(desk, loan, i, day)
+                desk[i, DAYS_LATE] = days
+                worst = max(worst, days)
+                oldest = due if oldest == NEVER else min(oldest, due)
+        else:
+            covered = min(credit, owed)
+            credit -= covered
+            if owed - covered > tolerance and (next_due == NEVER or due < next_due):
+                next_due, next_amount = due, owed - covered
+        if due <= day:
+            to_clear += owed
+        outstanding += owed
+        principal += desk[i, LEFT + PRINCIPAL]
+        penalty += desk[i, LEFT + PENALTY]
+    figures[k, DPD], figures[k, OUTSTANDING] = worst, outstanding
+    figures[k, PAST_DUE] = arrears if oldest != NEVER else 0
+    figures[k, PRINCIPAL_LEFT], figures[k, PENALTY_LEFT] = principal, penalty
+    figures[k, OLDEST_DUE], figures[k, NEXT_DUE] = oldest, next_due
+    figures[k, NEXT_AMOUNT], figures[k, TO_CLEAR] = next_amount, to_clear
+    figures[k, OVERPAID], figures[k, SETTLEMENT] = loan[CREDIT], _settlement(desk, loan, day)
+    figures[k, WRITTEN_OFF], figures[k, RECOVERED] = loan[OFF_AMOUNT], loan[OFF_RECEIVED]
+
+
+@compiled
+def _days_past_due(desk: Int64s, loan: Int64s, i: int, day: int) -> int:
+    """Days since the effective due date, without those on which the clock stood."""
+    since = desk[i, EFFECTIVE]
+    if loan[GRACE_STOPS_CLOCK]:
+        since += loan[GRACE]
+    if day <= since:
+        return 0
+    return int(day - since - paused_days(loan, since, day, 0))
+
+
+@compiled
+def _settlement(desk: Int64s, loan: Int64s, day: int) -> int:
+    """What ends the loan on that day: what is due, and the principal and interest not due yet.
+
+    How much of that interest, the product says; what was paid of the rest is given back.
+    """
+    total, ahead, period_start = 0, 0, loan[OPENED]
+    for i in range(loan[N]):
+        if desk[i, EFFECTIVE] <= day:
+            total += left(desk, i)
+        else:
+            ahead += desk[i, LEFT + PRINCIPAL]
+            settled = desk[i, CHARGED + INTEREST] - desk[i, LEFT + INTEREST]
+            total += _earned(desk, loan, i, period_start, day) - settled
+        period_start = desk[i, DUE]
+    fee = (2 * ahead * loan[SETTLE_FEE] + SHARE_UNIT) // (2 * SHARE_UNIT)
+    return int(max(total + ahead + fee - loan[CREDIT], 0))
+
+
+@compiled
+def _earned(desk: Int64s, loan: Int64s, i: int, since: int, day: int) -> int:
+    """The interest of an instalment that early settlement asks for."""
+    interest, days, past = desk[i, CHARGED + INTEREST], desk[i, DUE] - since, day - since
+    if loan[SETTLE_INTEREST] == ALL or days <= 0 or past >= days:
+        return int(interest)
+    if past <= 0:
+        return 0
+    if loan[SETTLE_INTEREST] == ACCRUED:
+        return int((2 * interest * past + days) // (2 * days))
+    return int(interest)
+
+
+@compiled
+def _cost_of_one_more_day(desk: Int64s, loan: Int64s, day: int) -> int:
+    """What is charged tomorrow if nothing is paid: a day's penalty, and what grace held back."""
+    cost = 0
+    for i in range(loan[N]):
+        if desk[i, EFFECTIVE] <= day and left(desk, i):
+            before = desk[i, CHARGED + PENALTY]
+            accrue(desk, loan, i, day + 1)
+            cost += desk[i, CHARGED + PENALTY] - before
+    return int(cost)

@@ -1,0 +1,399 @@
+"""Random histories of a loan: terms, schedule, events and pauses, as the oracle knows them.
+
+Made from one seeded generator, so that a history can be told by its seed.
+"""
+
+from __future__ import annotations
+
+import random  # noqa: TID251 -- always seeded: a history is named by its seed
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from tests.oracle import COMPONENTS, Event, Line, Pause, Terms
+
+from duewise.book.align import LoanTables
+from duewise.book.columns import (
+    ADVANCES,
+    EVENTS,
+    NONE,
+    RATE_UNIT,
+    SETTLEMENTS,
+    SHARE_UNIT,
+    Columns,
+    Events,
+    Instalments,
+    Loans,
+    Pauses,
+)
+from duewise.book.product import (
+    Caps,
+    LateFee,
+    Penalty,
+    Product,
+    Products,
+    Settlement,
+    Waterfall,
+    shipped_products,
+)
+from duewise.book.schema import EXTENSIONS, INSTALMENTS, LOANS, PAUSES, PAYMENTS
+from duewise.frames import Schema, completed, conform
+
+DAY_0 = 20_000  # 2024-10-04
+HORIZON = 420
+
+
+@dataclass(frozen=True)
+class History:
+    """What an account is made of. `schedule`: (due, effective, principal, interest, fee)."""
+
+    terms: Terms
+    schedule: tuple[tuple[int, int, int, int, int], ...]
+    events: tuple[Event, ...]
+    pauses: tuple[Pause, ...]
+    as_of: int
+
+    def lines(self) -> list[Line]:
+        return [
+            Line(
+                due,
+                effective,
+                {"penalty": 0, "principal": principal, "interest": interest, "fee": fee},
+            )
+            for due, effective, principal, interest, fee in self.schedule
+        ]
+
+
+def history_of(seed: int) -> History:
+    return history(random.Random(seed))
+
+
+def history(chance: random.Random) -> History:
+    schedule = _schedule(chance)
+    return History(
+        terms=_terms(chance),
+        schedule=schedule,
+        events=_events(chance, schedule),
+        pauses=_pauses(chance),
+        as_of=DAY_0 + chance.randrange(1, HORIZON),
+    )
+
+
+def _terms(chance: random.Random) -> Terms:
+    order = chance.choice([COMPONENTS, tuple(chance.sample(COMPONENTS, 4))])
+    return Terms(
+        order=order,
+        by=chance.choice(["instalment", "component"]),
+        advance=chance.choice(["next", "last", "hold"]),
+        on=chance.choice(["principal", "principal_and_interest"]),
+        compound_every_days=chance.choice([0, 0, 0, 1, 7, 30]),
+        rate=chance.choice([0, 18_250_000, 32_400_000, 36_000_001, 7_777_777]),
+        all_in=chance.choice([None, None, 24_000_000, 10_000_000]),
+        late_fee=chance.choice([None, None, 0, 2_500]),
+        late_fee_share=chance.choice([None, 50_000, 33_333]),
+        late_fee_floor=chance.choice([0, 0, 1_000]),
+        grace_days=chance.choice([0, 0, 1, 3, 10]),
+        grace_stops_clock=chance.random() < 0.3,
+        tolerance=chance.choice([0, 0, 1, 100, 1_500]),
+        day_count=chance.choice([360, 365]),
+        settlement_interest=chance.choice(["accrued", "period", "all"]),
+        settlement_fee=chance.choice([0, 30_000]),
+        opened=DAY_0 - chance.randrange(1, 40),
+    )
+
+
+def _schedule(chance: random.Random) -> tuple[tuple[int, int, int, int, int], ...]:
+    due = DAY_0 + chance.randrange(0, 40)
+    found: list[tuple[int, int, int, int, int]] = []
+    principal = chance.choice([0, 1_000, 83_333, 1_000_000, 99_999_999])
+    for _ in range(chance.randrange(1, 9)):
+        effective = due + chance.choice([0, 0, 0, 1, 2, 8])
+        found.append(
+            (
+                due,
+                max(effective, found[-1][1] if found else 0),
+                max(principal + chance.randrange(-900, 900), 0),
+                chance.choice([0, 1, principal // 50, 1_234]),
+                chance.choice([0, 0, 500]),
+            )
+        )
+        due += chance.choice([7, 14, 30, 31, 31])
+    return tuple(found)
+
+
+def _events(
+    chance: random.Random, schedule: tuple[tuple[int, int, int, int, int], ...]
+) -> tuple[Event, ...]:
+    whole = sum(row[2] + row[3] + row[4] for row in schedule)
+    one = max(whole // len(schedule), 1)
+    events = []
+    for _ in range(chance.choice([0, 1, 3, 6, 10])):
+        row = chance.choice(schedule)
+        day = chance.choice(
+            [row[1], row[1] + chance.randrange(-5, 12), DAY_0 + chance.randrange(0, HORIZON)]
+        )
+        kind = chance.choices(
+            ["payment", "chargeback", "waiver", "write_off", "extension"], [14, 2, 2, 0.3, 1]
+        )[0]
+        amount = chance.choice([one, row[2] + row[3] + row[4], one // 2, 1, 777, whole, 3 * one])
+        what: str | int | None = None
+        if kind == "waiver":
+            what = chance.choice([None, *COMPONENTS])
+        elif kind == "extension":
+            what = chance.randrange(len(schedule))
+            amount = max(day, schedule[what][1]) + chance.randrange(1, 60)
+        if amount > 0:
+            events.append(Event(max(day, DAY_0), kind, amount, what))
+    return tuple(sorted(events, key=lambda event: event.day))
+
+
+def _pauses(chance: random.Random) -> tuple[Pause, ...]:
+    pauses = []
+    for what in ("clock", "penalty"):
+        day = DAY_0
+        for _ in range(chance.choice([0, 0, 0, 1, 2])):
+            day += chance.randrange(1, 120)
+            until = day + chance.randrange(1, 30)
+            pauses.append(Pause(day, until, what))
+            day = until
+    return tuple(pauses)
+
+
+def columns(histories: Sequence[History]) -> Columns:
+    """The histories as the compiled fold takes them."""
+    terms = [each.terms for each in histories]
+    schedule = [row for each in histories for row in each.schedule]
+    events = [event for each in histories for event in each.events]
+    pauses = [pause for each in histories for pause in each.pauses]
+    loans = Loans(
+        rules=np.array([_rule(each) for each in terms], np.int64),
+        rule=np.arange(len(terms), dtype=np.int32),
+        terms=np.array(
+            [(t.rate, t.grace_days, t.tolerance, t.day_count, t.opened) for t in terms], np.int64
+        ),
+        instalment_start=_starts([len(each.schedule) for each in histories]),
+        event_start=_starts([len(each.events) for each in histories]),
+        pause_start=_starts([len(each.pauses) for each in histories]),
+    )
+    due, effective, principal, interest, fee = zip(*schedule, strict=True)
+    return Columns(
+        loans,
+        Instalments(
+            np.array(due, np.int32),
+            np.array(effective, np.int32),
+            np.array(principal, np.int64),
+            np.array(interest, np.int64),
+            np.array(fee, np.int64),
+        ),
+        Events(
+            np.array([event.day for event in events], np.int32),
+            np.array([EVENTS.index(event.kind) for event in events], np.int8),
+            np.array([event.amount for event in events], np.int64),
+            np.array([_detail(event) for event in events], np.int32),
+        ),
+        Pauses(
+            np.array([pause.since for pause in pauses], np.int32),
+            np.array([pause.until for pause in pauses], np.int32),
+            np.array([pause.what == "penalty" for pause in pauses], np.int8),
+        ),
+    )
+
+
+def _rule(terms: Terms) -> list[int]:
+    def given(value: int | None) -> int:
+        return NONE if value is None else value
+
+    return [
+        *(COMPONENTS.index(component) for component in terms.order),
+        terms.by == "component",
+        ADVANCES.index(terms.advance),
+        terms.on == "principal_and_interest",
+        terms.compound_every_days,
+        given(terms.late_fee),
+        given(terms.late_fee_share),
+        terms.late_fee_floor,
+        given(terms.all_in),
+        terms.grace_stops_clock,
+        SETTLEMENTS.index(terms.settlement_interest),
+        terms.settlement_fee,
+    ]
+
+
+def _detail(event: Event) -> int:
+    if isinstance(event.what, str):
+        return COMPONENTS.index(event.what)
+    return NONE if event.what is None else event.what
+
+
+def _starts(counts: Sequence[int]) -> npt.NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+# ---- the same as the book's frames ---------------------------------------------------------------
+
+ZONE = ZoneInfo("Asia/Shanghai")
+FAR_AHEAD = datetime(2040, 1, 1, tzinfo=UTC)
+
+
+def day_of(number: int) -> date:
+    return date.fromordinal(date(1970, 1, 1).toordinal() + number)
+
+
+def products(histories: Sequence[History]) -> Products:
+    """A product of its own for each history."""
+    plain = shipped_products()
+    return replace(
+        plain,
+        by_name={**plain.by_name, **{f"P{n}": _product(h.terms) for n, h in enumerate(histories)}},
+    )
+
+
+def _product(terms: Terms) -> Product:
+    def major(minor: int) -> Decimal:
+        return Decimal(minor) / 100
+
+    has_fee = terms.late_fee is not None or terms.late_fee_share is not None
+    return Product(
+        name="one of many",
+        waterfall=Waterfall(terms.order, terms.by, terms.advance),
+        penalty=Penalty(terms.on, Decimal(terms.rate) / RATE_UNIT, None, terms.compound_every_days),
+        late_fee=LateFee(
+            None if terms.late_fee is None else major(terms.late_fee),
+            None if terms.late_fee_share is None else Decimal(terms.late_fee_share) / SHARE_UNIT,
+            major(terms.late_fee_floor),
+        )
+        if has_fee
+        else None,
+        caps=Caps(None, None if terms.all_in is None else Decimal(terms.all_in) / RATE_UNIT),
+        settlement=Settlement(
+            terms.settlement_interest, Decimal(terms.settlement_fee) / SHARE_UNIT
+        ),
+        grace_days=terms.grace_days,
+        grace_stops_clock=terms.grace_stops_clock,
+        tolerance=major(terms.tolerance),
+        day_count=terms.day_count,
+    )
+
+
+def tables(
+    histories: Sequence[History],
+    *,
+    reversed_payment: tuple[int, int] | None = None,
+    shuffle: int | None = None,
+) -> LoanTables:
+    """The histories as a book's frames; effective due dates are the due dates."""
+    payments = [
+        _payment(k, n, event)
+        for k, each in enumerate(histories)
+        for n, event in enumerate(each.events)
+        if event.kind != "extension"
+    ]
+    if reversed_payment:
+        day, amount = reversed_payment
+        made = _payment(0, 999, Event(day, "payment", amount))
+        payments += [
+            made,
+            made | {"payment_id": "undone", "kind": "reversal", "reverses": made["payment_id"]},
+        ]
+    found = LoanTables(
+        _frame([_loan(k, each) for k, each in enumerate(histories)], LOANS),
+        _frame([row for k, each in enumerate(histories) for row in _rows(k, each)], INSTALMENTS),
+        _frame(payments, PAYMENTS),
+        _frame([row for k, each in enumerate(histories) for row in _breaks(k, each)], PAUSES),
+        _frame([row for k, each in enumerate(histories) for row in _longer(k, each)], EXTENSIONS),
+    )
+    if shuffle is None:
+        return found
+    return replace(
+        found,
+        instalments=found.instalments.sample(fraction=1, shuffle=True, seed=shuffle),
+        payments=found.payments.sample(fraction=1, shuffle=True, seed=shuffle),
+    )
+
+
+def flat(each: History) -> History:
+    """The same history where every due date is the effective one: nothing rolls in the frames."""
+    return replace(each, schedule=tuple((row[1], *row[1:]) for row in each.schedule))
+
+
+def _frame(rows: list[dict[str, object]], schema: Schema) -> pl.DataFrame:
+    given = pl.DataFrame(rows, schema_overrides=dict(schema), infer_schema_length=None)
+    return conform(completed(given, schema), schema, name="a table")
+
+
+def _loan(k: int, each: History) -> dict[str, object]:
+    return {
+        "loan_id": f"L{k:05}",
+        "borrower_id": "Li",
+        "product": f"P{k}",
+        "currency": "CNY",
+        "principal_minor": 1,
+        "opened_date": day_of(each.terms.opened),
+        "annual_rate": 0.2,
+    }
+
+
+def _rows(k: int, each: History) -> list[dict[str, object]]:
+    return [
+        {
+            "loan_id": f"L{k:05}",
+            "borrower_id": "Li",
+            "number": number,
+            "due_date": day_of(due),
+            "principal_minor": principal,
+            "interest_minor": interest,
+            "fee_minor": fee,
+        }
+        for number, (due, _, principal, interest, fee) in enumerate(each.schedule, start=1)
+    ]
+
+
+def _at(day: int, n: int) -> datetime:
+    """An instant of a local day; what stands later in a history happens later on the day."""
+    return (datetime.combine(day_of(day), time(), ZONE) + timedelta(minutes=n)).astimezone(UTC)
+
+
+def _payment(k: int, n: int, event: Event) -> dict[str, object]:
+    return {
+        "payment_id": f"{k}-{n:03}",
+        "loan_id": f"L{k:05}",
+        "borrower_id": "Li",
+        "paid_at": _at(event.day, n),
+        "amount_minor": event.amount,
+        "kind": event.kind,
+        "reverses": None,
+        "component": event.what,
+        "source": "file",
+    }
+
+
+def _breaks(k: int, each: History) -> list[dict[str, object]]:
+    return [
+        {
+            "loan_id": f"L{k:05}",
+            "borrower_id": "Li",
+            "from_date": day_of(pause.since),
+            "until_date": day_of(pause.until),
+            "what": pause.what,
+        }
+        for pause in each.pauses
+    ]
+
+
+def _longer(k: int, each: History) -> list[dict[str, object]]:
+    return [
+        {
+            "loan_id": f"L{k:05}",
+            "borrower_id": "Li",
+            "number": int(event.what) + 1,
+            "agreed_at": _at(event.day, n),
+            "due_date": day_of(event.amount),
+        }
+        for n, event in enumerate(each.events)
+        if event.kind == "extension" and event.what is not None
+    ]
