@@ -208,7 +208,7 @@ def write_book(desk: Desk, **dues: date) -> Book:
         ),
         "loans": (
             LOAN_COLUMNS,
-            [f"{b}-1001,{b},cash,CNY,800.00,2026-01-14,0.216,1.5,bullet,no,0,0" for b in dues],
+            [f"{b}-1001,{b},cash,CNY,800.00,2026-01-14,0.216,,bullet,no,0,0" for b in dues],
         ),
         "instalments": (
             "loan_id,number,due_date,principal,interest,fee",

@@ -126,14 +126,15 @@ def _resolved() -> list[pl.Expr]:
     )
     cap = pl.col("_multiplier_max") * annual
     is_capped = (wanted > cap * (1 + 1e-12)).fill_null(value=False)
-    rate = pl.when(is_capped).then(cap).otherwise(wanted)
+    # Where nobody has said anything, nothing is charged: that is known, and is zero.
+    rate = pl.when(is_capped).then(cap).otherwise(wanted).fill_null(0.0)
     return [
         pl.coalesce("grace_days", "_grace_days").alias("grace_days"),
         pl.coalesce("tolerance_minor", "_tolerance_minor").alias("tolerance_minor"),
         pl.coalesce("day_count", "_day_count").alias("day_count"),
-        (rate / pl.when(annual > 0).then(annual)).round(6).alias("penalty_multiplier"),
+        pl.when(rate == 0).then(0.0).otherwise(rate / annual).round(6).alias("penalty_multiplier"),
         rate.alias("penalty_rate"),
-        (rate.fill_null(0.0) * RATE_UNIT).round().cast(pl.Int64).alias("penalty_rate_units"),
+        (rate * RATE_UNIT).round().cast(pl.Int64).alias("penalty_rate_units"),
         is_capped.alias("is_penalty_capped"),
         (annual > pl.col("_all_in")).fill_null(value=False).alias("is_all_in_over"),
     ]

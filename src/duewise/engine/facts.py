@@ -91,7 +91,7 @@ def _message_columns(messages: pl.DataFrame, lender: LenderFacts) -> pl.DataFram
         pl.lit(lender.is_collector).alias("actor.fdcpa_collector"),
         pl.lit(lender.is_outsourced).alias("case.outsourced"),
         # A penalty clause in the contract is the one consequence that is true of itself.
-        pl.when(pl.col("penalty_multiplier").is_not_null())
+        pl.when(pl.col("penalty_multiplier") > 0)
         .then(pl.lit(["penalty_interest"]))
         .otherwise(pl.lit([], pl.List(pl.String)))
         .alias("case.true_claims"),
