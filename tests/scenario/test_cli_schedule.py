@@ -1,6 +1,7 @@
 """What an analyst sees of one loan, and who types something wrong."""
 
 import json
+import re
 
 import pytest
 from tests.scenario.road import CommandLine
@@ -36,6 +37,34 @@ def test_it_shows_the_instalments_and_what_they_cost(duewise: CommandLine) -> No
         ]
     ]
     assert "total cost: 1,449.87" in said.out
+
+
+def test_it_states_the_rates_by_each_definition(duewise: CommandLine) -> None:
+    told = json.loads(duewise("--json", "schedule", *LOAN, "--upfront-fee", "1%").out)
+    rates, due = told["rates"], [float(row["instalment"]) for row in told["instalments"]]
+    monthly = rates["simple_rate"] / 12
+    worth = sum(amount / (1 + monthly) ** month for month, amount in enumerate(due, start=1))
+    assert worth == pytest.approx(11_880, abs=1e-6)  # 12 000 less the fee of 1 %
+    assert rates["effective_rate"] == pytest.approx((1 + monthly) ** 12 - 1)
+    assert rates["us_apr"] == pytest.approx(12 * monthly)  # no odd days: the same by Appendix J
+    assert (rates["annual_rate"], rates["reason"]) == (0.216, None)
+
+    shown = duewise("schedule", *LOAN, "--upfront-fee", "1%").out
+    assert re.findall(r"│ (\w+) +│ ([0-9.]+) % +│", shown) == [
+        ("nominal", "21.60"),
+        ("compound", f"{100 * rates['effective_rate']:.2f}"),
+        ("simple", f"{100 * rates['simple_rate']:.2f}"),
+        ("APRC", f"{100 * rates['effective_rate']:.1f}"),
+        ("APR", f"{100 * rates['us_apr']:.2f}"),
+    ]
+
+
+def test_it_says_why_there_is_no_rate(duewise: CommandLine) -> None:
+    said = duewise("schedule", *LOAN, "--upfront-fee", "12000")
+    assert said.code == 0
+    assert "no annual rate (no_sign_change): money goes one way only" in said.out
+    told = json.loads(duewise("--json", "schedule", *LOAN, "--upfront-fee", "12000").out)["rates"]
+    assert (told["effective_rate"], told["reason"]) == (None, "no_sign_change")
 
 
 def test_it_tells_machines_the_same(duewise: CommandLine) -> None:

@@ -121,7 +121,7 @@ def schedule(loan: dict[str, Any]) -> list[Row]:
     rates = [exact(loan["annual_rate"]) * part for part in years(loan, dates)]
     dates = dates[-1:] if loan["method"] == "bullet" else dates
     principal, method = loan["principal_minor"], loan["method"]
-    amount = principal // len(rates)
+    amount = half_up(Fraction(principal, len(rates)))
     if method == "equal_instalment":
         amount = level(principal, rates)
     is_planned = loan["residue"] == "first" and method in {"equal_instalment", "equal_principal"}

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 from tests.unit import loan_oracle
 
+from duewise.book.amortise import level_amounts
 from duewise.book.day_count import DAY_COUNTS
 from duewise.book.schedule import instalments, upfront_fees
 from duewise.book.schema import METHODS
@@ -96,6 +97,10 @@ def test_it_is_exact_where_a_product_outgrows_64_bits() -> None:
     loan |= {"method": "equal_instalment", "frequency": "monthly", "month_end": "anchor"}
     loan |= {"residue": "last", "first_due_date": None}
     loan |= {"instalment_fee_minor": 0, "instalment_fee_share": 0.0}
+    columns = (np.array([terms["principal_minor"][0]]), np.array([True]), np.array([0, 360]))
+    rate = (np.array([12_345_679]), np.array([36_500_000_000]))
+    _, is_sure = level_amounts(*columns, np.full(360, 30), *rate)
+    assert not is_sure[0]  # so it is settled by fractions
     assert instalments(terms).rows() == loan_oracle.schedule(loan)
 
 
@@ -196,3 +201,41 @@ def test_it_keeps_loans_in_their_order() -> None:
     terms = random_terms(200, seed=7)
     kept = instalments(terms)["loan_id"].unique(maintain_order=True)
     assert kept.to_list() == terms["loan_id"].to_list()
+
+
+@pytest.mark.parametrize(
+    ("principal", "rate", "term", "amount"),
+    [
+        # Math 352, Theory of Interest, amortisation project (a university's published table).
+        (150_000_00, 0.03625, 360, 684_08),
+        # npm, loan-calculate-utils 1.1.0, README: the usual Chinese mortgage example.
+        (1_000_000_00, 0.049, 360, 5_307_27),
+    ],
+)
+def test_it_asks_for_the_published_level_amount(
+    principal: int, rate: float, term: int, amount: int
+) -> None:
+    rows = instalments(one(principal_minor=principal, annual_rate=rate, term=term))
+    paid = rows["principal_minor"] + rows["interest_minor"]
+    assert paid[:-1].unique().to_list() == [amount]
+
+
+def test_it_repays_as_a_published_table() -> None:
+    # Math 352, as above, months 1 to 8: interest, principal, balance.
+    rows = instalments(one(principal_minor=150_000_00, annual_rate=0.03625, term=360)).head(8)
+    assert rows["interest_minor"].to_list() == [
+        *(453_13, 452_43, 451_73, 451_03),
+        *(450_32, 449_62, 448_91, 448_20),
+    ]
+    assert rows["principal_minor"].to_list() == [
+        *(230_95, 231_65, 232_35, 233_05),
+        *(233_76, 234_46, 235_17, 235_88),
+    ]
+    assert 150_000_00 - rows["principal_minor"].sum() == 148_132_73
+
+
+def test_it_repays_equal_principal_as_published() -> None:
+    # npm, loan-calculate-utils 1.1.0, README: first month 6 861.11 of which interest 4 083.33.
+    terms = one(principal_minor=1_000_000_00, annual_rate=0.049, term=360, method="equal_principal")
+    first = instalments(terms).row(0, named=True)
+    assert (first["principal_minor"], first["interest_minor"]) == (2_777_78, 4_083_33)

@@ -120,7 +120,7 @@ def amortise(  # noqa: PLR0917 -- a kernel takes columns, not a record
         share = (minimum[0][loan], minimum[1], minimum[2][loan])
         kind, amount = method[loan], level[loan]
         if kind == EQUAL_PRINCIPAL:
-            amount = principal[loan] // (end - first)
+            amount = times_half_up(principal[loan], 1, end - first)
         is_planned = is_residue_first[loan] and kind in (EQUAL_INSTALMENT, EQUAL_PRINCIPAL)
         if is_planned:
             _plan_backwards(paid[first:end], kind, amount, units[first:end], rate)

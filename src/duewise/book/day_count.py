@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 Int64s: TypeAlias = npt.NDArray[np.int64]
 Bools: TypeAlias = npt.NDArray[np.bool_]
+Floats: TypeAlias = npt.NDArray[np.float64]
 Days: TypeAlias = npt.NDArray[np.datetime64]
 
 # Each with its paragraph of Section 4.16 of the 2006 ISDA Definitions; the last is China's contract
@@ -70,29 +71,39 @@ def months_and_days(start: Days, end: Days) -> tuple[Int64s, Int64s]:
     >>> months.tolist(), left.tolist()
     ([1, 1], [3, 0])
     """
-    _, _, first_day = civil(start)
-    _, _, last_day = civil(end)
-    anchor = np.where(is_month_end(end), np.maximum(first_day, last_day), last_day)
-    months = (_month(end) - _month(start)).astype(np.int64)
-    months -= on_day(_month(end) - months, anchor) < start
-    reached = on_day(_month(end) - months, anchor)
+    month = _month(end)
+    _, _, start_day = civil(start)
+    end_day = (end - _first(month)).astype(np.int64) + 1
+    is_last = end + 1 == _first(month + 1)
+    anchor = np.where(is_last, np.maximum(start_day, end_day), end_day)
+    months = (month - _month(start)).astype(np.int64)
+    reached = on_day(month - months, anchor)
+    over = np.flatnonzero(reached < start)
+    months[over] -= 1
+    reached[over] = on_day(month[over] - months[over], anchor[over])
     return months, (reached - start).astype(np.int64)
 
 
-def years_between(start: Days, end: Days, *, is_weekly: Bools) -> npt.NDArray[np.float64]:
+def years_between(start: Days, end: Days, *, is_weekly: Bools) -> Floats:
     """Years by the European directives: whole months of 1/12 or weeks of 1/52, then days.
 
     The days come first and are divided by the length, 365 or 366, of the year that ends with them
     (Directive 2014/17/EU, Annex I, Part I, remark (c)(iii); Directive (EU) 2023/2225, Annex III).
     """
     months, left = months_and_days(start, end)
-    days = (end - start).astype(np.int64)
-    weeks = days // 7
-    left = np.where(is_weekly, days - 7 * weeks, left)
-    last = start + left
-    _, _, day = civil(last)
-    year_days = (last - on_day(_month(last) - 12, day)).astype(np.int64)
-    return np.where(is_weekly, weeks / 52, months / 12) + left / year_days
+    weeks, days = np.divmod((end - start).astype(np.int64), 7)
+    whole = np.where(is_weekly, weeks / 52, months / 12)
+    return whole + part_of_year(start, np.where(is_weekly, days, left))
+
+
+def part_of_year(start: Days, left: Int64s) -> Floats:
+    """Days that begin at the start, in years of the length of the one that ends with them."""
+    part = np.zeros(len(left))
+    rows = np.flatnonzero(left)  # there are none in most loans
+    last: Days = start[rows] + left[rows]
+    year_ago = on_day(_month(last) - 12, civil(last)[2])
+    part[rows] = left[rows] / (last - year_ago).astype(np.int64)
+    return part
 
 
 def civil(days: Days) -> tuple[Int64s, Int64s, Int64s]:
@@ -110,8 +121,9 @@ def is_month_end(days: Days) -> Bools:
 
 def on_day(month: Days, day: Int64s) -> Days:
     """That day of each month (`datetime64[M]`), or the month's last if it has no such day."""
-    length = (_first(month + 1) - _first(month)).astype(np.int64)
-    reached: Days = _first(month) + (np.minimum(day, length) - 1)
+    first = _first(month)
+    length = (_first(month + 1) - first).astype(np.int64)
+    reached: Days = first + (np.minimum(day, length) - 1)
     return reached
 
 

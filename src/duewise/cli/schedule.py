@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -35,6 +35,13 @@ OPTIONS = {
     "instalment_fee_share": "--instalment-fee",
 }
 NUMBER_MAX = 10**12  # in major units
+RATES = (  # as shown: name, column, decimals, by which definition
+    ("nominal", "annual_rate", "0.01", "the contract"),
+    ("compound", "effective_rate", "0.01", "PBOC [2021] No. 3, internal rate of return"),
+    ("simple", "simple_rate", "0.01", "PBOC [2021] No. 3, simple"),
+    ("APRC", "effective_rate", "0.1", "2008/48/EC, 2014/17/EU, (EU) 2023/2225"),
+    ("APR", "us_apr", "0.01", "12 CFR 1026, Appendix J, actuarial method"),
+)
 AMOUNTS = ("principal_minor", "interest_minor", "fee_minor")
 
 
@@ -88,6 +95,7 @@ def schedule(
 def _show(loan: dict[str, object], money: _Money, *, as_json: bool) -> None:
     import polars as pl
 
+    from duewise.book.rate import annual_rates
     from duewise.book.schedule import instalments, upfront_fees
 
     terms = pl.DataFrame([loan])
@@ -104,9 +112,11 @@ def _show(loan: dict[str, object], money: _Money, *, as_json: bool) -> None:
         (terms["principal_minor"][0] - pl.col("principal_minor").cum_sum()).alias("owed_minor"),
     )
     totals = _totals(rows, upfront=upfront_fees(terms)[0])
+    rates = annual_rates(terms, rows).drop("loan_id").row(0, named=True)
     if as_json:
         listed = [money.plain(row) for row in rows.drop("loan_id").iter_rows(named=True)]
-        print_json({"instalments": listed, "totals": money.plain(totals)})
+        stated = {"annual_rate": loan["annual_rate"], **rates}
+        print_json({"instalments": listed, "totals": money.plain(totals), "rates": stated})
         return
     columns = ["number", "due_date", "instalment", *_bare(AMOUNTS), "owed"]
     table = [
@@ -116,6 +126,21 @@ def _show(loan: dict[str, object], money: _Money, *, as_json: bool) -> None:
     print_table(f"Schedule in {money.currency}", columns, table)
     for name, amount in totals.items():
         say(f"{name.removesuffix('_minor').replace('_', ' ')}: {money.shown(amount)}")
+    _show_rates({"annual_rate": loan["annual_rate"], **rates})
+
+
+def _show_rates(rates: Mapping[str, object]) -> None:
+    from duewise.book.rate import Reason
+
+    lines = [
+        [name, f"{Decimal(value * 100).quantize(Decimal(places), ROUND_HALF_UP)} %", source]
+        for name, column, places, source in RATES
+        if isinstance(value := rates[column], float)
+    ]
+    print_table("Rates a year", ["rate", "per cent", "by"], lines)
+    if rates["reason"]:
+        reason = Reason(str(rates["reason"]))
+        say(f"no annual rate ({reason}): {reason.meaning}")
 
 
 def _totals(rows: pl.DataFrame, *, upfront: int) -> dict[str, int]:
