@@ -118,6 +118,7 @@ def test_it_charges_less_and_less_on_equal_principal(loan: dict[str, Any]) -> No
 @kernel
 @given(st.lists(loans(), min_size=2, max_size=5))
 def test_it_treats_a_loan_alike_alone_and_in_a_book(book: list[dict[str, Any]]) -> None:
+    book = [{**loan, "loan_id": f"L{place}"} for place, loan in enumerate(book)]
     frame = pl.DataFrame(book, schema_overrides={"first_due_date": pl.Date})
     assert instalments(frame).equals(pl.concat([rows_of(loan) for loan in book]))
 

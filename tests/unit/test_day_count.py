@@ -113,16 +113,21 @@ def days(*texts: str) -> Days:
 def test_it_counts_thirty_day_months_as_isda_shows(
     start: str, end: str, day_count: str, expected: str
 ) -> None:
-    # In ISDA's third table for (h) the Termination Date is 29 February 2008, which none of these
-    # rows ends on.
+    # None of these rows ends on its table's Termination Date.
     found = days_between(days(start), days(end), day_count, maturity=days("2012-02-29"))
     assert found.tolist() == [int(expected)]
 
 
-def test_it_keeps_the_end_of_february_where_the_loan_matures() -> None:
-    # ISDA's second table for (h): to a Termination Date of 29 February 2012 it is 179 days.
-    end = days("2012-02-29")
-    assert days_between(days("2011-08-31"), end, "30e_360_isda", maturity=end).tolist() == [179]
+# ISDA's second and third table for (h), where the row ends on the Termination Date.
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [("2011-08-31", "2012-02-29", 179), ("2007-02-28", "2008-02-29", 359)],
+)
+def test_it_keeps_the_end_of_february_where_the_loan_matures(
+    start: str, end: str, expected: int
+) -> None:
+    found = days_between(days(start), days(end), "30e_360_isda", maturity=days(end))
+    assert found.tolist() == [expected]
 
 
 @pytest.mark.parametrize(("start", "end", "actual", "thirty"), lines(COMPARED))

@@ -202,7 +202,7 @@ def test_it_costs_the_contract_rate_when_there_is_no_fee() -> None:
     ("flows", "reason"),
     [
         ([], Reason.NO_SIGN_CHANGE),
-        ([Flow(0, 100)], Reason.NO_TIME),
+        ([Flow(0, 100)], Reason.NO_SIGN_CHANGE),
         ([Flow(0, 100), Flow(0, -120)], Reason.NO_TIME),
         ([Flow(0, 100), Flow(1, 20)], Reason.NO_SIGN_CHANGE),
         ([Flow(0, 100), Flow(1, 0)], Reason.NO_SIGN_CHANGE),
@@ -250,5 +250,5 @@ def test_it_says_of_each_loan_of_a_book_whether_it_has_a_rate() -> None:
         pl.when(is_zhao).then(date(2026, 1, 31)).otherwise("due_date").alias("due_date")
     )
     found = annual_rates(terms, rows.sample(fraction=1, shuffle=True, seed=1))
-    assert found["reason"].to_list() == [None, "no_time", "no_time", None]
+    assert found["reason"].to_list() == [None, "no_sign_change", "no_time", None]
     assert found["effective_rate"].is_null().to_list() == [False, True, True, False]

@@ -185,6 +185,11 @@ def test_it_names_the_column_the_loan_and_the_mend(column: str, value: object) -
     assert caught.value.mend
 
 
+def test_it_takes_each_loan_once() -> None:
+    with pytest.raises(BadInput, match="'Li' is there twice"):
+        instalments(pl.concat([one(), one()]))
+
+
 def test_it_misses_a_column_that_has_no_default() -> None:
     with pytest.raises(BadInput) as caught:
         instalments(one().drop("term"))

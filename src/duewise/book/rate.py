@@ -94,6 +94,8 @@ def period_rate(flows: Iterable[Flow]) -> float | NoRate:
         (*moment, sum(flow.amount_minor for flow in together))
         for moment, together in groupby(ordered, key=_time)
     ]
+    if len(times) == 1 and len({flow.amount_minor > 0 for flow in ordered}) > 1:
+        return NoRate(Reason.NO_TIME)  # as a sum it would look like money that goes one way
     periods, odd, amounts = (np.array(column, np.float64) for column in zip(*times, strict=True))
     loan = np.zeros(len(times), np.int64)
     growth, reasons = _solve(loan, periods, odd, amounts, guess=np.zeros(1))
@@ -113,8 +115,9 @@ def annual_rates(terms: pl.DataFrame, instalments: pl.DataFrame) -> pl.DataFrame
     [2021] No. 3. Its simple rate is `simple_rate`: a period's rate times the periods of a year.
     `us_apr` is by the actuarial method of 12 CFR 1026, Appendix J.
 
-    `terms` is read as by schedule.instalments; `instalments` has that function's columns and may be
-    a lender's own. Where there is no rate, all are null and `reason` is one of Reason.
+    `terms` is read as by schedule.instalments, each loan once; `instalments` has that function's
+    columns and may be a lender's own, in any order. Where there is no rate, all three are null and
+    `reason` is one of Reason.
 
     >>> from datetime import date
     >>> loan = pl.DataFrame({"loan_id": ["A"], "principal_minor": [1000], "term": [1],
@@ -253,7 +256,7 @@ def _refusals(loan: Int64s, starts: Int64s, times: Floats, amounts: Floats) -> n
     reasons = np.full(len(starts), "", "<U16")
     reasons[changes == 0] = Reason.NO_SIGN_CHANGE
     reasons[changes > 1] = Reason.SEVERAL_ROOTS
-    reasons[has_no_time] = Reason.NO_TIME
+    reasons[has_no_time & (changes > 0)] = Reason.NO_TIME
     return reasons
 
 

@@ -110,6 +110,7 @@ def _has_eight_decimals(column: str) -> _Rule:
 _SHARES = ("minimum_share", "upfront_fee_share", "instalment_fee_share")
 _RULES = (
     _Rule("loan_id", pl.col("loan_id").is_not_null(), "is missing", "name the loan"),
+    _Rule("loan_id", pl.col("loan_id").is_unique(), "is there twice", "give each loan once"),
     _between("principal_minor", 1, PRINCIPAL_MAX),
     _between("annual_rate", 0, RATE_MAX),
     _has_eight_decimals("annual_rate"),
