@@ -137,7 +137,7 @@ def schedule(loan: dict[str, Any]) -> list[Row]:
             repaid = balance
         else:
             repaid = before_last(loan, amount, balance, interest)
-        if number == 1 or method != "revolving" or repaid or interest:
+        if method != "revolving" or balance:
             rows.append((loan["loan_id"], number, due, repaid, interest, fee))
         balance -= repaid
     return rows

@@ -144,6 +144,12 @@ def test_it_asks_a_revolving_borrower_for_a_share_and_no_less_than_the_floor() -
     assert rows["principal_minor"].sum() == 100_000
 
 
+def test_it_keeps_the_rows_of_a_revolving_loan_that_asks_for_nothing() -> None:
+    terms = {"method": "revolving", "minimum_share": 0.0, "annual_rate": 0.0, "term": 3}
+    rows = instalments(one(**terms, principal_minor=1))
+    assert rows.select("number", "principal_minor").rows() == [(1, 0), (2, 0), (3, 1)]
+
+
 def test_it_repays_a_bullet_in_one_row() -> None:
     rows = instalments(one(method="bullet", day_count="actual_365"))
     assert rows["due_date"].to_list() == [date(2027, 1, 31)]

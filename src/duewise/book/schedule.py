@@ -81,8 +81,12 @@ def instalments(terms: pl.DataFrame) -> pl.DataFrame:
             "fee_minor": _fees(loans, "instalment_fee")[plan.loan],
         }
     )
-    is_over = (method == amortise.REVOLVING)[plan.loan] & (paid == 0) & (interest == 0)
-    return rows.filter(pl.Series(~is_over | (plan.number == 1)))
+    before = (
+        paid.cumsum() - paid
+    )  # over the whole frame: what it was where the loan starts goes off
+    owed = principal[plan.loan] - (before - before[plan.starts[:-1]][plan.loan])
+    is_over = (method == amortise.REVOLVING)[plan.loan] & (owed == 0)
+    return rows.filter(pl.Series(~is_over))
 
 
 def upfront_fees(terms: pl.DataFrame) -> pl.Series:
