@@ -30,6 +30,7 @@ from duewise.book.columns import (
     Instalments,
     Loans,
     Pauses,
+    read_only,
 )
 from duewise.book.product import (
     Caps,
@@ -181,7 +182,7 @@ def columns(histories: Sequence[History]) -> Columns:
         pause_start=_starts([len(each.pauses) for each in histories]),
     )
     due, effective, principal, interest, fee = zip(*schedule, strict=True)
-    return Columns(
+    made = Columns(
         loans,
         Instalments(
             np.array(due, np.int32),
@@ -202,6 +203,7 @@ def columns(histories: Sequence[History]) -> Columns:
             np.array([pause.what == "penalty" for pause in pauses], np.int8),
         ),
     )
+    return read_only(made)
 
 
 def _rule(terms: Terms) -> list[int]:

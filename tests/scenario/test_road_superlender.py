@@ -115,7 +115,7 @@ def test_it_writes_what_is_owed_at_the_end_of_the_day(duewise: CommandLine, road
 
 def test_it_walks_from_the_file_to_receipts(duewise: CommandLine, road: Road) -> None:
     plan_and_release(duewise, road, import_the_file(duewise, road))
-    clock = at(16, 0, rate=600)  # twelve seconds to six
+    clock = at(16, 50, rate=300)  # fourteen seconds to six
     with gateway(road, "--silent", "0", "--failed", "0.1", "--delay-s", "30", clock=clock) as port:
         sender = road.start("--clock", clock, "send", DUEWISE_SMPP__PORT=port)
         out, said = sender.communicate(timeout=SEND_S_MAX)

@@ -25,7 +25,10 @@ def test_it_proposes_one_message_and_says_what_it_found() -> None:
     (row,) = _rows(tables(LI))
     assert row["decision"] == "proposed"
     assert (row["step"], row["stage"], row["dpd"], row["bucket"]) == ("m1_day1", "overdue", 1, "M1")
-    assert (row["amount_minor"], row["due_date"]) == (86_840 + 72, YESTERDAY)  # 800.00 at 32.4 % for a day
+    assert (row["amount_minor"], row["due_date"]) == (
+        86_840 + 72,
+        YESTERDAY,
+    )  # 800.00 at 32.4 % for a day
     assert (row["outcome"], row["rules"], row["propensity"]) == ("allow", [], 0.5)
     assert row["key"] == f"Li|m1_day1|{AS_OF}"
     assert NOW <= row["not_before"] < row["valid_until"]  # type: ignore[operator]

@@ -26,6 +26,7 @@ from duewise.book.columns import (
     Int64s,
     Loans,
     Pauses,
+    read_only,
 )
 from duewise.book.contract import Terms, resolve
 from duewise.book.product import Products
@@ -94,7 +95,7 @@ def align(tables: LoanTables, products: Products, *, known_at: datetime, zone: s
             (pauses["what"] == "penalty").to_numpy().astype(np.int8),
         ),
     )
-    return Aligned(terms, instalments, events, columns)
+    return Aligned(terms, instalments, events, read_only(columns))
 
 
 def standing(payments: pl.DataFrame, known_at: datetime) -> pl.DataFrame:

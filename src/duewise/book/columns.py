@@ -6,7 +6,7 @@ a year. The frames they are made of and become: `ledger`. The arithmetic on them
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -128,6 +128,21 @@ class Columns(NamedTuple):
     instalments: Instalments
     events: Events
     pauses: Pauses
+
+
+def read_only(columns: Columns) -> Columns:
+    """The same columns, none of which can be written to.
+
+    Compiled code is made anew for arrays that can be written to and those that cannot, as they come
+    out of frames: so it is made once.
+    """
+    return Columns(*(type(part)(*(_read_only(column) for column in part)) for part in columns))
+
+
+def _read_only(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    view = np.ascontiguousarray(column).view()
+    view.flags.writeable = False
+    return view
 
 
 class Rows(NamedTuple):
