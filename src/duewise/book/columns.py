@@ -136,7 +136,13 @@ def read_only(columns: Columns) -> Columns:
     Compiled code is made anew for arrays that can be written to and those that cannot, as they come
     out of frames: so it is made once.
     """
-    return Columns(*(type(part)(*(_read_only(column) for column in part)) for part in columns))
+    loans, instalments, events, pauses = columns
+    return Columns(
+        Loans(*map(_read_only, loans)),
+        Instalments(*map(_read_only, instalments)),
+        Events(*map(_read_only, events)),
+        Pauses(*map(_read_only, pauses)),
+    )
 
 
 def _read_only(column: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -11,7 +11,6 @@ import typer
 
 from duewise.cli.common import (
     opened,
-    parse_day,
     print_json,
     print_table,
     progress_bar,
@@ -32,7 +31,6 @@ def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command()(init)
     app.add_typer(book, name="book")
-    app.command()(ledger)
 
 
 def init(
@@ -126,34 +124,6 @@ def pay(
     print_json(said) if wants_json(context) else print_table(
         "Payment", list(said), [list(said.values())]
     )
-
-
-def ledger(
-    context: typer.Context,
-    folder: Annotated[Path, typer.Argument(metavar="BOOK", help="The book's folder.")],
-    as_of: Annotated[str, typer.Option(help="The day asked about.")],
-    into: Annotated[Path, typer.Option("--out", help="Where the Parquet files go.")],
-    products: Annotated[
-        Path | None, typer.Option(help="A product file; default: the workspace's, or the shipped.")
-    ] = None,
-) -> None:
-    """Write what is owed on a day: instalments.parquet, loans.parquet, borrowers.parquet."""
-    from duewise.jobs.ledger_files import write_ledger
-    from duewise.store.book import open_book
-
-    day = parse_day(as_of, source="--as-of")
-    with progress_bar("ledger") as step:
-        totals = write_ledger(
-            open_book(folder),
-            opened(context).products(products),
-            as_of=day,
-            out=into,
-            progress=step,
-        )
-    if wants_json(context):
-        print_json(totals)
-    else:
-        print_table(f"Ledger on {day}", list(totals), [list(totals.values())])
 
 
 def _print_import(report: ImportReport, *, as_json: bool) -> None:
