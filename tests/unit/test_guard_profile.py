@@ -158,6 +158,18 @@ def test_it_refuses_the_same_profile_twice() -> None:
         load_rulebook(["CN", "CN"])
 
 
+def test_it_takes_a_rule_twice_only_on_different_days(tmp_path: Path) -> None:
+    changed = "- {%s, valid_to: 2026-06-30}\n- {%s, valid_from: 2026-%s}"
+    text = PROFILE.replace("- {rule}", changed)
+    (tmp_path / "x.yaml").write_text(text % (RULE, RULE, "07-01"), encoding="utf-8")
+    rulebook = load_rulebook(["X"], directories=[tmp_path])
+    assert [rule.id for rule in rulebook.rules] == ["X-1", "X-1"]
+    assert [len(rulebook.on(date(2026, month, 1)).rules) for month in (6, 7)] == [1, 1]
+    refused = load(tmp_path, text % (RULE, RULE, "06-30"))
+    assert (refused.message, refused.line) == ("rule X-1 comes twice", 7)
+    assert refused.source == str(tmp_path / "x.yaml")
+
+
 @pytest.mark.parametrize("name", sorted(RULES))
 def test_it_loads_every_profile_that_ships(name: str) -> None:
     assert len(load_rulebook([name]).rules) == RULES[name]

@@ -5,7 +5,7 @@ A fact is a column of the same name. A missing column and a null mean the same: 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -188,12 +188,15 @@ def _read(line: str) -> Fact:
 FACTS: Mapping[str, Fact] = {fact.name: fact for fact in map(_read, _TABLE.strip().splitlines())}
 
 
-def fact_frame(messages: pl.DataFrame, names: list[str]) -> pl.DataFrame:
+def fact_frame(messages: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     """The facts of those names in their own types; what is absent becomes a column of nulls."""
-    typed = messages.with_columns(
-        (pl.col(name) if name in messages.columns else pl.lit(None))
-        .cast(FACTS[name].dtype)
-        .alias(name)
-        for name in names
-    )
-    return typed.select(names)
+    columns = [_typed(messages, name) for name in names]
+    return pl.DataFrame(columns) if columns else messages.select()
+
+
+def _typed(messages: pl.DataFrame, name: str) -> pl.Series:
+    dtype = FACTS[name].dtype
+    if name not in messages.columns:
+        return pl.Series(name, [None], dtype=dtype).new_from_index(0, messages.height)
+    given = messages.get_column(name)
+    return given if given.dtype == dtype else given.cast(dtype)

@@ -61,7 +61,7 @@ def load_rulebook(names: Sequence[str], *, directories: Sequence[Path] = ()) -> 
         raise BadInput("no profile is named", mend=f"name one of {_codes(library)}")
     profiles = [_read_profile(node, library) for node in nodes]
     rules = tuple(rule for profile in profiles for rule in profile.rules)
-    _refuse_doubles(rules)
+    _refuse_doubles(rules, {p.names[0]: n.source for p, n in zip(profiles, nodes, strict=True)})
     first = profiles[0]
     calendar_name = next((p.calendar_name for p in profiles if p.calendar_name), None)
     used = tuple(
@@ -195,17 +195,23 @@ def _read_profile(node: Node, library: _Library) -> Rulebook:
     )
 
 
-def _refuse_doubles(rules: Iterable[Rule]) -> None:
-    seen: dict[str, Rule] = {}
+def _refuse_doubles(rules: Iterable[Rule], source: Mapping[str, str]) -> None:
+    """A rule that changed stands twice, each time with its dates; never twice on one day."""
+    seen: dict[str, list[Rule]] = {}
     for rule in rules:
-        if rule.id in seen:
+        if any(_overlap(rule, other) for other in seen.setdefault(rule.id, [])):
             raise BadInput(
                 f"rule {rule.id} comes twice",
-                source=rule.profile,
+                source=source[rule.profile],
                 line=rule.line,
-                mend="give every rule an id of its own, and load each profile once",
+                mend="give every rule an id of its own, or let valid_to end before valid_from",
             )
-        seen[rule.id] = rule
+        seen[rule.id].append(rule)
+
+
+def _overlap(one: Rule, other: Rule) -> bool:
+    starts = max(one.valid_from or date.min, other.valid_from or date.min)
+    return starts <= min(one.valid_to or date.max, other.valid_to or date.max)
 
 
 def _derived(common: Node) -> tuple[tuple[str, str], ...]:
