@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import and_, or_
 
 import numpy as np
@@ -146,6 +146,7 @@ def _same_days(cap: Cap, zone: str) -> pl.Expr:
     return (day <= today) & (day > today - timedelta(days=cap.n))
 
 
+@lru_cache(maxsize=256)
 def _is_counted(cap: Cap) -> pl.Expr:
     """Every key of `count` matches, no barred flag is carried; a missing key does not match."""
     wanted = [pl.col(key).is_in(values) for key, values in cap.count if key != "not_flags"]

@@ -6,7 +6,7 @@ as columns. Whatever scopes the messages at hand cannot meet is left out before 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, reduce
 from operator import and_, or_
@@ -24,9 +24,10 @@ from duewise.guard.derived import (
 )
 from duewise.guard.facts import FACTS
 from duewise.guard.lexicon import hit_columns
-from duewise.guard.predicate import compiled
-from duewise.guard.read_rule import SCOPES, rule_facts
+from duewise.guard.predicate import Atom, compiled
+from duewise.guard.read_rule import SCOPES, predicates_of, rule_facts
 from duewise.guard.rule import Cap, Duty, Lexicon, Lint, Must, Rule, Rulebook, Window
+from duewise.guard.sets import set_atoms, with_set_columns
 from duewise.guard.window import is_open
 from duewise.guard.zones import with_clocks, with_zones
 
@@ -61,6 +62,7 @@ class CompiledRulebook:
     rules: tuple[CompiledRule, ...]
     facts: tuple[str, ...]
     derived: tuple[str, ...]
+    sets: Mapping[Atom, str]
 
     @cached_property
     def fires(self) -> list[pl.Expr]:
@@ -118,6 +120,8 @@ def lay_out(facts: pl.DataFrame, events: pl.DataFrame, book: CompiledRulebook) -
         ),
         *(day.alias(name) for name, day in zip(("first_date", "last_date"), dates, strict=False)),
     )
+    if book.sets:
+        laid = with_set_columns(laid, book.sets)
     if book.caps:
         laid = with_counts(laid, events, book.caps, zones=zones, home=home)
     return laid.hstack(hit_columns(laid["msg.text"], book.lexicons)) if book.lexicons else laid
@@ -167,15 +171,22 @@ def _compiled(
     derived = tuple(name for name in DERIVED if name in asked)
     needed = asked.union(*(NEEDS[name] for name in derived), ("now", "history"))
     home = rulebook.tz_default
+    sets = set_atoms(predicate for rule in rules for predicate in predicates_of(rule))
     return CompiledRulebook(
         rulebook,
-        tuple(CompiledRule(rule, _applies(rule, met), _holds(rule, home)) for rule in rules),
+        tuple(
+            CompiledRule(rule, _applies(rule, met, sets), _holds(rule, home, sets))
+            for rule in rules
+        ),
         facts=tuple(name for name in FACTS if name in needed and name not in DERIVED),
         derived=derived,
+        sets=sets,
     )
 
 
-def _applies(rule: Rule, met: dict[str, frozenset[str | None]] | None) -> pl.Expr:
+def _applies(
+    rule: Rule, met: dict[str, frozenset[str | None]] | None, sets: Mapping[Atom, str]
+) -> pl.Expr:
     """In scope, in force, `if` not known to be false, `unless` not known to be true."""
     conditions = [
         pl.col(SCOPES[key]).is_in(values).fill_null(value=True)
@@ -187,16 +198,16 @@ def _applies(rule: Rule, met: dict[str, frozenset[str | None]] | None) -> pl.Exp
     if rule.valid_to:
         conditions.append((pl.col("first_date") <= rule.valid_to).fill_null(value=True))
     if rule.applies_if:
-        conditions.append(compiled(rule.applies_if).fill_null(value=True))
+        conditions.append(compiled(rule.applies_if, sets).fill_null(value=True))
     if rule.unless:
-        conditions.append(~compiled(rule.unless).fill_null(value=False))
+        conditions.append(~compiled(rule.unless, sets).fill_null(value=False))
     return reduce(and_, conditions, pl.lit(value=True))
 
 
-def _holds(rule: Rule, home: str | None) -> pl.Expr:
+def _holds(rule: Rule, home: str | None, sets: Mapping[Atom, str]) -> pl.Expr:
     match rule.body:
         case Must(predicate):
-            return compiled(predicate)
+            return compiled(predicate, sets)
         case Lint(lexicons):
             return ~any_of(pl.col(f"lexicon:{name}") for name in lexicons)
         case Cap():

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 import polars as pl
 
@@ -190,13 +191,12 @@ FACTS: Mapping[str, Fact] = {fact.name: fact for fact in map(_read, _TABLE.strip
 
 def fact_frame(messages: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     """The facts of those names in their own types; what is absent becomes a column of nulls."""
-    columns = [_typed(messages, name) for name in names]
-    return pl.DataFrame(columns) if columns else messages.select()
+    unlike = [name for name in names if messages.schema.get(name) != FACTS[name].dtype]
+    typed = [_typed(name, is_given=name in messages.columns) for name in unlike]
+    return (messages.with_columns(typed) if typed else messages)[list(names)]
 
 
-def _typed(messages: pl.DataFrame, name: str) -> pl.Series:
+@cache
+def _typed(name: str, *, is_given: bool) -> pl.Expr:
     dtype = FACTS[name].dtype
-    if name not in messages.columns:
-        return pl.Series(name, [None], dtype=dtype).new_from_index(0, messages.height)
-    given = messages.get_column(name)
-    return given if given.dtype == dtype else given.cast(dtype)
+    return pl.col(name).cast(dtype) if is_given else pl.lit(None, dtype=dtype).alias(name)

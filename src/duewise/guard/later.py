@@ -27,45 +27,42 @@ from duewise.guard.zones import Zones, zones_in
 
 HORIZON_DAYS = 35
 STEPS_MAX = 1_000
-# A clock that is put forward skips a time of day: its next quarter of an hour that exists is the
-# instant of the change. The longest skip on record is a whole day.
 _NEVER = pl.lit(None, dtype=INSTANT)
 _SECOND, _MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
-_SKIPPED = [timedelta(minutes=15 * n) for n in range(1, 9)] + [timedelta(days=1)]
 
 
 def next_allowed_at(
     waiting: pl.DataFrame | None, events: pl.DataFrame, book: CompiledRulebook
 ) -> pl.Series:
-    """An instant for each of the fact frame's rows; null for a row that cannot pass in time.
+    """An instant for each of the laid-out rows; null for a row that cannot pass in time.
 
-    A row that lacks a fact which a window or cap needs never passes, and is not walked.
+    At each of them a window or a cap fires. A row that lacks a fact which one of these needs never
+    passes, and is not walked.
     """
     if waiting is None:
         return pl.Series(dtype=INSTANT)
     clocks = book.clocks
-    state = [
-        any_of(each.fires for each in clocks.rules).alias("fires"),
-        any_of(each.applies & each.holds.is_null() for each in clocks.rules).alias("lost"),
-    ]
+    fires = any_of(each.fires for each in clocks.rules).alias("fires")
+    lost = any_of(each.applies & each.holds.is_null() for each in clocks.rules)
     found = pl.Series([None], dtype=INSTANT).new_from_index(0, waiting.height)
-    until = pl.col("now") + timedelta(days=HORIZON_DAYS)
-    walking = waiting.select(
-        "borrower_id", *clocks.facts, until=until, place=pl.int_range(waiting.height)
-    ).with_row_index("row")
+    laid = (
+        waiting.filter(~waiting.select(lost).to_series())
+        .drop("row")
+        .with_columns(
+            place=waiting.select(~lost).to_series().arg_true(),
+            until=pl.col("now") + timedelta(days=HORIZON_DAYS),
+        )
+    )
     for _ in range(STEPS_MAX):
+        step = _next_step(laid.with_row_index("row"), events, clocks)
+        walking = laid.select("borrower_id", *clocks.facts, "place", "until").with_columns(step)
+        walking = walking.filter(pl.col("now") <= pl.col("until"))
         if walking.is_empty():
             break
-        laid = lay_out(walking, events, clocks)
-        at_rest = laid.select(*state)
-        free = walking.filter(~at_rest["fires"])
-        found = found.scatter(free["place"], free["now"])
-        stays = at_rest["fires"] & ~at_rest["lost"]
-        step = _next_step(laid.filter(stays), events, clocks)
-        walking = (
-            walking.filter(stays).with_columns(now=step).filter(pl.col("now") <= pl.col("until"))
-        )
-        walking = walking.drop("row").with_row_index("row")
+        laid = lay_out(walking.with_row_index("row"), events, clocks)
+        is_free = ~laid.select(fires).to_series()
+        found = found.scatter(laid["place"].filter(is_free), laid["now"].filter(is_free))
+        laid = laid.filter(~is_free).drop("row")
     return found
 
 
@@ -83,7 +80,7 @@ def _next_step(laid: pl.DataFrame, events: pl.DataFrame, clocks: CompiledRuleboo
     silent = [
         pl.when(each.fires).then(_could_be_silent(each, zones, clocks)) for each in clocks.rules
     ]
-    return laid.select(pl.max_horizontal(silent)).to_series()
+    return laid.select(pl.max_horizontal(silent).alias("now")).to_series()
 
 
 def _could_be_silent(each: CompiledRule, zones: Zones, clocks: CompiledRulebook) -> pl.Expr:

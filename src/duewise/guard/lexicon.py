@@ -176,7 +176,7 @@ def _masked(texts: pl.Series) -> pl.Series:
     array = texts.to_arrow()
     validity, offsets, data = array.buffers()
     octets = np.frombuffer(data, dtype=np.uint8).copy()
-    octets[octets - np.uint8(_ONE) < np.uint8(9)] = _ZERO
+    np.putmask(octets, octets - np.uint8(_ONE) < np.uint8(9), _ZERO)
     buffers = [validity, offsets, pa.py_buffer(octets)]
     return pl.Series(pa.Array.from_buffers(array.type, len(array), buffers), dtype=pl.String)
 

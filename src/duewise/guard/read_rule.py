@@ -48,13 +48,16 @@ def read_rule(node: Node, *, profile: str, lexicons: Iterable[str]) -> Rule:
     )
 
 
+def predicates_of(rule: Rule) -> tuple[Predicate, ...]:
+    """Its condition, its exemption and what it asks, as far as there are any."""
+    asked = rule.body.predicate if isinstance(rule.body, Must) else None
+    return tuple(each for each in (rule.applies_if, rule.unless, asked) if each is not None)
+
+
 def rule_facts(rule: Rule) -> frozenset[str]:
     """Every fact the rule asks for, the derived ones by their own names."""
-    predicates = [rule.applies_if, rule.unless]
     body: tuple[str, ...] = ()
     match rule.body:
-        case Must(predicate):
-            predicates.append(predicate)
         case Window():
             body = ("now", "to.tz")
         case Cap(per=per):
@@ -62,7 +65,7 @@ def rule_facts(rule: Rule) -> frozenset[str]:
             body = ("now", "to.tz", "history", *keys.get(per, ()))
         case Lint():
             body = ("msg.text",)
-    asked = (fact for predicate in predicates if predicate for fact in facts_of(predicate))
+    asked = (fact for predicate in predicates_of(rule) for fact in facts_of(predicate))
     scope = (SCOPES[key] for key, _ in rule.scope)
     in_force = ("now", "to.tz") if rule.valid_from or rule.valid_to else ()
     return frozenset((*asked, *scope, *body, *in_force))
