@@ -29,6 +29,8 @@ def is_open_in(window: Window, zone: str, calendar: Calendar | None) -> pl.Expr:
     result = (time_us >= window.start_us) & before_end
     if len(window.days) < len("mtwtfss"):
         result &= local.dt.weekday().is_in(window.days)
-    if window.exclude_holidays and calendar and calendar.holidays:
+    if window.exclude_holidays and calendar:
         result &= ~local.dt.date().is_in(sorted(calendar.holidays))
+        if calendar.years is not None:  # in a year nobody knows every day may be a holiday
+            result &= local.dt.year().is_in(sorted(calendar.years))
     return result

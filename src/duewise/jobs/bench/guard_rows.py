@@ -161,13 +161,14 @@ def _due(day: date | None, clause: str | None, rulebook: Rulebook) -> date | Non
     roll = rulebook.roll_default if clause == "default" else clause
     if day is None or roll not in ("none", "statutory_only", "statutory_and_weekly_rest"):
         return None
-    calendar = rulebook.calendar
+    calendar, first = rulebook.calendar, day
     while calendar and roll != "none" and day not in calendar.workdays:
         is_weekly = roll != "statutory_only" and day.isoweekday() in calendar.weekly_rest
         if day not in calendar.holidays and not is_weekly:
             break
         day += timedelta(days=1)
-    return day
+    years = calendar.years if calendar and roll != "none" else None
+    return day if years is None or {first.year, day.year} <= years else None
 
 
 def _local_hm(now: datetime | None, zone: str | None) -> str | None:
@@ -192,9 +193,12 @@ def _is_open_at(window: Window, local: datetime, rulebook: Rulebook) -> bool:
         return False
     if time_us == window.end_us and not window.end_inclusive:
         return False
-    holidays = rulebook.calendar.holidays if rulebook.calendar else frozenset()
-    is_holiday = window.exclude_holidays and local.date() in holidays
-    return local.isoweekday() in window.days and not is_holiday
+    calendar = rulebook.calendar if window.exclude_holidays else None
+    if calendar and local.date() in calendar.holidays:
+        return False
+    if calendar and calendar.years is not None and local.year not in calendar.years:
+        return False
+    return local.isoweekday() in window.days
 
 
 def _has_room(cap: Cap, facts: Facts, events: Sequence[Facts], rulebook: Rulebook) -> bool | None:
