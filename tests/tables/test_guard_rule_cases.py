@@ -75,5 +75,5 @@ def test_it_notices_every_rule_that_is_taken_out_turned_round_or_shifted() -> No
 
 
 def test_it_would_say_which_rule_nobody_watches() -> None:
-    unwatched = Mutant("CN-XXX-00", "untouched", load_rulebook(["CN"]))
-    assert survivors([unwatched]) == ["CN-XXX-00 untouched"]
+    unwatched = Mutant("CN-NEW-00", "untouched", load_rulebook(["CN"]))
+    assert survivors([unwatched]) == ["CN-NEW-00 untouched"]

@@ -136,6 +136,7 @@ case.hardship_pending          bool     hardship request undecided | case desk
 case.bankruptcy                text     none, or how far it has come | case desk
 case.breathing_space           text     none, standard or crisis | case desk
 case.deceased                  bool     borrower dead | case desk
+case.blackout                  bool     the region is under a blackout, or is not known | case desk
 case.incapacity                bool     limited or no capacity | case desk
 case.life_event                text     none, or what befell the borrower | case desk
 case.outsourced                bool     with an agency | case desk

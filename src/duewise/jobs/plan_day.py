@@ -149,7 +149,7 @@ def tables_of(conn: Connection[Any], found: BookTables, *, now: datetime) -> Tab
         payments=_union(found.payments, known),
         addresses=addresses_of(conn, borrower_ids),
         contacts=contacts_of(conn, borrower_ids, now=now),
-        cases=cases_of(conn, borrower_ids),
+        cases=cases_of(conn, borrower_ids, now=now),
     )
 
 
