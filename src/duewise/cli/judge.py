@@ -169,11 +169,11 @@ def lint(
     source: Annotated[str, typer.Argument(metavar="FILE", help="One text a line; - for stdin.")],
     profile: Annotated[str, typer.Option(help="Whose forbidden wording.")] = "CN",
     stage: Annotated[
-        Literal["pre_due", "due_day", "overdue", "service"],
-        typer.Option(help="pre_due, due_day, overdue, service."),
-    ] = "overdue",
+        Literal["pre_due", "due_day", "overdue", "service"] | None,
+        typer.Option(help="pre_due, due_day, overdue, service; without, only the wording."),
+    ] = None,
 ) -> None:
-    """Findings as JSON lines; a clean text prints nothing."""
+    """Findings as JSON lines; a clean text prints nothing. A stage asks for its elements, too."""
     from duewise.guard.profile import load_rulebook
     from duewise.message.lint import lint as lint_text
 
