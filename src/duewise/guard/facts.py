@@ -192,12 +192,16 @@ FACTS: Mapping[str, Fact] = {fact.name: fact for fact in map(_read, _TABLE.strip
 
 def fact_frame(messages: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     """The facts of those names in their own types; what is absent becomes a column of nulls."""
-    unlike = [name for name in names if messages.schema.get(name) != FACTS[name].dtype]
-    typed = [_typed(name, is_given=name in messages.columns) for name in unlike]
-    return (messages.with_columns(typed) if typed else messages)[list(names)]
+    return pl.DataFrame([_typed(messages, name) for name in names])
+
+
+def _typed(messages: pl.DataFrame, name: str) -> pl.Series:
+    if name not in messages.columns:
+        return _unknown(name).new_from_index(0, messages.height)
+    given, dtype = messages.get_column(name), FACTS[name].dtype
+    return given if given.dtype == dtype else given.cast(dtype)
 
 
 @cache
-def _typed(name: str, *, is_given: bool) -> pl.Expr:
-    dtype = FACTS[name].dtype
-    return pl.col(name).cast(dtype) if is_given else pl.lit(None, dtype=dtype).alias(name)
+def _unknown(name: str) -> pl.Series:
+    return pl.Series(name, [None], dtype=FACTS[name].dtype)

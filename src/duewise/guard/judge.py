@@ -47,11 +47,17 @@ def judge(messages: pl.DataFrame, history: pl.DataFrame, *, rulebook: Rulebook) 
 
 
 def _facts(messages: pl.DataFrame, book: CompiledRulebook) -> pl.DataFrame:
+    """The facts the rules ask for, whose they are, and their row numbers."""
+    height = messages.height
     facts = fact_frame(messages, book.facts)
     if "history" not in messages.columns:  # the contact log is an argument: it was read
-        facts = facts.with_columns(history=pl.lit(value=True))
-    borrower = messages["borrower_id"] if "borrower_id" in messages.columns else pl.lit(None)
-    return facts.with_columns(borrower_id=borrower.cast(pl.String)).with_row_index("row")
+        was_read = pl.repeat(value=True, n=height, eager=True).alias("history")
+        facts = facts.drop("history").hstack([was_read])
+    if "borrower_id" in messages.columns:
+        borrower = messages.get_column("borrower_id").cast(pl.String)
+    else:
+        borrower = pl.Series("borrower_id", [None], dtype=pl.String).new_from_index(0, height)
+    return facts.hstack([borrower, pl.int_range(height, dtype=pl.UInt32, eager=True).alias("row")])
 
 
 def _waits(fired: pl.DataFrame, verdicts: pl.DataFrame, book: CompiledRulebook) -> pl.Series | None:

@@ -53,6 +53,7 @@ def next_allowed_at(
             until=pl.col("now") + timedelta(days=HORIZON_DAYS),
         )
     )
+    events = events.join(laid, on="borrower_id", how="semi")
     for _ in range(STEPS_MAX):
         step = _next_step(laid.with_row_index("row"), events, clocks)
         walking = laid.select("borrower_id", *clocks.facts, "place", "until").with_columns(step)
