@@ -287,8 +287,11 @@ def test_it_tells_of_texts_a_line_each(
     assert said["intent"] == "opt_out"
     path = tmp_path / "texts.txt"
     path.write_text("再不还就上门\n", encoding="utf-8")
-    found = duewise("message", "lint", path).json
+    found = duewise("message", "lint", path, "--stage", "overdue").json
     assert list(found) == ["line", "rule", "effect", "phrase", "span", "mend"]
+    assert duewise("message", "lint", path).out == ""
+    path.write_text("再不还就上门堵人\n", encoding="utf-8")
+    assert duewise("message", "lint", path).json["rule"] == "zh_harass"
 
 
 def type_in(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
