@@ -147,7 +147,7 @@ def compose_and_rule(
         known = Known(
             addresses=addresses_of(conn, borrower_ids),
             contacts=contacts_of(conn, borrower_ids, now=now),
-            cases=cases_of(conn, borrower_ids),
+            cases=cases_of(conn, borrower_ids, now=now),
             ledger_age=now - complete_until if complete_until else NEVER_HEARD,
         )
         called = salutations(conn, borrower_ids, tenant.keyring)

@@ -66,7 +66,7 @@ async def judge_claimed(
     known = Known(
         addresses=_addresses(envelopes, facts),
         contacts=await _contacts(cursor, envelopes, now=now),
-        cases=await _cases(cursor, envelopes),
+        cases=await _cases(cursor, envelopes, now=now),
         ledger_age=await _ledger_age(cursor, now=now),
     )
     return claimed, rule_on(messages, known, tenant=tenant)
@@ -158,10 +158,10 @@ async def _contacts(
 
 
 async def _cases(
-    cursor: AsyncCursor[dict[str, Any]], envelopes: Sequence[dict[str, Any]]
+    cursor: AsyncCursor[dict[str, Any]], envelopes: Sequence[dict[str, Any]], *, now: datetime
 ) -> pl.DataFrame:
     borrower_ids = [row["borrower_id"] for row in envelopes]
-    await cursor.execute(_SQL["open_cases"], {"borrower_ids": borrower_ids})
+    await cursor.execute(_SQL["open_cases"], {"borrower_ids": borrower_ids, "now": now})
     rows = await cursor.fetchall()
     return case_frame(rows) if rows else empty(CASES)
 

@@ -27,6 +27,7 @@ class Person(models.Model):
     birth_date_sealed = models.BinaryField(null=True)
     locale = models.TextField(_("locale"), default="zh-CN")
     timezone = models.TextField(_("time zone"), default="Asia/Shanghai")
+    region = models.TextField(_("region"), null=True)
     number_state = models.TextField(_("number state"), default="valid")
     is_wrong_party = models.BooleanField(_("wrong party"), default=False)
 
@@ -67,6 +68,23 @@ class Case(models.Model):
         db_table = "case_file"
         verbose_name = _("case")
         verbose_name_plural = _("cases")
+
+
+class Blackout(models.Model):
+    """A region in which nobody is told anything for a while. Ended early by `lifted_at`."""
+
+    blackout_id = models.BigAutoField(primary_key=True)
+    region = models.TextField(_("region"))
+    from_at = models.DateTimeField(_("from"))
+    until_at = models.DateTimeField(_("until"))
+    reason = models.TextField(_("reason"))
+    ordered_at = models.DateTimeField(_("ordered at"))
+    lifted_at = models.DateTimeField(_("lifted at"), null=True)
+
+    class Meta:
+        db_table = "blackout"
+        verbose_name = _("blackout")
+        verbose_name_plural = _("blackouts")
 
 
 class Account(models.Model):

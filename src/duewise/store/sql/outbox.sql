@@ -130,9 +130,17 @@ SELECT borrower_id, COALESCE(wired_at, changed_at) AS at, channel, stage, number
    AND NOT envelope_id = ANY(%(except_ids)s);
 
 -- open_cases
+-- A blackout is a case of everybody in its region, and of everybody whose region is not known.
 SELECT borrower_id, kind
   FROM case_file
- WHERE borrower_id = ANY(%(borrower_ids)s) AND closed_at IS NULL;
+ WHERE borrower_id = ANY(%(borrower_ids)s) AND closed_at IS NULL
+ UNION ALL
+SELECT p.borrower_id, 'blackout'
+  FROM person p
+ WHERE p.borrower_id = ANY(%(borrower_ids)s)
+   AND EXISTS (SELECT 1 FROM blackout b
+                WHERE b.from_at <= %(now)s AND b.until_at > %(now)s AND b.lifted_at IS NULL
+                  AND (p.region IS NULL OR starts_with(p.region, b.region)));
 
 -- add_verdicts
 INSERT INTO verdict (envelope_id, gate, at, outcome, rules, next_allowed_at, rulebook_hash, facts)
