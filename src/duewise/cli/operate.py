@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    for command in (plan, release, send, receive, gateway):
+    for command in (plan, release, send, receive, contacts, gateway):
         app.command()(command)
 
 
@@ -163,6 +163,21 @@ def receive(
     with app.database() as dsn:
         counts = _run_until_signal(lambda stop: run(stop, dsn))
     _print_counts("Received", counts, as_json=wants_json(context))
+
+
+def contacts(
+    context: typer.Context,
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, a contact a line.")],
+) -> None:
+    """Take in contacts made elsewhere (agency, calls), for caps count them. Twice is once."""
+    from duewise.jobs.contacts import read_contacts, record_contacts
+
+    app = opened(context)
+    now = app.clock.now()
+    told = read_contacts(source, keyring=app.keyring, now=now)
+    with app.database() as dsn, app.connect(dsn) as conn:
+        counts = Counter(asdict(record_contacts(conn, told, now=now)))
+    _print_counts("Contacts", counts, as_json=wants_json(context))
 
 
 def gateway(

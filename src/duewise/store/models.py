@@ -227,6 +227,29 @@ class Verdict(models.Model):
         verbose_name_plural = _("verdicts")
 
 
+class Contact(models.Model):
+    """A contact that no envelope made: an agency's, a call. Caps count it with our own."""
+
+    contact_id = models.TextField(_("contact"), primary_key=True)
+    borrower_id = models.TextField(_("borrower"))
+    at = models.DateTimeField(_("at"))
+    known_at = models.DateTimeField(_("known at"))
+    channel = models.TextField(_("channel"))
+    dir = models.TextField(_("direction"))  # out in
+    outcome = models.TextField(_("outcome"), null=True)
+    stage = models.TextField(_("stage"), null=True)
+    actor = models.TextField(_("actor"))  # own, or the agency's name
+    number_token = models.TextField(_("number token"), null=True)
+    loan_id = models.TextField(_("loan"), null=True)
+    flags = ArrayField(models.TextField(), verbose_name=_("flags"))
+
+    class Meta:
+        db_table = "contact"
+        verbose_name = _("contact")
+        verbose_name_plural = _("contacts")
+        indexes = [models.Index(fields=["borrower_id", "at"], name="contact_log")]
+
+
 class Submission(models.Model):
     """One part of an envelope that the gateway accepted, under the gateway's own id for it."""
 

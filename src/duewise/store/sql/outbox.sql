@@ -120,14 +120,22 @@ SELECT e.envelope_id, p.phone_sealed, p.number_state, p.is_wrong_party, p.timezo
  WHERE e.envelope_id = ANY(%(envelope_ids)s);
 
 -- contact_log
--- Our own outbound contacts of these borrowers: every envelope that reached the wire, or is claimed
--- for it by another worker at this moment.
-SELECT borrower_id, COALESCE(wired_at, changed_at) AS at, channel, stage, number_token AS number,
-       loan_id AS debt
+-- Every contact with these borrowers, on whatever channel and whoever made it: envelopes that reached
+-- the wire or are claimed for it by another worker at this moment, and contacts made elsewhere. What
+-- is in flight counts as made now, and so does what another worker's clock says is still ahead of us:
+-- caps never count what lies after `now`, and two clocks never quite agree.
+SELECT borrower_id, LEAST(wired_at, %(now)s::timestamptz) AS at, channel, 'out' AS dir,
+       NULL::text AS outcome, stage, 'own' AS actor, number_token AS number, loan_id AS debt,
+       ARRAY[]::text[] AS flags
   FROM envelope
  WHERE borrower_id = ANY(%(borrower_ids)s)
    AND (wired_at > %(since)s OR (state = 'sending' AND wired_at IS NULL))
-   AND NOT envelope_id = ANY(%(except_ids)s);
+   AND NOT envelope_id = ANY(%(except_ids)s)
+ UNION ALL
+SELECT borrower_id, LEAST(at, %(now)s::timestamptz), channel, dir, outcome, stage, actor,
+       number_token, loan_id, flags
+  FROM contact
+ WHERE borrower_id = ANY(%(borrower_ids)s) AND at > %(since)s;
 
 -- open_cases
 SELECT borrower_id, kind
