@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from duewise.cli.common import opened, print_json, print_table, wants_json
+from duewise.cli.common import opened, parse_day, print_json, print_table, wants_json
 from duewise.errors import BadInput, IntegrityBroken
 from duewise.times import local_date
 
@@ -23,13 +23,18 @@ def register(app: typer.Typer) -> None:
     app.add_typer(message, name="message")
 
 
+On = Annotated[str | None, typer.Option("--on", metavar="DATE", help="By the rules of that day.")]
+
+
 @guard.command("check")
-def check(cases: Annotated[Path, typer.Argument(help="A case file, schema cg-cases/1.")]) -> None:
+def check(
+    cases: Annotated[Path, typer.Argument(help="A case file, schema cg-cases/1.")], on: On = None
+) -> None:
     """Judge a case file; one JSON line a check. Fails where a check expects something else."""
     from duewise.guard.case_file import load_cases
     from duewise.guard.cases import run_cases
 
-    verdicts = run_cases(load_cases(cases))
+    verdicts = run_cases(load_cases(cases), on=parse_day(on, source="--on") if on else None)
     for verdict in verdicts:
         print_json(verdict.as_dict())
     wrong = [line for verdict in verdicts for line in verdict.disagreements()]
@@ -41,23 +46,31 @@ def check(cases: Annotated[Path, typer.Argument(help="A case file, schema cg-cas
 def rules(
     context: typer.Context,
     profile: Annotated[list[str] | None, typer.Option(help="Default: the workspace's.")] = None,
+    on: On = None,
 ) -> None:
-    """Every rule of a profile with its effect, basis, confidence and source."""
+    """Every rule of a profile: what it asks of whom, what follows, and on what authority."""
+    from duewise.guard.words import asked_of, asks, in_force
+
     app = opened(context)
     names = tuple(profile or app.config.guard.profiles)
     rulebook = app.rulebook(tuple(profile or ()))
+    if on:
+        rulebook = rulebook.on(parse_day(on, source="--on"))
     rows = [
         [
             rule.id,
+            asked_of(rule),
+            asks(rule),
             rule.effect.word if rule.effect else "timer",
-            type(rule.body).__name__.lower(),
             rule.basis,
             rule.conf,
             ", ".join(rule.src),
+            in_force(rule),
+            rule.reviewed_by,
         ]
         for rule in rulebook.rules
     ]
-    columns = ["rule", "else", "body", "basis", "conf", "source"]
+    columns = ["rule", "for", "asks", "else", "basis", "conf", "source", "in_force", "reviewed_by"]
     if wants_json(context):
         for row in rows:
             print_json(dict(zip(columns, row, strict=True)))

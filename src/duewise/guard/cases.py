@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -64,11 +64,16 @@ class CheckVerdict:
 
 
 def run_cases(
-    cases: CaseFile, *, overlays: Sequence[str] = (), directories: Sequence[Path] = ()
+    cases: CaseFile,
+    *,
+    overlays: Sequence[str] = (),
+    directories: Sequence[Path] = (),
+    on: date | None = None,
 ) -> list[CheckVerdict]:
     """One verdict a check, in the file's order. `overlays` are profiles laid over each check's own.
 
-    All checks of a jurisdiction are judged as one frame. Raises BadInput for an unknown profile.
+    All checks of a jurisdiction are judged as one frame, by the rules in force when each message
+    leaves, or `on` another day. Raises BadInput for an unknown profile.
     """
     _refuse_unknown(cases, directories)
     verdicts: dict[int, CheckVerdict] = {}
@@ -77,6 +82,7 @@ def run_cases(
         rulebook = with_calendars(
             load_rulebook([jurisdiction, *overlays], directories=directories), cases.calendars
         )
+        rulebook = rulebook.on(on) if on else rulebook
         checks = list(chosen.values())
         judged = judge(_messages(checks), _history(checks), rulebook=rulebook)
         for (n, check), row in zip(chosen.items(), judged.iter_rows(named=True), strict=True):
