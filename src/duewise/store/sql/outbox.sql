@@ -143,13 +143,14 @@ SELECT borrower_id, kind
  WHERE borrower_id = ANY(%(borrower_ids)s) AND closed_at IS NULL;
 
 -- add_verdicts
-INSERT INTO verdict (envelope_id, gate, at, outcome, rules, next_allowed_at, rulebook_hash, facts)
-SELECT v.envelope_id, %(gate)s, %(now)s, v.outcome,
+INSERT INTO verdict (verdict_id, envelope_id, gate, at, outcome, rules, next_allowed_at,
+                     rulebook_hash, facts)
+SELECT v.verdict_id, v.envelope_id, %(gate)s, %(now)s, v.outcome,
        CASE WHEN v.rules = '' THEN ARRAY[]::text[] ELSE string_to_array(v.rules, ',') END,
        v.next_allowed_at, %(rulebook_hash)s, v.facts::jsonb
-  FROM unnest(%(envelope_ids)s::bigint[], %(outcomes)s::text[], %(rules)s::text[],
-              %(next_allowed_at)s::timestamptz[], %(facts)s::text[])
-       AS v (envelope_id, outcome, rules, next_allowed_at, facts);
+  FROM unnest(%(verdict_ids)s::bigint[], %(envelope_ids)s::bigint[], %(outcomes)s::text[],
+              %(rules)s::text[], %(next_allowed_at)s::timestamptz[], %(facts)s::text[])
+       AS v (verdict_id, envelope_id, outcome, rules, next_allowed_at, facts);
 
 -- feed_complete_until
 SELECT complete_until FROM feed WHERE name = 'payments';
