@@ -77,13 +77,13 @@ def checkpoint(
 @audit.command()
 def verify(
     context: typer.Context,
-    source: Annotated[Path, typer.Argument(metavar="FILE", help="An export, or a proof.")],
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="An export, a proof or a pack.")],
     kept: Annotated[
         Path | None, typer.Option("--checkpoint", help="One that was kept elsewhere.")
     ] = None,
     key: Annotated[list[str] | None, typer.Option(help="A key to trust, in hex.")] = None,
 ) -> None:
-    """Check an export or a proof, offline: no workspace, no database, only the file."""
+    """Check an export, a proof or a pack, offline: no workspace, no database, only the file."""
     from duewise.jobs.audit import load_checkpoint, verify_file
 
     known = load_checkpoint(kept) if kept else None
@@ -149,6 +149,30 @@ def replay(
         f" {told.without_text:,} have no text on file any more;"
         f" {told.planned:,} of the first gate are left to their plan."
     )
+
+
+@audit.command()
+def pack(
+    context: typer.Context,
+    borrower: Annotated[str, typer.Argument(help="The borrower who complains.")],
+    into: Annotated[Path, typer.Option(help="An HTML file to be.")],
+) -> None:
+    """Write what a complaint handler needs: notices, verdicts, rules, replies, in one file."""
+    from duewise.jobs.pack import make_pack
+    from duewise.store.audit import seal as seal_all
+    from duewise.store.files import write_atomically
+    from duewise.web.pack import render_pack
+
+    app = opened(context)
+    now = app.clock.now()
+    with app.database() as dsn, app.connect(dsn) as conn:
+        seal_all(conn, app.signer, now=now)
+        made = make_pack(conn, app.tenant, app.signer, borrower, now=now)
+    write_atomically(into, render_pack(made).encode(), mode=0o600)
+    if wants_json(context):
+        print_json({"path": str(into), "notices": len(made["notices"])})
+    else:
+        say(f"{len(made['notices'])} notices: {into} (personal: it is readable for you only)")
 
 
 def _print_checked(source: Path, checked: Checked) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -39,7 +39,6 @@ from duewise.store.audit import (
 from duewise.store.files import written_atomically
 
 LINE_BYTES_MAX = 1 << 20
-PROOF_BYTES_MAX = 1 << 20
 EXAMINED_MAX = 200  # batches, of the newest
 FINDINGS_SHOWN_MAX = 3
 LAG_MAX = timedelta(minutes=10)
@@ -51,6 +50,9 @@ _TOLD = {
     "rules": "rules",
 }
 _PROOF_BEGINS = b'{"proof":'
+_PAGE_BEGINS = b"<!doctype html>"
+_PACK_BEGINS = b'<script type="application/json" id="pack">'
+_SHOWN = ("verdict", "at", "outcome", "rules", "next_allowed_at")
 
 
 @dataclass(frozen=True)
@@ -114,17 +116,20 @@ def load_checkpoint(path: Path) -> Checkpoint:
 def verify_file(
     path: Path, *, known: Checkpoint | None = None, keys: frozenset[str] = frozenset()
 ) -> Checked:
-    """Check an export or a proof, from the file alone. Raises BadInput for a file that is neither.
+    """Check an export, a proof or a pack, from the file alone. Raises BadInput for another file.
 
-    What is wrong in an export is among its findings; a proof that does not hold is one, too.
+    What is wrong is among the findings.
     """
     with path.open("rb") as file:
         beginning = file.read(len(HEAD_LINE))
+    trusted = keys or frozenset({known.key.hex()} if known else ())
     if beginning.startswith(_PROOF_BEGINS):
-        return _verify_proof(path, keys=keys or frozenset({known.key.hex()} if known else ()))
+        return _check_proofs([(path.read_bytes(), None)], keys=trusted)
+    if beginning.startswith(_PAGE_BEGINS):
+        return _check_proofs(_proofs_of_pack(path), keys=trusted)
     if not beginning.startswith(HEAD_LINE[:10]):
-        mend = "name a file that `duewise audit export` or `audit proof` wrote"
-        raise BadInput("this is neither an export nor a proof", source=str(path), mend=mend)
+        mend = "name a file that `duewise audit export`, `proof` or `pack` wrote"
+        raise BadInput("this is no evidence", source=str(path), mend=mend)
     return check(_lines(path), known=known, keys=keys)
 
 
@@ -138,18 +143,38 @@ def _lines(path: Path) -> Iterator[bytes]:
                 yield line + b" (cut off)"
 
 
-def _verify_proof(path: Path, *, keys: frozenset[str]) -> Checked:
-    with path.open("rb") as file:
-        found = read_proof(file.read(PROOF_BYTES_MAX))
-    if found is None:
-        return Checked(findings=[Finding(1, 0, "the proof was changed")])
-    proof, record = found
-    checked = Checked(records=1, keys={proof.key.hex()})
-    if not proof.holds(record):
-        text = f"record {proof.record} is not what was sealed and signed"
-        checked.findings.append(Finding(1, proof.record, text))
-    if keys and proof.key.hex() not in keys:
-        checked.findings.append(Finding(1, proof.record, "signed by a key that is not trusted"))
+def _proofs_of_pack(path: Path) -> list[tuple[bytes, dict[str, Any] | None]]:
+    """The proofs in a complaint handler's file, each with the verdict that is shown for it."""
+    _, _, data = path.read_bytes().partition(_PACK_BEGINS)
+    try:
+        pack = json.loads(data.partition(b"</script>")[0])
+        verdicts = [each for notice in pack["notices"] for each in notice["verdicts"]]
+        return [(each["proof"].encode(), each) for each in verdicts if each["proof"]]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        mend = "name a file that `duewise audit pack` wrote"
+        raise BadInput("the page holds no data", source=str(path), mend=mend) from error
+
+
+def _check_proofs(
+    proofs: Sequence[tuple[bytes, dict[str, Any] | None]], *, keys: frozenset[str]
+) -> Checked:
+    checked = Checked()
+    for text, shown in proofs:
+        found = read_proof(text)
+        if found is None:
+            checked.findings.append(Finding(1, 0, "a proof was changed"))
+            continue
+        proof, record = found
+        checked.records += 1
+        checked.keys.add(proof.key.hex())
+        texts = []
+        if not proof.holds(record):
+            texts.append(f"record {proof.record} is not what was sealed and signed")
+        elif shown and any(shown[name] != json.loads(record)[name] for name in _SHOWN):
+            texts.append(f"record {proof.record} says other than what is shown")
+        if keys and proof.key.hex() not in keys:
+            texts.append("signed by a key that is not trusted")
+        checked.findings += [Finding(1, proof.record, text) for text in texts]
     return checked
 
 

@@ -67,3 +67,31 @@ SELECT verdict_id, envelope_id, gate, outcome, rules
 -- texts
 SELECT envelope_id, borrower_id, text_sealed
   FROM envelope WHERE envelope_id = ANY(%(envelope_ids)s) AND text_sealed IS NOT NULL;
+
+-- pack_person
+SELECT borrower_id, name_sealed, phone_sealed, timezone, number_state, is_wrong_party
+  FROM person WHERE borrower_id = %(borrower_id)s;
+
+-- pack_days
+-- The days for which envelopes of the borrower were made.
+SELECT DISTINCT as_of FROM envelope WHERE borrower_id = %(borrower_id)s;
+
+-- pack_payments
+SELECT known_at, paid_at, payment_id, loan_id, amount_minor, currency, kind, reverses, source
+  FROM payment_event WHERE borrower_id = %(borrower_id)s ORDER BY known_at, payment_id;
+
+-- pack_replies
+SELECT at, route, intent, action, text_sealed, number_token
+  FROM reply WHERE borrower_id = %(borrower_id)s ORDER BY at, reply_id;
+
+-- pack_cases
+SELECT kind, opened_at, closed_at, source
+  FROM case_file WHERE borrower_id = %(borrower_id)s ORDER BY opened_at, kind;
+
+-- pack_opt_outs
+SELECT channel, at, source, is_active
+  FROM opt_out WHERE borrower_id = %(borrower_id)s ORDER BY at, channel;
+
+-- pack_contacts
+SELECT at, known_at, channel, dir, outcome, stage, actor, loan_id
+  FROM contact WHERE borrower_id = %(borrower_id)s ORDER BY at, contact_id;
