@@ -162,14 +162,19 @@ class App:
         """The rules in force, or those of these profiles; the workspace has its own among them."""
         from duewise.guard.profile import load_rulebook
 
-        own = self.workspace / self.config.profiles
         try:
             return load_rulebook(
-                names or self.config.guard.profiles, directories=(own,) if own.is_dir() else ()
+                names or self.config.guard.profiles, directories=self.profile_folders
             )
         except BadInput as error:
             source = error.source or ("--profile" if names else str(self.workspace / FILE))
             raise BadInput(error.message, source=source, line=error.line, mend=error.mend) from None
+
+    @property
+    def profile_folders(self) -> tuple[Path, ...]:
+        """Where the workspace keeps profiles, calendars and word lists of its own."""
+        own = self.workspace / self.config.profiles
+        return (own,) if own.is_dir() else ()
 
     def _be_a_workspace(self) -> None:
         if not (self.workspace / FILE).exists():

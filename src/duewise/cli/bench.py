@@ -63,13 +63,13 @@ def bench(
 
 def run(app: App, task: Task, names: tuple[str, ...]) -> list[Figure]:
     """The figures of these benchmarks; a database is started only if one of them needs it."""
-    from duewise.jobs.bench import audit, core, ledger, road
+    from duewise.jobs.bench import audit, core, judged, ledger, road
     from duewise.jobs.bench.figure import alone
 
     stages = {
         "ledger": ledger.ledger,
         "plan": core.plan,
-        "guard": core.guard,
+        "guard": judged.guard,
         "render": core.render,
         "seal": core.seal,
     }

@@ -28,13 +28,19 @@ On = Annotated[str | None, typer.Option("--on", metavar="DATE", help="By the rul
 
 @guard.command("check")
 def check(
-    cases: Annotated[Path, typer.Argument(help="A case file, schema cg-cases/1.")], on: On = None
+    context: typer.Context,
+    cases: Annotated[Path, typer.Argument(help="A case file, schema cg-cases/1.")],
+    on: On = None,
 ) -> None:
     """Judge a case file; one JSON line a check. Fails where a check expects something else."""
     from duewise.guard.case_file import load_cases
     from duewise.guard.cases import run_cases
 
-    verdicts = run_cases(load_cases(cases), on=parse_day(on, source="--on") if on else None)
+    verdicts = run_cases(
+        load_cases(cases),
+        directories=opened(context).profile_folders,
+        on=parse_day(on, source="--on") if on else None,
+    )
     for verdict in verdicts:
         print_json(verdict.as_dict())
     wrong = [line for verdict in verdicts for line in verdict.disagreements()]

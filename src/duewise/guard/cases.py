@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import polars as pl
 
@@ -16,6 +16,10 @@ from duewise.guard.case_file import CaseFile, Check
 from duewise.guard.facts import FACTS
 from duewise.guard.judge import judge
 from duewise.guard.profile import load_rulebook, profile_names, with_calendars
+from duewise.guard.rule import Rulebook
+
+Frames: TypeAlias = tuple[pl.DataFrame, pl.DataFrame]
+_TOLD = ("outcome", "rules", "deciding", "next_allowed_at")
 
 
 @dataclass(frozen=True)
@@ -83,11 +87,26 @@ def run_cases(
             load_rulebook([jurisdiction, *overlays], directories=directories), cases.calendars
         )
         rulebook = rulebook.on(on) if on else rulebook
-        checks = list(chosen.values())
-        judged = judge(_messages(checks), _history(checks), rulebook=rulebook)
-        for (n, check), row in zip(chosen.items(), judged.iter_rows(named=True), strict=True):
-            verdicts[n] = _verdict(check, row)
+        judged = judge_checks(list(chosen.values()), rulebook)
+        verdicts |= dict(zip(chosen, judged, strict=True))
     return [verdicts[n] for n in range(len(cases.checks))]
+
+
+def judge_checks(
+    checks: Sequence[Check], rulebook: Rulebook, frames: Frames | None = None
+) -> list[CheckVerdict]:
+    """One verdict a check, all judged as one frame; `frames` if they are made already."""
+    messages, history = frames or check_frames(checks)
+    judged = judge(messages, history, rulebook=rulebook).select(_TOLD)
+    return [
+        _verdict(check, row)
+        for check, row in zip(checks, judged.iter_rows(named=True), strict=True)
+    ]
+
+
+def check_frames(checks: Sequence[Check]) -> Frames:
+    """The checks as messages to judge, and their contact logs."""
+    return _messages(checks), _history(checks)
 
 
 def _refuse_unknown(cases: CaseFile, directories: Sequence[Path]) -> None:

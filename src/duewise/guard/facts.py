@@ -5,9 +5,10 @@ A fact is a column of the same name. A missing column and a null mean the same: 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 import polars as pl
 
@@ -188,12 +189,14 @@ def _read(line: str) -> Fact:
 FACTS: Mapping[str, Fact] = {fact.name: fact for fact in map(_read, _TABLE.strip().splitlines())}
 
 
-def fact_frame(messages: pl.DataFrame, names: list[str]) -> pl.DataFrame:
+def fact_frame(messages: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     """The facts of those names in their own types; what is absent becomes a column of nulls."""
-    typed = messages.with_columns(
-        (pl.col(name) if name in messages.columns else pl.lit(None))
-        .cast(FACTS[name].dtype)
-        .alias(name)
-        for name in names
-    )
-    return typed.select(names)
+    unlike = [name for name in names if messages.schema.get(name) != FACTS[name].dtype]
+    typed = [_typed(name, is_given=name in messages.columns) for name in unlike]
+    return (messages.with_columns(typed) if typed else messages)[list(names)]
+
+
+@cache
+def _typed(name: str, *, is_given: bool) -> pl.Expr:
+    dtype = FACTS[name].dtype
+    return pl.col(name).cast(dtype) if is_given else pl.lit(None, dtype=dtype).alias(name)
