@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from duewise.jobs.deliver import DeliverySettings
     from duewise.jobs.tenant import Tenant
     from duewise.message.template import Sender, Template
+    from duewise.store.audit import Signer
     from duewise.store.book import Book
     from duewise.store.seal import Keyring
     from duewise.web.services import Services
@@ -98,6 +99,13 @@ class App:
         from duewise.store.seal import load_keyring
 
         return load_keyring(self.workspace / "secrets", random_bytes=os.urandom)
+
+    @cached_property
+    def signer(self) -> Signer:
+        """The key that signs evidence, made on first use."""
+        from duewise.store.audit import load_signer
+
+        return load_signer(self.workspace / "secrets", random_bytes=os.urandom)
 
     @cached_property
     def templates(self) -> dict[str, Template]:

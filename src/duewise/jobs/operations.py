@@ -94,24 +94,22 @@ def contacts_of(
     except_ids: Sequence[int] = (),
 ) -> pl.DataFrame:
     """`CONTACTS` of these borrowers in the last 28 days, but for the envelopes excepted."""
-    since = now - timedelta(days=CONTACT_DAYS)
-    found = _in_blocks(
-        conn,
-        queries("outbox")["contact_log"],
-        borrower_ids,
-        {
-            name: CONTACTS[name]
-            for name in ("borrower_id", "at", "channel", "stage", "number", "debt")
-        },
-        since=since,
-        except_ids=list(except_ids),
-    )
-    return found.with_columns(
-        dir=pl.lit("out"),
-        actor=pl.lit("own"),
-        outcome=pl.lit(None, pl.String),
-        flags=pl.lit([], pl.List(pl.String)),
-    ).select(CONTACTS.keys())
+    values = {
+        "now": now,
+        "since": now - timedelta(days=CONTACT_DAYS),
+        "except_ids": list(except_ids),
+    }
+    found = [
+        row
+        for block in _blocks(borrower_ids)
+        for row in rows(conn, queries("outbox")["contact_log"], {"borrower_ids": block, **values})
+    ]
+    return contact_frame(found)
+
+
+def contact_frame(log: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """`CONTACTS` from rows of the contact log."""
+    return pl.DataFrame(list(log), schema=dict(CONTACTS)) if log else empty(CONTACTS)
 
 
 def cases_of(conn: Connection[Any], borrower_ids: Sequence[str], *, now: datetime) -> pl.DataFrame:

@@ -12,7 +12,13 @@ from psycopg import AsyncCursor
 
 from duewise.frames import INSTANT, empty
 from duewise.jobs.gate import Known, Ruling, rule_on
-from duewise.jobs.operations import ADDRESSES, CASES, CONTACT_DAYS, CONTACTS, case_frame
+from duewise.jobs.operations import (
+    ADDRESSES,
+    CASES,
+    CONTACT_DAYS,
+    case_frame,
+    contact_frame,
+)
 from duewise.jobs.tenant import Tenant
 from duewise.store.sql import queries
 
@@ -143,18 +149,12 @@ async def _contacts(
         _SQL["contact_log"],
         {
             "borrower_ids": [row["borrower_id"] for row in envelopes],
+            "now": now,
             "since": now - timedelta(days=CONTACT_DAYS),
             "except_ids": [row["envelope_id"] for row in envelopes],
         },
     )
-    rows = await cursor.fetchall()
-    if not rows:
-        return empty(CONTACTS)
-    return pl.DataFrame(
-        [{**row, "dir": "out", "outcome": None, "actor": "own", "flags": []} for row in rows],
-        schema_overrides=dict(CONTACTS),
-        infer_schema_length=None,
-    ).select(CONTACTS.keys())
+    return contact_frame(await cursor.fetchall())
 
 
 async def _cases(

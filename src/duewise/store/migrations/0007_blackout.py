@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("store", "0004_open_and_unmatched"),
+        ("store", "0006_audit"),
     ]
 
     operations = [
