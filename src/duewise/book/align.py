@@ -103,7 +103,9 @@ def standing(payments: pl.DataFrame, known_at: datetime) -> pl.DataFrame:
 
     Columns: those of `payments` with `detail` (Int32: a waiver's component), without reversals.
     """
-    known = completed(payments, PAYMENTS).filter(pl.col("paid_at") <= known_at)
+    known = completed(payments, PAYMENTS)
+    if known.height and not known["paid_at"].max() <= known_at:  # type: ignore[operator]
+        known = known.filter(pl.col("paid_at") <= known_at)
     is_reversal = known["kind"] == "reversal"
     if is_reversal.any():
         voided = known.filter(is_reversal).group_by(payment_id="reverses")
@@ -115,12 +117,12 @@ def standing(payments: pl.DataFrame, known_at: datetime) -> pl.DataFrame:
             .filter(pl.col("amount_minor") > 0)
             .drop("_void")
         )
-    component = pl.col("component").replace_strict(
-        {name: number for number, name in enumerate(COMPONENTS)},
-        default=NONE,
-        return_dtype=pl.Int32,
-    )
-    return known.with_columns(detail=component)
+    numbers = {name: number for number, name in enumerate(COMPONENTS)}
+    component = known["component"]
+    if component.null_count() == len(component):
+        return known.with_columns(detail=pl.lit(NONE, pl.Int32))
+    detail = component.replace_strict(numbers, default=NONE, return_dtype=pl.Int32)
+    return known.with_columns(detail=detail)
 
 
 def in_order(
@@ -132,12 +134,7 @@ def in_order(
     """
     runs = rows["loan_id"].rle_id().to_numpy()
     heads = np.flatnonzero(np.diff(runs, prepend=np.uint32(2**32 - 1)))
-    place = pl.DataFrame({"loan_id": rows["loan_id"].gather(heads)}).join(
-        pl.DataFrame({"loan_id": loan_ids, "place": np.arange(len(loan_ids))}),
-        on="loan_id",
-        how="left",
-        maintain_order="left",
-    )["place"]
+    place = _places(rows["loan_id"].gather(heads), loan_ids)
     numbers = place.fill_null(NONE).to_numpy()
     is_tidy = place.null_count() == 0 and bool((np.diff(numbers) > 0).all())
     if not (is_tidy and _is_sorted(rows, runs, within)):
@@ -152,6 +149,16 @@ def in_order(
         counts = np.zeros(len(loan_ids), np.int64)
         counts[numbers] = np.diff(heads, append=len(runs))
     return rows, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+def _places(found: pl.Series, loan_ids: pl.Series) -> pl.Series:
+    """For each loan found, its place among the loans (Int64), or null."""
+    if found.equals(loan_ids):
+        return pl.Series(np.arange(len(loan_ids)))
+    places = pl.DataFrame({"loan_id": loan_ids, "place": np.arange(len(loan_ids))})
+    return found.to_frame("loan_id").join(places, on="loan_id", how="left", maintain_order="left")[
+        "place"
+    ]
 
 
 def _is_sorted(rows: pl.DataFrame, runs: Int64s, within: Sequence[str]) -> bool:
@@ -169,8 +176,24 @@ def _is_sorted(rows: pl.DataFrame, runs: Int64s, within: Sequence[str]) -> bool:
 
 
 def local_days(instants: pl.Series, zone: str) -> Int32s:
-    """The local calendar dates of instants, as days from 1970-01-01."""
-    return instants.dt.convert_time_zone(zone).dt.date().to_physical().to_numpy()
+    """The local calendar dates of instants, as days from 1970-01-01.
+
+    >>> evening = pl.Series([datetime(1970, 1, 1, 17)]).dt.replace_time_zone("UTC")
+    >>> local_days(evening, "Asia/Shanghai").tolist()
+    [1]
+    """
+    if instants.is_empty():
+        return np.zeros(0, np.int32)
+    micros = instants.to_physical().to_numpy()
+    first, last = int(micros.min()) // _DAY_US - 1, int(micros.max()) // _DAY_US + 2
+    hours = pl.int_range(first * 24, last * 24, eager=True) * (_DAY_US // 24)
+    local = hours.cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(zone).dt
+    offsets = (local.base_utc_offset() + local.dst_offset()).dt.total_microseconds().unique()
+    if len(offsets) == 1:  # the clocks did not change in all that time, as in most of the world
+        days: Int32s = ((micros + offsets.item()) // _DAY_US).astype(np.int32)
+        return days
+    dates: Int32s = instants.dt.convert_time_zone(zone).dt.date().to_physical().to_numpy()
+    return dates
 
 
 def day_number(day: date) -> int:
@@ -220,11 +243,10 @@ def _with_extensions(
 
 
 def _events(events: pl.DataFrame, roll: _Roll, starts: Int64s, zone: str) -> Events:
-    kind = (
-        events["kind"]
-        .replace_strict({name: number for number, name in enumerate(EVENTS)}, return_dtype=pl.Int8)
-        .to_numpy()
-    )
+    numbers = {name: number for number, name in enumerate(EVENTS)}
+    kind = np.zeros(events.height, np.int8)
+    if not (events["kind"] == EVENTS[0]).all():
+        kind = events["kind"].replace_strict(numbers, return_dtype=pl.Int8).to_numpy()
     amount = np.ascontiguousarray(events["amount_minor"].to_numpy())
     is_extension = kind == EXTENSION
     if is_extension.any():
