@@ -6,10 +6,11 @@ Where a frame lies in the loans' order already, as a book's partitions do, nothi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from duewise.book.calendar import Calendar, chinese_calendar, rolled
@@ -36,6 +37,7 @@ from duewise.frames import completed, empty
 
 _EPOCH = date(1970, 1, 1)
 _DAY_US = 86_400_000_000
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ def align(tables: LoanTables, products: Products, *, known_at: datetime, zone: s
     events, event_starts = in_order(events, loan_ids, ("paid_at", "payment_id"))
     pauses, pause_starts = in_order(_pauses(tables.pauses), loan_ids, ("what", "from_date"))
     roll = _Roll.of(terms, starts, due)
+    unknown = pl.Series("is_roll_unknown", roll.is_unknown(due, starts))
+    terms = replace(terms, loans=terms.loans.with_columns(unknown))
     columns = Columns(
         Loans(terms.rules, terms.rule, terms.matrix(), starts, event_starts, pause_starts),
         Instalments(
@@ -277,13 +281,15 @@ class _Roll:
     first: int
     tables: tuple[Int32s, ...]
     clause: Int32s  # of each loan; NONE where its due dates stay
+    known: Bools  # of each day of the tables, whether its year's holidays are
 
     @classmethod
     def of(cls, terms: Terms, starts: Int64s, due: Int32s) -> _Roll:
         clauses = terms.loans.select("due_roll", "calendar").unique(maintain_order=True)
         moving = [pair for pair in clauses.rows() if pair[0] != "none"]
         if not moving or not len(due):
-            return cls(0, (), np.full(len(starts) - 1, NONE, np.int32))
+            nothing = np.zeros(0, np.bool_)
+            return cls(0, (), np.full(len(starts) - 1, NONE, np.int32), nothing)
         first, last = int(due.min()), int(due.max()) + 366 * 10
         days = [date.fromordinal(_EPOCH.toordinal() + day) for day in range(first, last + 1)]
         tables = tuple(
@@ -300,7 +306,17 @@ class _Roll:
             nulls_equal=True,
             maintain_order="left",
         )["_clause"]
-        return cls(first, tables, clause.to_numpy())
+        known = np.array([all(_calendar(name).knows(day) for _, name in moving) for day in days])
+        return cls(first, tables, clause.to_numpy(), known)
+
+    def is_unknown(self, due: Int32s, starts: Int64s) -> Bools:
+        """Of each loan: may its due dates move, and has one a year whose holidays nobody knows."""
+        loans = np.zeros(len(starts) - 1, np.bool_)
+        if self.tables:
+            loan = np.repeat(np.arange(len(loans)), np.diff(starts))
+            loans[loan[~self.known[due - self.first]]] = True
+            loans &= self.clause != NONE
+        return loans
 
     def apply(self, days: Int32s, starts: Int64s) -> Int32s:
         """The effective days of a loan-ordered column; the column itself where nothing rolls."""

@@ -8,7 +8,15 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from duewise.cli.common import opened, parse_day, print_json, print_table, progress_bar, wants_json
+from duewise.cli.common import (
+    opened,
+    parse_day,
+    print_json,
+    print_table,
+    progress_bar,
+    say,
+    wants_json,
+)
 
 
 class _WithDefault(TyperGroup):
@@ -45,12 +53,12 @@ def write(
 
     `duewise ledger BOOK` is the same: the word may be left out.
     """
-    from duewise.jobs.ledger_files import write_ledger
+    from duewise.jobs.ledger_files import FINDINGS, write_ledger
     from duewise.store.book import open_book
 
     day = parse_day(as_of, source="--as-of")
     with progress_bar("ledger") as step:
-        totals = write_ledger(
+        summary = write_ledger(
             open_book(folder),
             opened(context).products(products),
             as_of=day,
@@ -58,6 +66,9 @@ def write(
             progress=step,
         )
     if wants_json(context):
-        print_json(totals)
-    else:
-        print_table(f"Ledger on {day}", list(totals), [list(totals.values())])
+        print_json({**summary.rows, "findings": summary.findings})
+        return
+    print_table(f"Ledger on {day}", list(summary.rows), [list(summary.rows.values())])
+    for name, count in summary.findings.items():
+        if count:
+            say(f"{count:,} {FINDINGS[name]}.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -32,6 +33,22 @@ IN_FLIGHT = 2  # partitions folded at a time: the compiled fold runs on one core
 DIGITS_MIN = 2
 
 
+# What the ledger has to say of loans, by the column that says it.
+FINDINGS = {
+    "is_penalty_capped": "loans have a penalty rate above the product's cap, which holds",
+    "is_all_in_over": "loans have a rate of their own above the product's all-in cap",
+    "is_roll_unknown": "loans have due dates in years whose holidays nobody knows yet",
+}
+
+
+@dataclass(frozen=True)
+class LedgerSummary:
+    """Rows per table, and the number of loans per finding."""
+
+    rows: dict[str, int]
+    findings: dict[str, int]
+
+
 def write_ledger(
     book: Book,
     products: Products,
@@ -39,14 +56,14 @@ def write_ledger(
     as_of: date,
     out: Path,
     progress: Callable[[int, int], None] | None = None,
-) -> dict[str, int]:
-    """Write instalments, loans and borrowers as of the end of the day; rows per table.
+) -> LedgerSummary:
+    """Write instalments, loans and borrowers as of the end of the day.
 
     A payment counts if it was made on the as-of date or before, in the book's zone. A file is
     there when it is whole, and not before.
     """
     out.mkdir(parents=True, exist_ok=True)
-    rows = dict.fromkeys(TABLES, 0)
+    rows, findings = dict.fromkeys(TABLES, 0), dict.fromkeys(FINDINGS, 0)
     decimals = Decimals(book.currency)
     with ExitStack() as files:
         writers = {
@@ -56,9 +73,11 @@ def write_ledger(
             for name, table in tables_of(found, decimals).items():
                 writers[name].write(table)
                 rows[name] += table.num_rows
+            for name in FINDINGS:
+                findings[name] += int(found.aligned.loans[name].sum())
             if progress:
                 progress(number + 1, book.partitions)
-    return rows
+    return LedgerSummary(rows, findings)
 
 
 def _ledgers(book: Book, products: Products, as_of: date) -> Iterator[Ledger]:
