@@ -13,6 +13,8 @@ from duewise.document import parse
 from duewise.errors import BadInput
 
 HEAD = "schema: products/1\n"
+EARLIER = "{valid_from: 2020-01-01, M0: 0, M1: }"
+LATER = "{valid_from: 2021-01-01, M0: 0, M1: }"
 
 
 def read(text: str) -> Products:
@@ -69,7 +71,7 @@ def test_it_takes_the_buckets_of_the_day() -> None:
         ("buckets: [{valid_from: 2020-01-01, M0: 1, M1: }]\nproducts: {default: {}}", 2, "rise"),
         ("buckets: [{valid_from: soon, M0: 0, M1: }]\nproducts: {default: {}}", 2, "is no date"),
         (
-            "buckets: [{valid_from: 2021-01-01, M0: 0, M: }, {valid_from: 2020-01-01, M0: 0, M: }]\nproducts: {}",
+            f"buckets: [{LATER}, {EARLIER}]\nproducts: {{default: {{}}}}",
             2,
             "in the order of their dates",
         ),
