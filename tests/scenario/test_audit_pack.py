@@ -43,7 +43,7 @@ def test_it_tells_all_of_a_borrower_who_was_written_to(
     page, data = packed(desk, capsys, "Li00", tmp_path / "li.html")
     (notice,) = data["notices"]
     assert notice["state"] == "delivered"
-    assert "868.40" in notice["personal_text"]
+    assert "869.12" in notice["personal_text"]  # with 0.72 of penalty for the day
     assert [each["outcome"] for each in notice["verdicts"]] == ["allow"] * 3
     assert all(each["proof"] for each in notice["verdicts"])
     assert {each["status"]["zh"] for each in notice["receipts"]} == {"已送达"}
