@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from duewise.channels.base import (
@@ -192,6 +192,7 @@ def test_it_says_protocol_error_to_any_time_it_cannot_read(text: str) -> None:
         return
 
 
+@example("0 0")
 @given(st.text(max_size=64))
 def test_it_normalises_an_id_once_and_for_all(provider_id: str) -> None:
     normal = normalise_provider_id(provider_id)

@@ -8,6 +8,7 @@ gateway keeps it and tells it again.
 from __future__ import annotations
 
 import asyncio
+import re
 import string
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -153,11 +154,11 @@ def normalise_provider_id(provider_id: str) -> str:
     Applied to the ids of `Accepted` and of `InboundReceipt` alike, for gateways pad, shorten and
     shift case between the two.
 
-    >>> [normalise_provider_id(text) for text in ("00A7f", " a7F", "0", "000")]
-    ['a7f', 'a7f', '0', '0']
+    >>> [normalise_provider_id(text) for text in ("00A7f", " a7F", "0", "000", "0 7")]
+    ['a7f', 'a7f', '0', '0', '7']
     """
     trimmed = provider_id.strip().lower()
-    return trimmed.lstrip("0") or trimmed[-1:]
+    return re.sub(r"^[\s0]+", "", trimmed) or trimmed[-1:]
 
 
 def provider_id_candidates(provider_id: str) -> tuple[str, ...]:
