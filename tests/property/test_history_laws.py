@@ -9,17 +9,8 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.histories import (
-    DAY_0,
-    FAR_AHEAD,
-    History,
-    day_of,
-    flat,
-    history,
-    history_of,
-    products,
-    tables,
-)
+from tests.histories import DAY_0, History, history, history_of
+from tests.history_frames import FAR_AHEAD, day_of, flat, products, tables
 from tests.oracle import Account
 
 from duewise.book.align import Aligned, align
