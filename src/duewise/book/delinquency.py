@@ -52,6 +52,14 @@ class Buckets:
         valid = [table for table in self.tables if table.valid_from <= day]
         return (valid[-1] if valid else self.tables[0]).buckets
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all tables, the better first; each once."""
+        placed = {
+            each.name: place for table in self.tables for place, each in enumerate(table.buckets)
+        }
+        return tuple(sorted(placed, key=lambda name: placed[name]))
+
 
 BUCKETS = (
     Bucket("M0", 0),
@@ -78,6 +86,36 @@ def bucket(days_past_due: pl.Expr, buckets: Sequence[Bucket] = BUCKETS) -> pl.Ex
     for step in reversed(bounded):
         name = pl.when(days_past_due <= step.days_max).then(pl.lit(step.name)).otherwise(name)
     return pl.when(days_past_due.is_not_null()).then(name)
+
+
+def bucket_on(days_past_due: pl.Expr, day: pl.Expr, buckets: Buckets) -> pl.Expr:
+    """The name of the bucket by the table in force on a column of days (Date).
+
+    >>> pl.select(bucket_on(pl.lit(31), pl.lit(date(2026, 1, 1)), DEFAULT_BUCKETS)).item()
+    'M2'
+    """
+    return _by_table(day, buckets, [bucket(days_past_due, t.buckets) for t in buckets.tables])
+
+
+def place_on(days_past_due: pl.Expr, day: pl.Expr, buckets: Buckets) -> pl.Expr:
+    """Which bucket of the table it is, counted from 0 (UInt32): the higher, the worse.
+
+    >>> pl.select(place_on(pl.lit(31), pl.lit(date(2026, 1, 1)), DEFAULT_BUCKETS)).item()
+    2
+    """
+    places = [
+        pl.sum_horizontal(days_past_due > step.days_max for step in table.buckets[:-1])
+        for table in buckets.tables
+    ]
+    return _by_table(day, buckets, places)
+
+
+def _by_table(day: pl.Expr, buckets: Buckets, values: Sequence[pl.Expr]) -> pl.Expr:
+    """Of the values, one a table, that of the last table valid by then; at first the first's."""
+    value = values[0]
+    for table, newer in zip(buckets.tables[1:], values[1:], strict=True):
+        value = pl.when(day >= table.valid_from).then(newer).otherwise(value)
+    return value
 
 
 def class5(days_past_due: pl.Expr, *, is_written_off: pl.Expr) -> pl.Expr:

@@ -220,6 +220,16 @@ class Decimals:
         )
 
 
+def in_major_units(frame: pl.DataFrame, currency: str) -> pl.DataFrame:
+    """The frame with money as decimals; its columns lose the suffix of the minor unit."""
+    digits = minor_digits(currency)
+    kind, factor = pl.Decimal(18, max(digits, DIGITS_MIN)), 10**digits
+    money = [name for name in frame.columns if name.endswith("_minor")]
+    return frame.with_columns(
+        (pl.col(name).cast(kind) / factor).cast(kind) for name in money
+    ).rename({name: name.removesuffix("_minor") for name in money})
+
+
 class ParquetFile:
     """A Parquet file that is there once its block has ended well; each table is a row group."""
 

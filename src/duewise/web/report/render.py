@@ -22,18 +22,24 @@ _UNSAFE_IN_SCRIPT = {ord(sign): f"\\u{ord(sign):04x}" for sign in "<>&"}
 
 def render_html(report: Report) -> str:
     """The whole page in one string, style and scripts in it; all text of the report is escaped."""
+    return render_page("report", view(report), charts(report))
+
+
+def render_page(name: str, shown: dict[str, Any], figures: dict[str, Any]) -> str:
+    """The page `name`.html with what it shows; its charts are drawn by `name`.js from figures."""
     engine = Engine(autoescape=True)
-    page = engine.from_string(_text("report.html"))
+    page = engine.from_string(_text(f"{name}.html"))
     inlined = {
         "rows": engine.from_string(_text("counts.html")),
+        "heat": engine.from_string(_text("heat.html")),
         "style": _trusted(_text("report.css")),
         "licence": _trusted(CHART_LICENCE.read_text(encoding="utf-8")),
         "library": _trusted(CHART_LIBRARY.read_text(encoding="utf-8")),
-        "script": _trusted(_text("report.js")),
-        "charts": _as_script_data(charts(report)),
+        "script": _trusted(_text(f"{name}.js")),
+        "charts": _as_script_data(figures),
     }
     # Every figure is a text by now: nothing is localised, so no settings are asked for.
-    return page.render(Context(view(report) | inlined, use_l10n=False, use_tz=False))
+    return page.render(Context(shown | inlined, use_l10n=False, use_tz=False))
 
 
 def _text(name: str) -> str:
