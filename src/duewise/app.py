@@ -174,8 +174,13 @@ class App:
             source = error.source or ("--profile" if names else str(self.workspace / FILE))
             raise BadInput(error.message, source=source, line=error.line, mend=error.mend) from None
 
+    @property
+    def has_workspace(self) -> bool:
+        """Whether there is a workspace, and so operations that know of payments."""
+        return (self.workspace / FILE).exists()
+
     def _be_a_workspace(self) -> None:
-        if not (self.workspace / FILE).exists():
+        if not self.has_workspace:
             raise BadInput(
                 "this is no workspace", source=str(self.workspace), mend="run `duewise init DIR`"
             )

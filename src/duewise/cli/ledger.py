@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from typer.core import TyperGroup
 
-from duewise.cli.common import opened, parse_day, print_json, print_table, progress_bar, wants_json
+from duewise.cli.common import (
+    opened,
+    parse_day,
+    print_json,
+    print_table,
+    progress_bar,
+    say,
+    wants_json,
+)
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from duewise.app import App
+    from duewise.store.book import Book
 
 
 class _WithDefault(TyperGroup):
@@ -61,3 +76,49 @@ def write(
         print_json(totals)
     else:
         print_table(f"Ledger on {day}", list(totals), [list(totals.values())])
+
+
+# ---- where a figure comes from -----------------------------------------------------------------
+
+
+@ledger.command()
+def explain(
+    context: typer.Context,
+    loan: Annotated[str, typer.Argument(help="The loan asked about.")],
+    as_of: Annotated[str, typer.Option(help="The day asked about.")],
+    folder: Annotated[
+        Path | None, typer.Option("--book", help="The book's folder; default: the workspace's.")
+    ] = None,
+    products: ProductsFile = None,
+    language: Annotated[Literal["en", "zh"], typer.Option(help="en or zh.")] = "en",
+) -> None:
+    """How a loan's figures came about: terms, schedule, each payment's parts, each day's penalty.
+
+    Payments that became known since the book was made count too, where there is a workspace.
+    """
+    from dataclasses import asdict
+
+    from duewise.jobs.explain import load_words
+    from duewise.jobs.explain_loan import explain_loan
+    from duewise.jobs.explain_loan_text import loan_text
+
+    app, day = opened(context), parse_day(as_of, source="--as-of")
+    book = app.book(folder)
+    later = _known_since(app, book, loan, day)
+    told = explain_loan(book, app.products(products), loan, as_of=day, later=later)
+    if wants_json(context):
+        print_json(asdict(told))
+    else:
+        say(loan_text(told, words=load_words(language)))
+
+
+def _known_since(app: App, book: Book, loan: str, day: date) -> pl.DataFrame | None:
+    """What operations had heard of the loan's payments by the end of the day; None without them."""
+    from duewise.jobs.ledger_files import end_of
+    from duewise.jobs.operations import payments_of
+
+    borrower = book.borrower_of(loan)
+    if borrower is None or not app.has_workspace:
+        return None
+    with app.database() as dsn, app.connect(dsn) as conn:
+        return payments_of(conn, [borrower], known_at=end_of(day, book.timezone))
