@@ -17,7 +17,8 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 from duewise.cli.common import app
 from duewise.config import Config
 from duewise.guard.profile import load_rulebook, profile_names
-from duewise.guard.rule import Duty, Rule
+from duewise.guard.rule import Rule
+from duewise.guard.words import asked_of, asks, in_force
 from duewise.jobs.explain import load_words
 
 Parameter: TypeAlias = TyperArgument | TyperOption
@@ -162,7 +163,17 @@ def rules_page() -> str:
             )
             for rule in load_rulebook([profile]).rules
         )
-        head = ("rule", "asked of", "if broken", "basis", "sure", "source", "means")
+        head = (
+            "rule",
+            "asked of",
+            "asks",
+            "if broken",
+            "basis",
+            "sure",
+            "source",
+            "in force",
+            "means",
+        )
         sections.append(f"## {profile}\n\n" + _table(head, rows))
     return _page("Rules", _RULES_INTRO, *sections)
 
@@ -175,12 +186,10 @@ the profile. Not legal advice; see [compliance](../explanation/compliance.md).
 """
 
 
-def _rule_cells(rule: Rule) -> tuple[str, str, str, str, str]:
-    scope = "; ".join(f"{key}: {', '.join(values)}" for key, values in rule.scope) or "all"
-    effect = rule.effect.word if rule.effect is not None else ""
-    if isinstance(rule.body, Duty):
-        effect = f"duty: {rule.body.action} within {rule.body.within}"
-    return scope, effect, rule.basis, rule.conf, " ".join(rule.src)
+def _rule_cells(rule: Rule) -> tuple[str, ...]:
+    effect = rule.effect.word if rule.effect is not None else "timer"
+    sources = " ".join(rule.src)
+    return asked_of(rule), f"`{asks(rule)}`", effect, rule.basis, rule.conf, sources, in_force(rule)
 
 
 def _page(title: str, intro: str, *sections: str) -> str:

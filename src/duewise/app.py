@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from duewise.jobs.deliver import DeliverySettings
     from duewise.jobs.tenant import Tenant
     from duewise.message.template import Sender, Template
+    from duewise.store.audit import Signer
     from duewise.store.book import Book
     from duewise.store.seal import Keyring
     from duewise.web.services import Services
@@ -100,6 +101,13 @@ class App:
         return load_keyring(self.workspace / "secrets", random_bytes=os.urandom)
 
     @cached_property
+    def signer(self) -> Signer:
+        """The key that signs evidence, made on first use."""
+        from duewise.store.audit import load_signer
+
+        return load_signer(self.workspace / "secrets", random_bytes=os.urandom)
+
+    @cached_property
     def templates(self) -> dict[str, Template]:
         """The shipped templates, and the workspace's own over them."""
         from duewise.message.template import SHIPPED, load_templates
@@ -165,10 +173,9 @@ class App:
         """The rules in force, or those of these profiles; the workspace has its own among them."""
         from duewise.guard.profile import load_rulebook
 
-        own = self.workspace / self.config.profiles
         try:
             return load_rulebook(
-                names or self.config.guard.profiles, directories=(own,) if own.is_dir() else ()
+                names or self.config.guard.profiles, directories=self.profile_folders
             )
         except BadInput as error:
             source = error.source or ("--profile" if names else str(self.workspace / FILE))
@@ -178,6 +185,12 @@ class App:
     def has_workspace(self) -> bool:
         """Whether there is a workspace, and so operations that know of payments."""
         return (self.workspace / FILE).exists()
+
+    @property
+    def profile_folders(self) -> tuple[Path, ...]:
+        """Where the workspace keeps profiles, calendars and word lists of its own."""
+        own = self.workspace / self.config.profiles
+        return (own,) if own.is_dir() else ()
 
     def _be_a_workspace(self) -> None:
         if not self.has_workspace:

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from duewise.frames import INSTANT
 from duewise.guard.cap import EVENTS
 from duewise.guard.facts import FACTS
 from duewise.guard.judge import judge
+from duewise.guard.later import next_start
 from duewise.guard.profile import load_rulebook
 from duewise.guard.rule import Cap, Outcome, Rulebook, Window
 
@@ -120,15 +126,134 @@ def test_it_never_grows_milder_when_a_fact_is_taken_away(
         assert rules >= known, name
 
 
-@settings(max_examples=40, deadline=None)
-@given(rulebooks, st.lists(messages, min_size=1, max_size=40), logs)
-def test_it_passes_windows_and_caps_when_it_said_and_not_a_minute_before(
-    rulebook: Rulebook, rows: list[dict[str, Any]], log: pl.DataFrame
+@settings(max_examples=25, deadline=None)
+@given(rulebooks, st.lists(messages, min_size=1, max_size=8), logs, st.data())
+def test_it_never_grows_milder_when_a_restriction_is_added(
+    rulebook: Rulebook, rows: list[dict[str, Any]], log: pl.DataFrame, data: st.DataObject
 ) -> None:
-    clocks = clocks_of(rulebook)
-    judged = judge(frame(rows), log, rulebook=clocks)
+    kept = data.draw(st.sets(st.sampled_from([rule.id for rule in rulebook.rules])))
+    fewer = replace(
+        rulebook,
+        rules=tuple(rule for rule in rulebook.rules if rule.id in kept),
+        content_hash=f"{rulebook.content_hash} {sorted(kept)}",
+    )
+    before, after = (judge(frame(rows), log, rulebook=each) for each in (fewer, rulebook))
+    for mild, strict in zip(before["outcome"], after["outcome"], strict=True):
+        assert SEVERITY[strict] >= SEVERITY[mild]
+    for few, all_of_them in zip(before["rules"], after["rules"], strict=True):
+        assert [rule for rule in all_of_them if rule in kept] == few.to_list()
+
+
+@settings(max_examples=25, deadline=None)
+@given(rulebooks, st.lists(messages, min_size=1, max_size=40), logs, st.integers(1, 86_400))
+def test_it_passes_windows_and_caps_when_it_said_and_not_before(
+    rulebook: Rulebook, rows: list[dict[str, Any]], log: pl.DataFrame, seconds: int
+) -> None:
+    assert_minimal(frame(rows), log, clocks_of(rulebook), seconds)
+
+
+def assert_minimal(
+    messages: pl.DataFrame, log: pl.DataFrame, clocks: Rulebook, seconds: int
+) -> pl.DataFrame:
+    """Allowed at the instant named, refused a second, and so many seconds, earlier."""
+    judged = judge(messages, log, rulebook=clocks)
     waiting = judged.filter(pl.col("next_allowed_at").is_not_null())
-    for early, outcome in ((timedelta(0), "allow"), (timedelta(minutes=1), "defer")):
-        again = waiting.with_columns(now=pl.col("next_allowed_at") - early)
+    assert set(waiting["outcome"]) <= {"defer"}
+    for early_s, outcome in ((0, "allow"), (1, "defer"), (seconds, "defer")):
+        again = waiting.with_columns(now=pl.col("next_allowed_at") - timedelta(seconds=early_s))
         again = again.filter(again["now"] >= waiting["now"])
         assert set(judge(again, log, rulebook=clocks)["outcome"]) <= {outcome}
+    return waiting
+
+
+# Clocks are put forward or back by an hour or by half of one, at night or at midnight; they differ
+# from the full hour by 30 or 45 minutes; a year has a 29 February.
+CHANGES = [
+    *(("America/New_York", day) for day in ("2026-03-07", "2026-10-31")),
+    *(("Australia/Lord_Howe", day) for day in ("2026-10-03", "2026-04-04")),
+    *(("America/Havana", day) for day in ("2026-03-07", "2026-10-31")),
+    *(("Pacific/Chatham", day) for day in ("2026-04-04", "2026-09-26")),
+    *(("Asia/Kolkata", day) for day in ("2028-02-28", "2026-12-31")),
+    ("Asia/Shanghai", "2028-02-28"),
+]
+TIMES = ["00:00", "00:30", "01:30", "01:45", "02:00", "02:30", "03:00", "08:00", "21:00", "24:00"]
+windows = st.tuples(st.sampled_from(TIMES), st.sampled_from(TIMES)).filter(lambda w: w[0] < w[1])
+CAPS = [
+    "{count: {channel: [sms]}, per: debtor, window: {type: calendar_day}, max: 1}",
+    "{count: {channel: [sms]}, per: debtor, window: {type: consecutive_days, n: 3}, max: 2}",
+    "{count: {channel: [sms]}, per: debtor, window: {type: hours, n: 5}, max: 1}",
+]
+
+
+def rulebook_of(spans: list[tuple[str, str]], caps: list[str], folder: Path) -> Rulebook:
+    """Windows and caps in the addressee's own zones."""
+    bodies = [f'window: {{start: "{start}", end: "{end}"}}' for start, end in spans]
+    bodies += [f"cap: {cap}" for cap in caps]
+    rules = [
+        f"- {{id: X-{n}, {body}, else: defer, basis: policy, conf: L, src: [X]}}"
+        for n, body in enumerate(bodies)
+    ]
+    text = "\n".join(["schema: jp/1", "version: 1", "profile: X", "rules:", *rules])
+    (folder / "x.yaml").write_text(text, encoding="utf-8")
+    return load_rulebook(["X"], directories=[folder])
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.tuples(
+        st.lists(windows, min_size=1, max_size=2),
+        st.lists(st.sampled_from(CAPS), max_size=2, unique=True),
+    ),
+    st.lists(st.sampled_from(CHANGES), min_size=1, max_size=2),
+    st.lists(st.integers(0, 200_000), min_size=1, max_size=12),
+    st.lists(st.integers(-90_000, 200_000), max_size=6),
+    st.integers(1, 90_000),
+)
+def test_it_names_the_first_second_that_all_allow_whatever_clocks_do(
+    bodies: tuple[list[tuple[str, str]], list[str]],
+    places: list[tuple[str, str]],
+    starts_s: list[int],
+    events_s: list[int],
+    seconds: int,
+) -> None:
+    day = datetime.fromisoformat(places[0][1]).replace(tzinfo=ZoneInfo(places[0][0]))
+    zones = list(dict.fromkeys(zone for zone, _ in places))
+    messages = pl.DataFrame(
+        {
+            "borrower_id": ["Li"] * len(starts_s),
+            "now": [day.astimezone(UTC) + timedelta(seconds=s) for s in starts_s],
+            "to.tz": [zones] * len(starts_s),
+        },
+        schema_overrides={"now": INSTANT},
+    )
+    log = pl.DataFrame(
+        {
+            "borrower_id": ["Li"] * len(events_s),
+            "at": [day.astimezone(UTC) + timedelta(seconds=s) for s in events_s],
+            "channel": ["sms"] * len(events_s),
+        },
+        schema_overrides={"borrower_id": pl.String, "at": INSTANT, "channel": pl.String},
+    )
+    with TemporaryDirectory() as folder:
+        clocks = rulebook_of(*bodies, Path(folder))
+    assert_minimal(messages, log, clocks, seconds)
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "start", "said"),
+    [
+        ("America/New_York", "2026-03-08T01:00:00-05:00", "02:30", "2026-03-08T03:00:00-04:00"),
+        ("America/New_York", "2026-11-01T01:50:00-04:00", "01:30", "2026-11-01T01:30:00-05:00"),
+        ("America/Havana", "2026-03-07T23:00:00-05:00", "00:00", "2026-03-08T01:00:00-04:00"),
+        ("Australia/Lord_Howe", "2026-10-04T01:00:00+10:30", "02:15", "2026-10-04T02:30:00+11:00"),
+        ("Pacific/Apia", "2011-12-29T23:00:00-10:00", "08:00", "2011-12-31T00:00:00+14:00"),
+        ("Asia/Kathmandu", "2028-02-28T23:00:00+05:45", "00:00", "2028-02-29T00:00:00+05:45"),
+    ],
+)
+def test_it_knows_when_clocks_skip_or_repeat_a_time(
+    zone: str, now: str, start: str, said: str
+) -> None:
+    hour, minute = map(int, start.split(":"))
+    start_us = (hour * 60 + minute) * 60_000_000
+    found = next_start(datetime.fromisoformat(now).astimezone(UTC), zone, start_us)
+    assert found.astimezone(ZoneInfo(zone)).isoformat() == said

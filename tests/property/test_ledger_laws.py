@@ -10,19 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.compared import Figures, assert_agrees, fold, line_of, or_none, told
-from tests.histories import (
-    DAY_0,
-    FAR_AHEAD,
-    HORIZON,
-    History,
-    columns,
-    day_of,
-    flat,
-    history,
-    history_of,
-    products,
-    tables,
-)
+from tests.histories import DAY_0, HORIZON, History, columns, history, history_of
+from tests.history_frames import FAR_AHEAD, day_of, flat, products, tables
 
 from duewise.book.align import LoanTables
 from duewise.book.columns import FIGURES, Columns

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, time
 import polars as pl
 import pytest
 from tests.compared import told
-from tests.histories import FAR_AHEAD, ZONE, History, day_of, flat, history_of, products, tables
+from tests.histories import History, history_of
+from tests.history_frames import FAR_AHEAD, ZONE, day_of, flat, products, tables
 
 from duewise.book.align import LoanTables
 from duewise.book.ledger import asked_for, ledger

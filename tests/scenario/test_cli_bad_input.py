@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import subprocess
@@ -244,8 +245,32 @@ def test_it_judges_a_case_file_a_line_a_check(duewise: CommandLine, tmp_path: Pa
 
 def test_it_lists_the_rules_in_force(duewise: CommandLine) -> None:
     said = duewise("--json", "guard", "rules", "--profile", "CN")
-    assert said.json.keys() == {"rule", "else", "body", "basis", "conf", "source"}
-    assert said.json["rule"].startswith("CN-")
+    rules = {line["rule"]: line for line in map(json.loads, said.out.splitlines())}
+    assert rules["CN-FEE-02"] == {
+        "rule": "CN-FEE-02",
+        "for": "stage: overdue, pre_due, due_day",
+        "asks": "if acct.lender_class in [bank, consumer_finance, auto_finance, assisted]: "
+        "acct.apr_total <= 24",
+        "else": "block",
+        "basis": "reg",
+        "conf": "M",
+        "source": "ZD9",
+        "in_force": "from 2025-10-01",
+        "reviewed_by": None,
+    }
+    before = duewise("--json", "guard", "rules", "--profile", "CN", "--on", "2025-09-30").out
+    known = {json.loads(line)["rule"] for line in before.splitlines()}
+    assert rules.keys() - known == {"CN-FEE-02", "CN-CAP-03"}
+
+
+def test_it_judges_by_the_rules_of_another_day(duewise: CommandLine, tmp_path: Path) -> None:
+    path = tmp_path / "cases.yaml"
+    path.write_text(CASES % "block", encoding="utf-8")
+    now = duewise("guard", "check", path).json["rules"]
+    then = duewise("guard", "check", path, "--on", "2025-09-30").json["rules"]
+    assert set(now) - set(then) == {"CN-FEE-02", "CN-CAP-03"}
+    refused = duewise("guard", "check", path, "--on", "soon")
+    assert refusal(refused) == "--on: 'soon' is no date"
 
 
 def test_it_tells_of_texts_a_line_each(
@@ -262,8 +287,11 @@ def test_it_tells_of_texts_a_line_each(
     assert said["intent"] == "opt_out"
     path = tmp_path / "texts.txt"
     path.write_text("再不还就上门\n", encoding="utf-8")
-    found = duewise("message", "lint", path).json
+    found = duewise("message", "lint", path, "--stage", "overdue").json
     assert list(found) == ["line", "rule", "effect", "phrase", "span", "mend"]
+    assert duewise("message", "lint", path).out == ""
+    path.write_text("再不还就上门堵人\n", encoding="utf-8")
+    assert duewise("message", "lint", path).json["rule"] == "zh_harass"
 
 
 def type_in(monkeypatch: pytest.MonkeyPatch, text: str) -> None:

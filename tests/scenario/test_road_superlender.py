@@ -19,6 +19,8 @@ from tests.scenario.road import (
     superlender,
 )
 
+from duewise.jobs.ledger_files import FINDINGS
+
 MORNING = at(8, 30)
 SEND_S_MAX = 60
 # Step, decision, outcome, rows: 6 borrowers are in the hold-out; who repaid at dawn owes nothing.
@@ -100,6 +102,7 @@ def test_it_knows_nothing_later_than_its_clock(duewise: CommandLine, road: Road)
 def test_it_writes_what_is_owed_at_the_end_of_the_day(duewise: CommandLine, road: Road) -> None:
     book, out = import_the_file(duewise, road), road.workspace / "ledger"
     said = duewise("ledger", book, "--as-of", DAY.isoformat(), "--out", out).json
+    assert said.pop("findings") == dict.fromkeys(FINDINGS, 0)
     assert said == {"instalments": 200, "loans": 200, "borrowers": 200}
     assert sorted(path.name for path in out.iterdir()) == [
         "borrowers.parquet",

@@ -21,6 +21,7 @@ from tests.scenario.desk import (
 from tests.unit.lender import AS_OF
 
 from duewise.ids import draw
+from duewise.jobs.audit import examine_chain
 from duewise.jobs.ingest import complete_feed
 
 MESSAGES = 5_000
@@ -88,4 +89,6 @@ def _assert_once_each(desk: Desk) -> None:
     wired = desk.rows("SELECT count(*) FROM envelope_change WHERE reason = 'worker_lost_on_wire'")[
         0
     ][0]
+    with desk.app.connect(desk.dsn) as conn:
+        assert examine_chain(conn, desk.app.signer, now=desk.clock.now())[0]
     assert wired > 0, "no kill hit a message on the wire: the test proved nothing"

@@ -86,6 +86,9 @@ overdue  block   CN-SIG-02                      {msg.port: service}
 overdue  block   CN-OPT-03                      {msg.optout_text: true}
 overdue  block   CN-REC-01                      {rec.decision_logged: ~}
 overdue  block   DW-OPT-01                      {consent.channel_optout: [sms]}
+overdue  defer   DW-BLK-01                      {case.blackout: true}
+pre_due  defer   DW-BLK-01                      {case.blackout: ~}
+overdue  allow   -                              {case.blackout: false}
 overdue  allow   -                              {consent.channel_optout: [wechat]}
 overdue  block   DW-OPT-01                      {consent.channel_optout: ~}
 pre_due  allow   -                              {}

@@ -119,7 +119,7 @@ def cases(**open_cases: str) -> pl.DataFrame:
     flags = ("dispute_open", "hardship_pending", "deceased", "incapacity")
     return pl.DataFrame(
         [
-            (borrower, *(flag == case for flag in flags), "none", "none", True)
+            (borrower, *(flag == case for flag in flags), "none", "none", True, False)
             for borrower, case in open_cases.items()
         ],
         schema={
@@ -128,6 +128,7 @@ def cases(**open_cases: str) -> pl.DataFrame:
             "bankruptcy": pl.String,
             "plan": pl.String,
             "plan_kept": pl.Boolean,
+            "blackout": pl.Boolean,
         },
         orient="row",
     )

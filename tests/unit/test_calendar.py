@@ -53,11 +53,18 @@ def test_it_lists_every_clause_once_for_every_day() -> None:
     }
 
 
-def test_it_knows_the_year_of_the_profile_from_the_library_too() -> None:
-    assert CN is not None
-    known = chinese_calendar()
-    assert {day for day in known.holidays if day.year == 2026} == CN.holidays
-    assert {day for day in known.workdays if day.year == 2026} == CN.workdays
+def test_it_tells_of_no_due_date_in_a_year_that_nobody_knows() -> None:
+    last = max(chinese_calendar().years or ())
+    days = pl.Series([date(last, 12, 30), date(last + 1, 1, 4)])
+    table = roll_table(days, calendar=chinese_calendar(), roll_default=WEEKLY)
+    found = {(day.year, roll): due_eff for day, roll, due_eff in table.rows()}
+    assert found[last, WEEKLY] == date(last, 12, 30)
+    assert found[last + 1, WEEKLY] is None
+    assert found[last + 1, "statutory_only"] is None
+    assert found[last + 1, "none"] == date(last + 1, 1, 4)
+    # The last day of the last year rolls into the unknown only if it is a day of rest.
+    assert not chinese_calendar().knows(date(last + 1, 1, 1))
+    assert Calendar(frozenset(), frozenset(), frozenset({7})).knows(date(2100, 1, 1))
 
 
 def test_it_guesses_no_year_without_a_notice() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
@@ -125,3 +125,18 @@ def test_it_opens_at_eight_by_the_clock_on_the_wall_when_summer_ends(tmp_path: P
     )
     judged = judge(zones, NO_LOG, rulebook=rules)
     assert judged["next_allowed_at"].item() == datetime(2026, 11, 1, 13, tzinfo=UTC)
+
+
+def test_it_knows_the_rules_of_another_day(tmp_path: Path) -> None:
+    rules = rulebook(
+        tmp_path,
+        "id: X-1, must: 'msg.promo == false', else: block, valid_to: 2026-08-11",
+        "id: X-2, must: 'msg.promo == false', else: review, valid_from: 2026-08-12",
+        "id: X-3, must: 'msg.promo present', else: block",
+    )
+    days = [date(2026, 8, day) for day in (1, 11, 12, 31)]
+    judged = [judge(message(msg_promo=True), NO_LOG, rulebook=rules.on(day)) for day in days]
+    assert [each["outcome"].item() for each in judged] == ["block", "block", "review", "review"]
+    assert rules.on(days[0]) == rules.on(days[1]) != rules.on(days[2]) == rules.on(days[3])
+    undated = rulebook(tmp_path, "id: X-1, must: 'msg.promo == false', else: block")
+    assert undated.on(days[0]) is undated

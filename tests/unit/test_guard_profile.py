@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from duewise.book.calendar import chinese_calendar
 from duewise.document import parse
 from duewise.errors import BadInput
 from duewise.guard.profile import load_rulebook, profile_names, with_calendars
@@ -17,7 +18,7 @@ RULES = {
     "CN": 53,
     "EU": 4,
     "HK": 2,
-    "HOUSE": 1,
+    "HOUSE": 2,
     "ID": 2,
     "IN": 4,
     "KE": 2,
@@ -50,6 +51,9 @@ BAD = """
 {RULE, if: [a]} | expected a mapping | key: value
 {RULE, for: {stag: [a]}} | unknown key 'stag' | stage, channel, role
 {RULE, for: {stage: a}} | expected a list | [one, two]
+{RULE, for: {stage: [overdeu]}} | unknown stage 'overdeu' | overdue
+{RULE, for: {channel: [fax]}} | unknown channel 'fax' | sms
+{RULE, valid_from: 2026-08-01, valid_to: 2026-07-31} | ends before it begins | exchange
 {RULE, valid_from: soon} | 'soon' is not a date | 2026-11-23
 {id: X-1, must: 'msg.promo == false', else: shout, HEAD} | unknown effect 'shout' | redact, defer
 {id: X-1, must: 'msg.promo == false', HEAD} | key 'else' is missing | add `else:`
@@ -158,6 +162,18 @@ def test_it_refuses_the_same_profile_twice() -> None:
         load_rulebook(["CN", "CN"])
 
 
+def test_it_takes_a_rule_twice_only_on_different_days(tmp_path: Path) -> None:
+    changed = "- {%s, valid_to: 2026-06-30}\n- {%s, valid_from: 2026-%s}"
+    text = PROFILE.replace("- {rule}", changed)
+    (tmp_path / "x.yaml").write_text(text % (RULE, RULE, "07-01"), encoding="utf-8")
+    rulebook = load_rulebook(["X"], directories=[tmp_path])
+    assert [rule.id for rule in rulebook.rules] == ["X-1", "X-1"]
+    assert [len(rulebook.on(date(2026, month, 1)).rules) for month in (6, 7)] == [1, 1]
+    refused = load(tmp_path, text % (RULE, RULE, "06-30"))
+    assert (refused.message, refused.line) == ("rule X-1 comes twice", 7)
+    assert refused.source == str(tmp_path / "x.yaml")
+
+
 @pytest.mark.parametrize("name", sorted(RULES))
 def test_it_loads_every_profile_that_ships(name: str) -> None:
     assert len(load_rulebook([name]).rules) == RULES[name]
@@ -186,7 +202,7 @@ def test_it_reads_a_rule_as_it_is_written() -> None:
 
 def test_it_lays_the_house_over_a_market_and_leaves_the_market_as_it_is() -> None:
     alone, both = load_rulebook(["CN"]), load_rulebook(["CN", "HOUSE"])
-    assert both.rules[:-1] == alone.rules
+    assert both.rules[:-2] == alone.rules
     assert both.rules[-1].id == "DW-OPT-01"
     assert (both.tz_default, both.calendar) == (alone.tz_default, alone.calendar)
     assert both.version == "CN 2026-11-23 + HOUSE 2026-11-23"
@@ -232,3 +248,51 @@ def test_it_travels_to_another_process() -> None:
     copy = pickle.loads(pickle.dumps(rulebook))
     assert copy == rulebook
     assert copy.rules == rulebook.rules
+
+
+def test_it_knows_the_holidays_of_every_year_that_the_library_knows() -> None:
+    calendar = load_rulebook(["CN"]).calendar
+    assert calendar is not None
+    assert calendar.years == frozenset(range(2004, 2027))
+    assert date(2025, 10, 8) in calendar.holidays
+    assert date(2025, 9, 28) in calendar.workdays
+    # What we ship as data for this year and what the library says are the same.
+    of_2026 = {day for day in calendar.holidays if day.year == 2026}
+    assert of_2026 == {day for day in chinese_calendar().holidays if day.year == 2026}
+    assert {day for day in calendar.workdays if day.year == 2026} == {
+        day for day in chinese_calendar().workdays if day.year == 2026
+    }
+
+
+def test_it_takes_a_new_notice_as_data_of_the_workspace(tmp_path: Path) -> None:
+    (tmp_path / "calendars.yaml").write_text(
+        "schema: jp/1\ncalendars:\n  cn_2026: {holidays: [2027-01-01/2027-01-03]}\n",
+        encoding="utf-8",
+    )
+    shipped, own = load_rulebook(["CN"]), load_rulebook(["CN"], directories=[tmp_path])
+    assert shipped.calendar is not None
+    assert own.calendar is not None
+    assert own.calendar.years == frozenset(range(2004, 2028))
+    assert own.calendar.holidays - shipped.calendar.holidays == {
+        date(2027, 1, day) for day in (1, 2, 3)
+    }
+    assert own.calendar.weekly_rest == {6, 7}
+    assert own != shipped
+
+
+@pytest.mark.parametrize(
+    ("calendar", "message"),
+    [
+        ("{library: xx}", "no library 'xx'"),
+        ("{holidays: [2027-01-01], workdays: [2027-01-01]}", "is a holiday and a working day"),
+    ],
+)
+def test_it_refuses_a_calendar_that_contradicts_itself(
+    calendar: str, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "a.yaml").write_text(
+        f"schema: jp/1\ncalendars:\n  c: {calendar}\n", encoding="utf-8"
+    )
+    refused = load(tmp_path, "schema: jp/1\nversion: 1\nprofile: X\ncalendar: c\nrules: []")
+    assert message in refused.message
+    assert (refused.source, refused.line) == (str(tmp_path / "a.yaml"), 3)

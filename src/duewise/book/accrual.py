@@ -79,7 +79,7 @@ END_OF_TIME = 1 << 30
 # ---- one loan ----------------------------------------------------------------------------------
 
 
-@compiled
+@inlined
 def lay_terms(loan: Int64s, rule: Int64s, terms: Int64s, n: int, event: int) -> None:
     """Put a loan's rule and terms on the desk; `n` instalments, its first event is `event`."""
     for column in range(len(RULES)):
@@ -91,7 +91,7 @@ def lay_terms(loan: Int64s, rule: Int64s, terms: Int64s, n: int, event: int) -> 
     loan[OFF_AMOUNT], loan[OFF_RECEIVED], loan[TODAY] = 0, 0, NEVER
 
 
-@compiled
+@inlined
 def lay_out(
     desk: Int64s,
     loan: Int64s,
@@ -105,8 +105,12 @@ def lay_out(
     """Lay a loan of N instalments, whose rows begin at `first`, out on the desk as agreed."""
     for i in range(loan[N]):
         row = first + i
-        for column in range(DESK_WIDTH):
+        desk[i, LEFT + PENALTY] = desk[i, CHARGED + PENALTY] = desk[i, BEFORE] = 0
+        for column in range(WAIVED, WAIVED + 4):
             desk[i, column] = 0
+        for column in range(OWN, CAPITAL + 1):
+            desk[i, column] = 0
+        desk[i, EARLY] = desk[i, LATE] = desk[i, DAYS_LATE] = 0
         desk[i, CHARGED + PRINCIPAL] = desk[i, LEFT + PRINCIPAL] = principal[row]
         desk[i, CHARGED + INTEREST] = desk[i, LEFT + INTEREST] = interest[row]
         desk[i, CHARGED + FEE] = desk[i, LEFT + FEE] = fee[row]
@@ -116,7 +120,7 @@ def lay_out(
             loan[IS_IN_ORDER] = 0
 
 
-@compiled
+@inlined
 def lay_pauses(
     loan: Int64s, first: int, end: int, since: Int32s, until: Int32s, of_penalty: Int8s
 ) -> None:

@@ -6,10 +6,11 @@ Where a frame lies in the loans' order already, as a book's partitions do, nothi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from duewise.book.calendar import Calendar, chinese_calendar, rolled
@@ -36,6 +37,7 @@ from duewise.frames import completed, empty
 
 _EPOCH = date(1970, 1, 1)
 _DAY_US = 86_400_000_000
+Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ def align(tables: LoanTables, products: Products, *, known_at: datetime, zone: s
     events, event_starts = in_order(events, loan_ids, ("paid_at", "payment_id"))
     pauses, pause_starts = in_order(_pauses(tables.pauses), loan_ids, ("what", "from_date"))
     roll = _Roll.of(terms, starts, due)
+    unknown = pl.Series("is_roll_unknown", roll.is_unknown(due, starts))
+    terms = replace(terms, loans=terms.loans.with_columns(unknown))
     columns = Columns(
         Loans(terms.rules, terms.rule, terms.matrix(), starts, event_starts, pause_starts),
         Instalments(
@@ -103,7 +107,9 @@ def standing(payments: pl.DataFrame, known_at: datetime) -> pl.DataFrame:
 
     Columns: those of `payments` with `detail` (Int32: a waiver's component), without reversals.
     """
-    known = completed(payments, PAYMENTS).filter(pl.col("paid_at") <= known_at)
+    known = completed(payments, PAYMENTS)
+    if known.height and not known["paid_at"].max() <= known_at:  # type: ignore[operator]
+        known = known.filter(pl.col("paid_at") <= known_at)
     is_reversal = known["kind"] == "reversal"
     if is_reversal.any():
         voided = known.filter(is_reversal).group_by(payment_id="reverses")
@@ -115,12 +121,12 @@ def standing(payments: pl.DataFrame, known_at: datetime) -> pl.DataFrame:
             .filter(pl.col("amount_minor") > 0)
             .drop("_void")
         )
-    component = pl.col("component").replace_strict(
-        {name: number for number, name in enumerate(COMPONENTS)},
-        default=NONE,
-        return_dtype=pl.Int32,
-    )
-    return known.with_columns(detail=component)
+    numbers = {name: number for number, name in enumerate(COMPONENTS)}
+    component = known["component"]
+    if component.null_count() == len(component):
+        return known.with_columns(detail=pl.lit(NONE, pl.Int32))
+    detail = component.replace_strict(numbers, default=NONE, return_dtype=pl.Int32)
+    return known.with_columns(detail=detail)
 
 
 def in_order(
@@ -132,12 +138,7 @@ def in_order(
     """
     runs = rows["loan_id"].rle_id().to_numpy()
     heads = np.flatnonzero(np.diff(runs, prepend=np.uint32(2**32 - 1)))
-    place = pl.DataFrame({"loan_id": rows["loan_id"].gather(heads)}).join(
-        pl.DataFrame({"loan_id": loan_ids, "place": np.arange(len(loan_ids))}),
-        on="loan_id",
-        how="left",
-        maintain_order="left",
-    )["place"]
+    place = _places(rows["loan_id"].gather(heads), loan_ids)
     numbers = place.fill_null(NONE).to_numpy()
     is_tidy = place.null_count() == 0 and bool((np.diff(numbers) > 0).all())
     if not (is_tidy and _is_sorted(rows, runs, within)):
@@ -152,6 +153,16 @@ def in_order(
         counts = np.zeros(len(loan_ids), np.int64)
         counts[numbers] = np.diff(heads, append=len(runs))
     return rows, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+
+def _places(found: pl.Series, loan_ids: pl.Series) -> pl.Series:
+    """For each loan found, its place among the loans (Int64), or null."""
+    if found.equals(loan_ids):
+        return pl.Series(np.arange(len(loan_ids)))
+    places = pl.DataFrame({"loan_id": loan_ids, "place": np.arange(len(loan_ids))})
+    return found.to_frame("loan_id").join(places, on="loan_id", how="left", maintain_order="left")[
+        "place"
+    ]
 
 
 def _is_sorted(rows: pl.DataFrame, runs: Int64s, within: Sequence[str]) -> bool:
@@ -169,8 +180,24 @@ def _is_sorted(rows: pl.DataFrame, runs: Int64s, within: Sequence[str]) -> bool:
 
 
 def local_days(instants: pl.Series, zone: str) -> Int32s:
-    """The local calendar dates of instants, as days from 1970-01-01."""
-    return instants.dt.convert_time_zone(zone).dt.date().to_physical().to_numpy()
+    """The local calendar dates of instants, as days from 1970-01-01.
+
+    >>> evening = pl.Series([datetime(1970, 1, 1, 17)]).dt.replace_time_zone("UTC")
+    >>> local_days(evening, "Asia/Shanghai").tolist()
+    [1]
+    """
+    if instants.is_empty():
+        return np.zeros(0, np.int32)
+    micros = instants.to_physical().to_numpy()
+    first, last = int(micros.min()) // _DAY_US - 1, int(micros.max()) // _DAY_US + 2
+    hours = pl.int_range(first * 24, last * 24, eager=True) * (_DAY_US // 24)
+    local = hours.cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(zone).dt
+    offsets = (local.base_utc_offset() + local.dst_offset()).dt.total_microseconds().unique()
+    if len(offsets) == 1:  # the clocks did not change in all that time, as in most of the world
+        days: Int32s = ((micros + offsets.item()) // _DAY_US).astype(np.int32)
+        return days
+    dates: Int32s = instants.dt.convert_time_zone(zone).dt.date().to_physical().to_numpy()
+    return dates
 
 
 def day_number(day: date) -> int:
@@ -220,11 +247,10 @@ def _with_extensions(
 
 
 def _events(events: pl.DataFrame, roll: _Roll, starts: Int64s, zone: str) -> Events:
-    kind = (
-        events["kind"]
-        .replace_strict({name: number for number, name in enumerate(EVENTS)}, return_dtype=pl.Int8)
-        .to_numpy()
-    )
+    numbers = {name: number for number, name in enumerate(EVENTS)}
+    kind = np.zeros(events.height, np.int8)
+    if not (events["kind"] == EVENTS[0]).all():
+        kind = events["kind"].replace_strict(numbers, return_dtype=pl.Int8).to_numpy()
     amount = np.ascontiguousarray(events["amount_minor"].to_numpy())
     is_extension = kind == EXTENSION
     if is_extension.any():
@@ -255,13 +281,15 @@ class _Roll:
     first: int
     tables: tuple[Int32s, ...]
     clause: Int32s  # of each loan; NONE where its due dates stay
+    known: Bools  # of each day of the tables, whether its year's holidays are
 
     @classmethod
     def of(cls, terms: Terms, starts: Int64s, due: Int32s) -> _Roll:
         clauses = terms.loans.select("due_roll", "calendar").unique(maintain_order=True)
         moving = [pair for pair in clauses.rows() if pair[0] != "none"]
         if not moving or not len(due):
-            return cls(0, (), np.full(len(starts) - 1, NONE, np.int32))
+            nothing = np.zeros(0, np.bool_)
+            return cls(0, (), np.full(len(starts) - 1, NONE, np.int32), nothing)
         first, last = int(due.min()), int(due.max()) + 366 * 10
         days = [date.fromordinal(_EPOCH.toordinal() + day) for day in range(first, last + 1)]
         tables = tuple(
@@ -278,7 +306,17 @@ class _Roll:
             nulls_equal=True,
             maintain_order="left",
         )["_clause"]
-        return cls(first, tables, clause.to_numpy())
+        known = np.array([all(_calendar(name).knows(day) for _, name in moving) for day in days])
+        return cls(first, tables, clause.to_numpy(), known)
+
+    def is_unknown(self, due: Int32s, starts: Int64s) -> Bools:
+        """Of each loan: may its due dates move, and has one a year whose holidays nobody knows."""
+        loans = np.zeros(len(starts) - 1, np.bool_)
+        if self.tables:
+            loan = np.repeat(np.arange(len(loans)), np.diff(starts))
+            loans[loan[~self.known[due - self.first]]] = True
+            loans &= self.clause != NONE
+        return loans
 
     def apply(self, days: Int32s, starts: Int64s) -> Int32s:
         """The effective days of a loan-ordered column; the column itself where nothing rolls."""

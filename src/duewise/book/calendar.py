@@ -14,11 +14,19 @@ ROLL_DAYS_MAX = 31
 
 @dataclass(frozen=True)
 class Calendar:
-    """Public holidays, make-up working days, and weekly rest (ISO weekdays 1 to 7)."""
+    """Public holidays, make-up working days, and weekly rest (ISO weekdays 1 to 7).
+
+    `years` are those whose holidays are known; None: no holidays are kept, and none are missing.
+    """
 
     holidays: frozenset[date]
     workdays: frozenset[date]
     weekly_rest: frozenset[int]
+    years: frozenset[int] | None = None
+
+    def knows(self, day: date) -> bool:
+        """Whether it can be told of that day if it is a holiday."""
+        return self.years is None or day.year in self.years
 
     def is_rest(self, day: date, *, roll: str) -> bool:
         """Whether a due date may not stay on that day under a roll clause."""
@@ -43,6 +51,7 @@ def chinese_calendar() -> Calendar:
         holidays=frozenset(constants.holidays),
         workdays=frozenset(constants.workdays),
         weekly_rest=frozenset({6, 7}),
+        years=frozenset(day.year for day in constants.holidays),
     )
 
 
@@ -64,15 +73,24 @@ def rolled(day: date, roll: str, calendar: Calendar | None) -> date:
     return day
 
 
+def _rolled_if_known(day: date, roll: str, calendar: Calendar | None) -> date | None:
+    """`rolled`, or None where a day on the way is of a year whose holidays nobody knows."""
+    due_eff = rolled(day, roll, calendar)
+    if calendar is None or roll == "none":
+        return due_eff
+    return due_eff if calendar.knows(day) and calendar.knows(due_eff) else None
+
+
 def roll_table(days: pl.Series, *, calendar: Calendar | None, roll_default: str) -> pl.DataFrame:
     """The distinct days (Date) crossed with every roll clause: day, roll, due_eff.
 
-    The clause `default` is what the profile says. A clause not listed here stays unknown.
+    The clause `default` is what the profile says. A clause not listed here stays unknown, and so
+    does a due date in a year whose holidays nobody knows.
     """
     clauses = {name: name for name in ROLLS} | {"default": roll_default}
     distinct = days.drop_nulls().unique(maintain_order=True).to_list()
     rows = [
-        (day, clause, rolled(day, roll, calendar))
+        (day, clause, _rolled_if_known(day, roll, calendar))
         for day in distinct
         for clause, roll in clauses.items()
     ]

@@ -145,8 +145,8 @@ def read_only(columns: Columns) -> Columns:
     )
 
 
-def _read_only(column: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    view = np.ascontiguousarray(column).view()
+def _read_only(column: object) -> npt.NDArray[Any]:
+    view = np.ascontiguousarray(np.asarray(column)).view()
     view.flags.writeable = False
     return view
 

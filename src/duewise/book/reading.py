@@ -16,6 +16,8 @@ from duewise.book.accrual import (
     DUE,
     EARLY,
     EFFECTIVE,
+    FIRST,
+    IS_IN_ORDER,
     LATE,
     LEFT,
     OFF_AMOUNT,
@@ -35,6 +37,7 @@ from duewise.book.columns import (
     ACCRUED,
     ALL,
     DPD,
+    FEE,
     GRACE,
     GRACE_STOPS_CLOCK,
     INTEREST,
@@ -64,7 +67,7 @@ from duewise.book.columns import (
     Int64s,
     Rows,
 )
-from duewise.book.compiled import compiled
+from duewise.book.compiled import compiled, inlined
 from duewise.book.fold import advance
 
 
@@ -78,6 +81,8 @@ def fold_loans(columns: Columns, as_of: Int32s, rows: Rows, figures: Int64s) -> 
     event_day, event_kind, event_amount, event_detail = events
     since, until, of_penalty = pauses
     in_effect, penalty, paid, waived, in_advance, late, settled, outstanding, past_due = rows
+    penalty_paid, fee_paid = paid[PENALTY], paid[FEE]
+    interest_paid, principal_paid = paid[INTEREST], paid[PRINCIPAL]
     desk, loan = _desk(instalment_start, pause_start)
     for k in range(len(as_of)):
         day, first = int(np.int64(as_of[k])), instalment_start[k]
@@ -92,14 +97,19 @@ def fold_loans(columns: Columns, as_of: Int32s, rows: Rows, figures: Int64s) -> 
             penalty[row], outstanding[row] = desk[i, CHARGED + PENALTY], left(desk, i)
             in_advance[row], late[row] = desk[i, EARLY], desk[i, LATE]
             settled[row], past_due[row] = desk[i, SETTLED], desk[i, DAYS_LATE]
-            for c in range(4):
-                paid[c, row] = desk[i, CHARGED + c] - desk[i, LEFT + c] - desk[i, WAIVED + c]
-            if len(in_effect):
-                in_effect[row] = desk[i, EFFECTIVE]
-            if len(waived):
-                waived[row] = 0
+            penalty_paid[row] = desk[i, CHARGED + PENALTY] - desk[i, LEFT + PENALTY]
+            fee_paid[row] = desk[i, CHARGED + FEE] - desk[i, LEFT + FEE]
+            interest_paid[row] = desk[i, CHARGED + INTEREST] - desk[i, LEFT + INTEREST]
+            principal_paid[row] = desk[i, CHARGED + PRINCIPAL] - desk[i, LEFT + PRINCIPAL]
+        if len(in_effect):
+            for i in range(loan[N]):
+                in_effect[first + i] = desk[i, EFFECTIVE]
+        if len(waived):
+            for i in range(loan[N]):
+                waived[first + i] = 0
                 for c in range(4):
-                    waived[row] += desk[i, WAIVED + c]
+                    paid[c, first + i] -= desk[i, WAIVED + c]
+                    waived[first + i] += desk[i, WAIVED + c]
         figures[k, ONE_MORE_DAY] = _cost_of_one_more_day(desk, loan, day)
 
 
@@ -132,13 +142,13 @@ def _desk(instalment_start: Int64s, pause_start: Int64s) -> tuple[Int64s, Int64s
     return np.zeros((longest, DESK_WIDTH), np.int64), np.zeros(PAUSES + 3 * most, np.int64)
 
 
-@compiled
+@inlined
 def read_loan(desk: Int64s, loan: Int64s, day: int, k: int, figures: Int64s) -> None:
     """Fill row `k` of the figures as of the end of `day`, and each instalment's DAYS_LATE."""
     outstanding = principal = penalty = to_clear = arrears = next_amount = worst = 0
     oldest = next_due = NEVER
     credit, tolerance = loan[CREDIT], loan[TOLERANCE]
-    for i in range(loan[N]):
+    for i in range(loan[FIRST], loan[N]):
         desk[i, DAYS_LATE] = 0
         owed, due = left(desk, i), desk[i, EFFECTIVE]
         if owed == 0:
@@ -167,7 +177,8 @@ def read_loan(desk: Int64s, loan: Int64s, day: int, k: int, figures: Int64s) -> 
     figures[k, PRINCIPAL_LEFT], figures[k, PENALTY_LEFT] = principal, penalty
     figures[k, OLDEST_DUE], figures[k, NEXT_DUE] = oldest, next_due
     figures[k, NEXT_AMOUNT], figures[k, TO_CLEAR] = next_amount, to_clear
-    figures[k, OVERPAID], figures[k, SETTLEMENT] = loan[CREDIT], _settlement(desk, loan, day)
+    figures[k, OVERPAID] = loan[CREDIT]
+    figures[k, SETTLEMENT] = max(to_clear + _not_due_yet(desk, loan, day) - loan[CREDIT], 0)
     figures[k, WRITTEN_OFF], figures[k, RECOVERED] = loan[OFF_AMOUNT], loan[OFF_RECEIVED]
 
 
@@ -182,26 +193,28 @@ def _days_past_due(desk: Int64s, loan: Int64s, i: int, day: int) -> int:
     return int(day - since - paused_days(loan, since, day, 0))
 
 
-@compiled
-def _settlement(desk: Int64s, loan: Int64s, day: int) -> int:
-    """What ends the loan on that day: what is due, and the principal and interest not due yet.
+@inlined
+def _not_due_yet(desk: Int64s, loan: Int64s, day: int) -> int:
+    """What early settlement asks beyond what is due: principal, its fee, interest as agreed.
 
-    How much of that interest, the product says; what was paid of the rest is given back.
+    Interest that was paid in advance and is not earned is given back.
     """
-    total, ahead, period_start = 0, 0, loan[OPENED]
-    for i in range(loan[N]):
+    interest = principal = 0
+    for step in range(loan[N]):
+        i = loan[N] - 1 - step
         if desk[i, EFFECTIVE] <= day:
-            total += left(desk, i)
-        else:
-            ahead += desk[i, LEFT + PRINCIPAL]
-            settled = desk[i, CHARGED + INTEREST] - desk[i, LEFT + INTEREST]
-            total += _earned(desk, loan, i, period_start, day) - settled
-        period_start = desk[i, DUE]
-    fee = (2 * ahead * loan[SETTLE_FEE] + SHARE_UNIT) // (2 * SHARE_UNIT)
-    return int(max(total + ahead + fee - loan[CREDIT], 0))
+            if loan[IS_IN_ORDER]:
+                break
+            continue
+        period_start = desk[i - 1, DUE] if i else loan[OPENED]
+        settled = desk[i, CHARGED + INTEREST] - desk[i, LEFT + INTEREST]
+        interest += _earned(desk, loan, i, period_start, day) - settled
+        principal += desk[i, LEFT + PRINCIPAL]
+    fee = (2 * principal * loan[SETTLE_FEE] + SHARE_UNIT) // (2 * SHARE_UNIT)
+    return int(interest + principal + fee)
 
 
-@compiled
+@inlined
 def _earned(desk: Int64s, loan: Int64s, i: int, since: int, day: int) -> int:
     """The interest of an instalment that early settlement asks for."""
     interest, days, past = desk[i, CHARGED + INTEREST], desk[i, DUE] - since, day - since
@@ -214,12 +227,15 @@ def _earned(desk: Int64s, loan: Int64s, i: int, since: int, day: int) -> int:
     return int(interest)
 
 
-@compiled
+@inlined
 def _cost_of_one_more_day(desk: Int64s, loan: Int64s, day: int) -> int:
     """What is charged tomorrow if nothing is paid: a day's penalty, and what grace held back."""
     cost = 0
-    for i in range(loan[N]):
-        if desk[i, EFFECTIVE] <= day and left(desk, i):
+    for i in range(loan[FIRST], loan[N]):
+        if desk[i, EFFECTIVE] > day:
+            if loan[IS_IN_ORDER]:
+                break
+        elif left(desk, i):
             before = desk[i, CHARGED + PENALTY]
             accrue(desk, loan, i, day + 1)
             cost += desk[i, CHARGED + PENALTY] - before

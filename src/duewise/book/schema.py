@@ -93,6 +93,7 @@ PERSONAL = (
     "push_token",
     "wechat_openid",
     "birth_date",
+    "region",
 )
 
 TABLES: dict[str, Table] = {

@@ -25,6 +25,7 @@ PREFIXES = (
 )
 NUMBERS = len(PREFIXES) * 10**8
 _SURNAMES = "李王张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕"
+_REGIONS = pl.Series(["110105", "310101", "330106", "440305", "510104", "610113"])  # GB/T 2260
 _GIVEN = (
     *"伟芳娜敏静丽强磊军洋勇艳杰娟涛明超霞平刚",
     *("秀英", "桂英", "建国", "志强", "海燕", "小红", "文静", "春梅", "玉兰", "建华"),
@@ -58,6 +59,7 @@ def people(borrowers: pl.DataFrame, numbers: pl.DataFrame) -> pl.DataFrame:
         pl.lit(None, pl.String).alias("email"),
         pl.lit(None, pl.String).alias("wechat_openid"),
         pl.lit(None, pl.Date).alias("birth_date"),
+        pl.lit(_REGIONS).gather(bits // 8192 % len(_REGIONS)).alias("region"),
     )
     return conform(made, PEOPLE, name="people")
 

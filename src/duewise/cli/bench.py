@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 AS_OF = date(2026, 8, 14)  # a Friday, no holiday
 ON_FRAMES = ("ledger", "plan", "guard", "render", "seal")
-ON_A_DATABASE = ("release", "deliver", "hold")
+ON_A_DATABASE = ("release", "deliver", "hold", "audit")
 NAMES = ON_FRAMES + ON_A_DATABASE
 # Every message arrives, at once: what is measured is ours.
 _THOUSAND = 1_000
@@ -63,17 +63,22 @@ def bench(
 
 def run(app: App, task: Task, names: tuple[str, ...]) -> list[Figure]:
     """The figures of these benchmarks; a database is started only if one of them needs it."""
-    from duewise.jobs.bench import core, ledger, road
+    from duewise.jobs.bench import audit, core, judged, ledger, road
     from duewise.jobs.bench.figure import alone
 
     stages = {
         "ledger": ledger.ledger,
         "plan": core.plan,
-        "guard": core.guard,
+        "guard": judged.guard,
         "render": core.render,
         "seal": core.seal,
     }
-    stored = {"release": road.release, "deliver": road.deliver, "hold": road.hold}
+    stored = {
+        "release": road.release,
+        "deliver": road.deliver,
+        "hold": road.hold,
+        "audit": audit.audit,
+    }
     figures: list[Figure] = []
     for name in (name for name in names if name in stages):
         err.print(f"{name} …", style="dim")

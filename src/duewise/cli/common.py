@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
@@ -19,6 +19,7 @@ from rich.table import Table
 
 from duewise.app import App, open_app
 from duewise.errors import BadInput
+from duewise.times import parse_instant
 
 if TYPE_CHECKING:
     from duewise.errors import DuewiseError
@@ -88,6 +89,15 @@ def parse_day(text: str, *, source: str) -> date:
     except ValueError as error:
         mend = "write it as 2017-06-15"
         raise BadInput(f"{text!r} is no date", source=source, mend=mend) from error
+
+
+def parse_moment(text: str, *, source: str) -> datetime:
+    """An instant with its offset, as the option `source` gave it. Raises BadInput otherwise."""
+    try:
+        return parse_instant(text)
+    except ValueError as error:
+        mend = "write it as 2017-06-15T09:00+08:00"
+        raise BadInput(f"{text!r} is no instant", source=source, mend=mend) from error
 
 
 def say(text: str) -> None:

@@ -160,6 +160,7 @@ def _play(app: App, dsn: str, lender: Lender, *, first: date, days: int, seed: i
                     clock=clock,
                     settings=app.delivery,
                     plans=app.workspace / "plans",
+                    signer=app.signer,
                 )
                 async with control:
                     await play(stage, lender, start=first, days=days, seed=seed, on_day=step)

@@ -60,12 +60,12 @@ def write(
 
     `duewise ledger BOOK` is the same: the word may be left out.
     """
-    from duewise.jobs.ledger_files import write_ledger
+    from duewise.jobs.ledger_files import FINDINGS, write_ledger
     from duewise.store.book import open_book
 
     day = parse_day(as_of, source="--as-of")
     with progress_bar("ledger") as step:
-        totals = write_ledger(
+        summary = write_ledger(
             open_book(folder),
             opened(context).products(products),
             as_of=day,
@@ -73,9 +73,12 @@ def write(
             progress=step,
         )
     if wants_json(context):
-        print_json(totals)
-    else:
-        print_table(f"Ledger on {day}", list(totals), [list(totals.values())])
+        print_json({**summary.rows, "findings": summary.findings})
+        return
+    print_table(f"Ledger on {day}", list(summary.rows), [list(summary.rows.values())])
+    for name, count in summary.findings.items():
+        if count:
+            say(f"{count:,} {FINDINGS[name]}.")
 
 
 # ---- where a figure comes from -----------------------------------------------------------------

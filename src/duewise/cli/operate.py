@@ -24,6 +24,7 @@ from duewise.cli.common import (
     say,
     wants_json,
 )
+from duewise.errors import Unreachable
 from duewise.times import Clock, ManualClock, local_date
 
 if TYPE_CHECKING:
@@ -32,12 +33,13 @@ if TYPE_CHECKING:
     from duewise.app import App
 
 WORKERS_MAX = 64
+SEAL_EVERY_S = 10.0
 T = TypeVar("T")
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
-    for command in (plan, release, send, receive, gateway):
+    for command in (plan, release, send, receive, contacts, gateway):
         app.command()(command)
 
 
@@ -89,6 +91,7 @@ def release(
     """Turn a plan's proposals into envelopes, judged again. Twice is once."""
     from duewise.jobs.ingest import advance_feed
     from duewise.jobs.release import release_plan
+    from duewise.store.audit import seal
 
     app = opened(context)
     with app.database() as dsn, app.connect(dsn) as conn, progress_bar("release") as step:
@@ -96,6 +99,7 @@ def release(
         if app.config.ledger.feed == "replay":
             advance_feed(conn, app.book(), now=now)
         counts = release_plan(conn, folder, app.tenant, now=now, progress=step)
+        seal(conn, app.signer, now=app.clock.now())
     _print_counts("Released", counts, as_json=wants_json(context))
 
 
@@ -113,18 +117,22 @@ def send(
     app = opened(context)
     with app.database() as dsn, progress_bar("send") as step:
         counts = _run_until_signal(
-            lambda stop: run_line(
-                app.channel(),
-                connect=app.connector(dsn),
-                tenant=app.tenant,
-                clock=_Interruptible(app.clock, stop),
-                settings=app.delivery,
-                run=Run(
-                    stop=stop,
-                    until_empty=until_empty,
-                    linger_s=linger_s,
-                    on_pass=lambda done, waiting: step(done.total(), done.total() + waiting),
-                    before_pass=_catching_up(app, dsn),
+            lambda stop: _sealing(
+                app,
+                dsn,
+                run_line(
+                    app.channel(),
+                    connect=app.connector(dsn),
+                    tenant=app.tenant,
+                    clock=_Interruptible(app.clock, stop),
+                    settings=app.delivery,
+                    run=Run(
+                        stop=stop,
+                        until_empty=until_empty,
+                        linger_s=linger_s,
+                        on_pass=lambda done, waiting: step(done.total(), done.total() + waiting),
+                        before_pass=_catching_up(app, dsn),
+                    ),
                 ),
             )
         )
@@ -163,6 +171,21 @@ def receive(
     with app.database() as dsn:
         counts = _run_until_signal(lambda stop: run(stop, dsn))
     _print_counts("Received", counts, as_json=wants_json(context))
+
+
+def contacts(
+    context: typer.Context,
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, a contact a line.")],
+) -> None:
+    """Take in contacts made elsewhere (agency, calls), for caps count them. Twice is once."""
+    from duewise.jobs.contacts import read_contacts, record_contacts
+
+    app = opened(context)
+    now = app.clock.now()
+    told = read_contacts(source, keyring=app.keyring, now=now)
+    with app.database() as dsn, app.connect(dsn) as conn:
+        counts = Counter(asdict(record_contacts(conn, told, now=now)))
+    _print_counts("Contacts", counts, as_json=wants_json(context))
 
 
 def gateway(
@@ -234,6 +257,34 @@ def _catching_up(app: App, dsn: str) -> Callable[[datetime], Awaitable[None]]:
         await asyncio.to_thread(catch_up, now)
 
     return before_pass
+
+
+async def _sealing(app: App, dsn: str, work: Awaitable[T]) -> T:
+    """Do the work, and beside it seal what it decides; the rest when it is done.
+
+    A database that is away is left to the work: what could not be sealed waits in it.
+    """
+    from psycopg import OperationalError
+
+    from duewise.store.audit import seal
+
+    def seal_now() -> None:
+        with suppress(OperationalError, Unreachable), app.connect(dsn) as conn:
+            seal(conn, app.signer, now=app.clock.now())
+
+    async def keep_sealing() -> None:
+        while not done.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(done.wait(), timeout=SEAL_EVERY_S)
+            await asyncio.to_thread(seal_now)
+
+    done = asyncio.Event()
+    sealer = asyncio.create_task(keep_sealing())
+    try:
+        return await work
+    finally:
+        done.set()
+        await sealer
 
 
 @dataclass(frozen=True)

@@ -102,12 +102,14 @@ def serve(
 
 
 def doctor(context: typer.Context) -> None:
-    """Check settings, strategy, rules, texts, database, feed and gateway."""
+    """Check settings, strategy, rules, texts, database, feed, evidence and gateway."""
     from duewise.jobs.doctor import examine
 
     app = opened(context)
     with app.database() as dsn, app.connect(dsn) as conn:
-        findings = examine(conn, app.tenant, channel=app.channel(), now=app.clock.now())
+        findings = examine(
+            conn, app.tenant, channel=app.channel(), signer=app.signer, now=app.clock.now()
+        )
     rows = [[finding.subject, "ok" if finding.is_ok else "!", finding.text] for finding in findings]
     if wants_json(context):
         print_json([asdict(finding) for finding in findings])

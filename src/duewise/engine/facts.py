@@ -39,7 +39,10 @@ class CaseFacts:
         joined = messages.select("borrower_id").join(
             self.rows, on="borrower_id", how="left", maintain_order="left"
         )
-        flags = ("dispute_open", "hardship_pending", "deceased", "incapacity", "plan_kept")
+        flags = (
+            *("dispute_open", "hardship_pending", "deceased", "incapacity", "plan_kept"),
+            "blackout",
+        )
         return joined.select(
             *(pl.col(name).fill_null(value=False).alias(f"case.{name}") for name in flags),
             pl.col("bankruptcy").fill_null("none").alias("case.bankruptcy"),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import polars as pl
 
@@ -16,6 +16,10 @@ from duewise.guard.case_file import CaseFile, Check
 from duewise.guard.facts import FACTS
 from duewise.guard.judge import judge
 from duewise.guard.profile import load_rulebook, profile_names, with_calendars
+from duewise.guard.rule import Rulebook
+
+Frames: TypeAlias = tuple[pl.DataFrame, pl.DataFrame]
+_TOLD = ("outcome", "rules", "deciding", "next_allowed_at")
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,16 @@ class CheckVerdict:
 
 
 def run_cases(
-    cases: CaseFile, *, overlays: Sequence[str] = (), directories: Sequence[Path] = ()
+    cases: CaseFile,
+    *,
+    overlays: Sequence[str] = (),
+    directories: Sequence[Path] = (),
+    on: date | None = None,
 ) -> list[CheckVerdict]:
     """One verdict a check, in the file's order. `overlays` are profiles laid over each check's own.
 
-    All checks of a jurisdiction are judged as one frame. Raises BadInput for an unknown profile.
+    All checks of a jurisdiction are judged as one frame, by the rules in force when each message
+    leaves, or `on` another day. Raises BadInput for an unknown profile.
     """
     _refuse_unknown(cases, directories)
     verdicts: dict[int, CheckVerdict] = {}
@@ -77,11 +86,27 @@ def run_cases(
         rulebook = with_calendars(
             load_rulebook([jurisdiction, *overlays], directories=directories), cases.calendars
         )
-        checks = list(chosen.values())
-        judged = judge(_messages(checks), _history(checks), rulebook=rulebook)
-        for (n, check), row in zip(chosen.items(), judged.iter_rows(named=True), strict=True):
-            verdicts[n] = _verdict(check, row)
+        rulebook = rulebook.on(on) if on else rulebook
+        judged = judge_checks(list(chosen.values()), rulebook)
+        verdicts |= dict(zip(chosen, judged, strict=True))
     return [verdicts[n] for n in range(len(cases.checks))]
+
+
+def judge_checks(
+    checks: Sequence[Check], rulebook: Rulebook, frames: Frames | None = None
+) -> list[CheckVerdict]:
+    """One verdict a check, all judged as one frame; `frames` if they are made already."""
+    messages, history = frames or check_frames(checks)
+    judged = judge(messages, history, rulebook=rulebook).select(_TOLD)
+    return [
+        _verdict(check, row)
+        for check, row in zip(checks, judged.iter_rows(named=True), strict=True)
+    ]
+
+
+def check_frames(checks: Sequence[Check]) -> Frames:
+    """The checks as messages to judge, and their contact logs."""
+    return _messages(checks), _history(checks)
 
 
 def _refuse_unknown(cases: CaseFile, directories: Sequence[Path]) -> None:

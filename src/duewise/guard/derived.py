@@ -1,21 +1,19 @@
 """Facts that follow from other facts, computed once before the rules.
 
 `common.yaml` states the definitions in words; a profile that states another is refused, for they
-are computed here. `first_date` and `last_date` are the local dates of `now`: one date in the
-profile's zone, or, where that is not given, the span over all candidate zones.
+are computed here. The local date of `now` is that of the profile's zone, or, where that is not
+given, a span of dates over all candidate zones.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import reduce
-from operator import and_
+from collections.abc import Iterable, Mapping
 
 import polars as pl
 
 from duewise.book.calendar import roll_table
 from duewise.guard.rule import Rulebook
-from duewise.guard.zones import Zones, local_date
+from duewise.guard.zones import Zones, clock
 
 DERIVED: Mapping[str, str] = {
     "d.due_eff": "roll(acct.due_date, acct.due_roll, profile.calendar)",
@@ -38,51 +36,27 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
     "d.msg_amount_ok": ("msg.amount", "acct.amount_due", "acct.paid"),
     "d.local_hm": ("now",),
 }
-# What each derived fact is built on, so that only those asked for are computed.
-STEPS: Mapping[str, tuple[str, ...]] = {
-    "d.due_eff": ("d.due_eff",),
-    "d.shortfall": ("d.shortfall",),
-    "d.dpd": ("d.due_eff", "d.dpd"),
-    "d.is_overdue": ("d.due_eff", "d.shortfall", "d.is_overdue"),
-    "d.msg_amount_ok": ("d.shortfall", "d.msg_amount_ok"),
-    "d.local_hm": ("d.local_hm",),
-}
+# The facts that move with the clock by themselves, at a local midnight.
+MOVING = frozenset({"d.dpd", "d.is_overdue"})
+_MINUTE_US = 60_000_000
+_CLOCK_FACE = pl.Series([f"{hour:02d}:{minute:02d}" for hour in range(24) for minute in range(60)])
 
 
-def with_derived(
-    facts: pl.DataFrame, wanted: tuple[str, ...], *, rulebook: Rulebook, zones: Zones
-) -> pl.DataFrame:
-    """The fact frame with `first_date`, `last_date` and the wanted derived facts."""
-    steps = {step for name in wanted for step in STEPS[name]}
-    facts = facts.with_columns(*_dates(rulebook.tz_default, zones))
-    if "d.due_eff" in steps:
-        facts = _with_due_eff(facts, rulebook)
-    if "d.shortfall" in steps:
-        shortfall = pl.col("acct.amount_due") - pl.col("acct.paid")
-        facts = facts.with_columns(shortfall.alias("d.shortfall"))
-    rest = {
-        "d.dpd": _days_past_due(),
-        "d.is_overdue": _is_overdue(),
-        "d.msg_amount_ok": pl.col("msg.amount").is_null()
-        | (pl.col("msg.amount") == pl.col("d.shortfall")),
-        "d.local_hm": _local_hm(rulebook.tz_default),
+def derived_columns(wanted: Iterable[str], *, rulebook: Rulebook, zones: Zones) -> list[pl.Expr]:
+    """The wanted derived facts as expressions over the facts, `d.due_eff` and the clocks."""
+    home = rulebook.tz_default
+    rules = {
+        "d.shortfall": _shortfall(),
+        "d.dpd": _days_late(home, zones).clip(lower_bound=0).cast(pl.Float64),
+        "d.is_overdue": _is_overdue(home, zones),
+        "d.msg_amount_ok": pl.col("msg.amount").is_null() | (pl.col("msg.amount") == _shortfall()),
+        "d.local_hm": _local_hm(home),
     }
-    return facts.with_columns(rest[name].alias(name) for name in rest if name in steps)
+    return [rules[name].alias(name) for name in wanted if name in rules]
 
 
-def _dates(tz_default: str | None, zones: Zones) -> list[pl.Expr]:
-    if tz_default:
-        day = local_date("now", tz_default)
-        return [day.alias("first_date"), day.alias("last_date")]
-    days = [pl.when(zones.has(zone)).then(local_date("now", zone)) for zone in zones.names]
-    nothing = pl.lit(None, dtype=pl.Date)
-    return [
-        pl.when(zones.all_known).then(pl.min_horizontal(nothing, *days)).alias("first_date"),
-        pl.when(zones.all_known).then(pl.max_horizontal(nothing, *days)).alias("last_date"),
-    ]
-
-
-def _with_due_eff(facts: pl.DataFrame, rulebook: Rulebook) -> pl.DataFrame:
+def with_due_eff(facts: pl.DataFrame, rulebook: Rulebook) -> pl.DataFrame:
+    """The fact frame with the due date as the clause of the contract moves it."""
     table = roll_table(
         facts["acct.due_date"], calendar=rulebook.calendar, roll_default=rulebook.roll_default
     ).rename({"due_eff": "d.due_eff"})
@@ -95,22 +69,39 @@ def _with_due_eff(facts: pl.DataFrame, rulebook: Rulebook) -> pl.DataFrame:
     )
 
 
-# Where zones disagree about the date, the earlier one counts: nobody is overdue before midnight
-# everywhere.
-def _days_past_due() -> pl.Expr:
-    days = (pl.col("first_date") - pl.col("d.due_eff")).dt.total_days()
-    return days.clip(lower_bound=0).cast(pl.Float64)
-
-
-def _is_overdue() -> pl.Expr:
-    days = (pl.col("first_date") - pl.col("d.due_eff")).dt.total_days()
-    known = ("first_date", "d.due_eff", "acct.grace_days", "d.shortfall", "acct.tolerance")
-    return pl.when(reduce(and_, (pl.col(name).is_not_null() for name in known))).then(
-        (days > pl.col("acct.grace_days")) & (pl.col("d.shortfall") > pl.col("acct.tolerance"))
+def local_dates(home: str | None, zones: Zones) -> tuple[pl.Expr, pl.Expr]:
+    """The earliest and the latest local date of `now`; null where the zones are not known."""
+    if home:
+        day = clock(home).dt.date()
+        return day, day
+    days = [pl.when(zones.has(zone)).then(clock(zone).dt.date()) for zone in zones.names]
+    nothing = pl.lit(None, dtype=pl.Date)
+    return (
+        pl.when(zones.all_known).then(pl.min_horizontal(nothing, *days)),
+        pl.when(zones.all_known).then(pl.max_horizontal(nothing, *days)),
     )
 
 
-def _local_hm(tz_default: str | None) -> pl.Expr:
-    if tz_default is None:
+def _shortfall() -> pl.Expr:
+    return pl.col("acct.amount_due") - pl.col("acct.paid")
+
+
+# Where zones disagree about the date, the earlier one counts: nobody is overdue before midnight
+# everywhere.
+def _days_late(home: str | None, zones: Zones) -> pl.Expr:
+    return (local_dates(home, zones)[0] - pl.col("d.due_eff")).dt.total_days()
+
+
+def _is_overdue(home: str | None, zones: Zones) -> pl.Expr:
+    late, grace, tolerance = _days_late(home, zones), "acct.grace_days", "acct.tolerance"
+    known = (late, pl.col(grace), _shortfall(), pl.col(tolerance))
+    return pl.when(pl.all_horizontal(fact.is_not_null() for fact in known)).then(
+        (late > pl.col(grace)) & (_shortfall() > pl.col(tolerance))
+    )
+
+
+def _local_hm(home: str | None) -> pl.Expr:
+    if home is None:
         return pl.lit(None, dtype=pl.String)
-    return pl.col("now").dt.convert_time_zone(tz_default).dt.strftime("%H:%M")
+    minute = clock(home).to_physical() // _MINUTE_US % len(_CLOCK_FACE)
+    return pl.lit(_CLOCK_FACE).gather(minute)

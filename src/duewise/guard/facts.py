@@ -5,9 +5,10 @@ A fact is a column of the same name. A missing column and a null mean the same: 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 
 import polars as pl
 
@@ -135,6 +136,7 @@ case.hardship_pending          bool     hardship request undecided | case desk
 case.bankruptcy                text     none, or how far it has come | case desk
 case.breathing_space           text     none, standard or crisis | case desk
 case.deceased                  bool     borrower dead | case desk
+case.blackout                  bool     the region is under a blackout, or is not known | case desk
 case.incapacity                bool     limited or no capacity | case desk
 case.life_event                text     none, or what befell the borrower | case desk
 case.outsourced                bool     with an agency | case desk
@@ -188,12 +190,18 @@ def _read(line: str) -> Fact:
 FACTS: Mapping[str, Fact] = {fact.name: fact for fact in map(_read, _TABLE.strip().splitlines())}
 
 
-def fact_frame(messages: pl.DataFrame, names: list[str]) -> pl.DataFrame:
+def fact_frame(messages: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     """The facts of those names in their own types; what is absent becomes a column of nulls."""
-    typed = messages.with_columns(
-        (pl.col(name) if name in messages.columns else pl.lit(None))
-        .cast(FACTS[name].dtype)
-        .alias(name)
-        for name in names
-    )
-    return typed.select(names)
+    return pl.DataFrame([_typed(messages, name) for name in names])
+
+
+def _typed(messages: pl.DataFrame, name: str) -> pl.Series:
+    if name not in messages.columns:
+        return _unknown(name).new_from_index(0, messages.height)
+    given, dtype = messages.get_column(name), FACTS[name].dtype
+    return given if given.dtype == dtype else given.cast(dtype)
+
+
+@cache
+def _unknown(name: str) -> pl.Series:
+    return pl.Series(name, [None], dtype=FACTS[name].dtype)

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
-from operator import add
+from operator import or_
+from typing import TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from duewise.guard.cap import event_frame
-from duewise.guard.compiler import (
-    CompiledRule,
-    CompiledRulebook,
-    any_of,
-    compile_rulebook,
-    lay_out,
-)
+from duewise.guard.compiler import CompiledRule, CompiledRulebook, compile_for, lay_out
 from duewise.guard.facts import fact_frame
 from duewise.guard.later import next_allowed_at
 from duewise.guard.rule import Outcome, Rulebook
 
+Numbers: TypeAlias = npt.NDArray[np.int64]
 VERDICT: Mapping[str, pl.DataType] = {
     "outcome": pl.String(),
     "rules": pl.List(pl.String()),
@@ -36,47 +34,84 @@ def judge(messages: pl.DataFrame, history: pl.DataFrame, *, rulebook: Rulebook) 
     `rules` holds every rule that fired, `deciding` those at the outcome's own severity;
     `next_allowed_at` is set for a deferral in which a window or a cap speaks.
     """
-    book = compile_rulebook(rulebook)
+    book = compile_for(messages, rulebook)
     facts, events = _facts(messages, book), event_frame(history)
     laid = lay_out(facts, events, book)
-    fired = laid.select(each.fires.alias(each.rule.id) for each in book.rules)
-    verdicts = _verdicts(fired, book.rules)
-    waiting = facts.filter(
-        (verdicts["outcome"] == Outcome.DEFER.word)
-        & fired.select(any_of(pl.col(each.rule.id) for each in book.clocks.rules)).to_series()
-    )
-    later = next_allowed_at(waiting, events, book)
-    at = facts.select("row").join(later, on="row", how="left", maintain_order="left")
-    return messages.with_columns(*verdicts.get_columns(), at["next_allowed_at"])
+    fired = laid.select(book.fires)
+    verdicts = _verdicts(fired, book.rules, facts.height)
+    waits = _waits(fired, verdicts, book)
+    later = next_allowed_at(laid.filter(waits) if waits is not None else None, events, book)
+    at = pl.Series("next_allowed_at", [None], dtype=later.dtype).new_from_index(0, facts.height)
+    at = at if waits is None else at.scatter(waits.arg_true(), later)
+    return messages.with_columns(*verdicts.get_columns(), at)
 
 
 def _facts(messages: pl.DataFrame, book: CompiledRulebook) -> pl.DataFrame:
-    facts = fact_frame(messages, list(book.facts))
+    """The facts the rules ask for, whose they are, and their row numbers."""
+    height = messages.height
+    facts = fact_frame(messages, book.facts)
     if "history" not in messages.columns:  # the contact log is an argument: it was read
-        facts = facts.with_columns(history=pl.lit(value=True))
-    borrower = messages["borrower_id"] if "borrower_id" in messages.columns else pl.lit(None)
-    return facts.with_columns(borrower_id=borrower.cast(pl.String)).with_row_index("row")
+        was_read = pl.repeat(value=True, n=height, eager=True).alias("history")
+        facts = facts.drop("history").hstack([was_read])
+    if "borrower_id" in messages.columns:
+        borrower = messages.get_column("borrower_id").cast(pl.String)
+    else:
+        borrower = pl.Series("borrower_id", [None], dtype=pl.String).new_from_index(0, height)
+    return facts.hstack([borrower, pl.int_range(height, dtype=pl.UInt32, eager=True).alias("row")])
 
 
-def _verdicts(fired: pl.DataFrame, rules: Sequence[CompiledRule]) -> pl.DataFrame:
+def _waits(fired: pl.DataFrame, verdicts: pl.DataFrame, book: CompiledRulebook) -> pl.Series | None:
+    """The deferred rows in which a window or a cap speaks; None if there is no such row."""
+    clocks = [fired.to_series(place) for place, each in enumerate(book.rules) if each.is_clock]
+    spoke = [column for column in clocks if column.any()]
+    if not spoke:
+        return None
+    waits = (verdicts["outcome"] == Outcome.DEFER.word) & reduce(or_, spoke)
+    return waits if waits.any() else None
+
+
+def _verdicts(fired: pl.DataFrame, rules: Sequence[CompiledRule], height: int) -> pl.DataFrame:
     """Columns outcome, rules, deciding. Few patterns of fired rules occur: each is told once."""
-    parts = [rules[start : start + _BITS] for start in range(0, len(rules), _BITS)]
-    masks = fired.select(_mask(part).alias(f"word:{n}") for n, part in enumerate(parts))
-    patterns = masks.unique(maintain_order=True)
-    told = [_told(mask, rules) for mask in patterns.iter_rows()]
-    table = patterns.hstack(pl.DataFrame(told, schema=VERDICT, orient="row"))
-    joined = masks.join(table, on=masks.columns, how="left", maintain_order="left")
-    return joined.select(*VERDICT)
+    spoke = [place for place, column in enumerate(fired.get_columns()) if column.any()]
+    words = [
+        _mask(fired.select(pl.nth(spoke[start : start + _BITS])))
+        for start in range(0, len(spoke), _BITS)
+    ]
+    patterns, pattern_of = _distinct(words, height)
+    told = [_told(mask, [rules[place] for place in spoke]) for mask in patterns]
+    table = pl.DataFrame(told, schema=VERDICT, orient="row")
+    return table[pattern_of] if len(told) > 1 else _repeated(table, height)
 
 
-def _mask(rules: Sequence[CompiledRule]) -> pl.Expr:
-    bits = (pl.col(each.rule.id).cast(pl.Int64) * (1 << n) for n, each in enumerate(rules))
-    return reduce(add, bits, pl.lit(0, dtype=pl.Int64))
+def _mask(fired: pl.DataFrame) -> Numbers:
+    """A bit a column."""
+    mask = np.zeros(fired.height, dtype=np.int64)
+    for bit, column in enumerate(fired.get_columns()):
+        mask |= column.to_numpy().astype(np.int64) << bit
+    return mask
 
 
-def _told(mask: Iterable[int], rules: Sequence[CompiledRule]) -> tuple[str, list[str], list[str]]:
+def _distinct(words: Sequence[Numbers], height: int) -> tuple[list[list[int]], Numbers]:
+    """The distinct rows of words, and for each row which of them it is."""
+    place = np.zeros(height, dtype=np.int64)
+    patterns: list[list[int]] = [[]]
+    for word in words:
+        values, of_word = np.unique(word, return_inverse=True)
+        pairs, place = np.unique(place * len(values) + of_word, return_inverse=True)
+        patterns = [
+            [*patterns[pair // len(values)], int(values[pair % len(values)])] for pair in pairs
+        ]
+    return patterns, place
+
+
+def _repeated(table: pl.DataFrame, height: int) -> pl.DataFrame:
+    return pl.DataFrame([column.new_from_index(0, height) for column in table.get_columns()])
+
+
+def _told(mask: Sequence[int], rules: Sequence[CompiledRule]) -> tuple[str, list[str], list[str]]:
     whole = sum(word << (_BITS * n) for n, word in enumerate(mask))
     spoke = [each.rule for bit, each in enumerate(rules) if whole >> bit & 1]
     worst = max((rule.effect for rule in spoke if rule.effect), default=Outcome.ALLOW)
-    deciding = [rule.id for rule in spoke if rule.effect is worst]
-    return worst.word, [rule.id for rule in spoke], deciding
+    deciding = (rule.id for rule in spoke if rule.effect is worst)
+    # A rule that changed on a day stands twice, and speaks once.
+    return worst.word, list(dict.fromkeys(rule.id for rule in spoke)), list(dict.fromkeys(deciding))

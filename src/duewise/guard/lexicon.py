@@ -2,18 +2,21 @@
 
 Rendered texts of one template differ in little but their digits. So the texts are first looked at
 with every digit made 0, few of which are distinct, by patterns relaxed to the engine of Polars (any
-digit for a digit, no look-around: they can only hit more). What is suspect then is looked at as it
-stands, by the patterns as they stand.
+digit for a digit, no look-around: they can only hit more). What is suspect is then looked at by the
+patterns as they stand; as itself only where a pattern asks for a certain digit.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
+import numpy as np
 import opencc
 import polars as pl
+import pyarrow as pa
 
 from duewise.guard.rule import Lexicon, Pattern
 
@@ -23,6 +26,9 @@ _FILLER = r"[\s\p{Z}\p{C}\p{P}\p{S}]"
 _BETWEEN = rf"({_HAN}){_FILLER}+({_HAN})"
 # Escapes, counts, classes and digits; only the last two can be about a digit of the text.
 _TOKEN = re.compile(r"\\.|\{[^}]*\}|\[\^?\]?(?:\\.|[^\]\\])*\]|[0-9]")
+_BACK_REFERENCE = re.compile(r"\\[1-9]")
+_ZERO, _ONE = b"01"
+LOOKS_MAX = 100_000  # masked texts of which a process remembers what they show
 _LOOK_AROUND = re.compile(r"\(\?<?[=!]")
 
 
@@ -41,7 +47,7 @@ def normalised(texts: pl.Series) -> pl.Series:
     >>> normalised(pl.Series(["上 門、堵·人 ＡＢ"])).to_list()
     ['上门堵人 ab']
     """
-    convert = opencc.OpenCC("t2s").convert
+    convert = _simplifier().convert
     plain = texts.str.normalize("NFKC")
     plain = pl.Series([text and convert(text) for text in plain], dtype=pl.String)
     # A run of single characters is closed in two passes: each pass eats every other gap.
@@ -51,17 +57,15 @@ def normalised(texts: pl.Series) -> pl.Series:
 
 def hit_columns(texts: pl.Series, lexicons: Sequence[Lexicon]) -> pl.DataFrame:
     """A row a text, a Boolean column `lexicon:NAME` a word list; null where there is no text."""
-    masked = texts.str.replace_all("[1-9]", "0").alias("masked")
-    distinct = masked.drop_nulls().unique()
-    plain = normalised(distinct)
-    suspects = masked.to_frame().join(
-        pl.DataFrame([distinct, *(_suspects(plain, lexicon) for lexicon in lexicons)]),
-        on="masked",
-        how="left",
-        maintain_order="left",
-    )
+    masked = _masked(texts)
+    looks = _screen(tuple(lexicons)).look(masked.drop_nulls().unique())
+    clean = pl.repeat(value=False, n=len(texts), dtype=pl.Boolean, eager=True)
+    clean = clean.set(texts.is_null(), None) if texts.null_count() else clean
     return pl.DataFrame(
-        [_guilty(texts, suspects[f"lexicon:{lexicon.name}"], lexicon) for lexicon in lexicons]
+        [
+            _column(texts, masked, looks, lexicon, clean).alias(f"lexicon:{lexicon.name}")
+            for lexicon in lexicons
+        ]
     )
 
 
@@ -76,21 +80,110 @@ def hits(text: str, lexicons: Sequence[Lexicon]) -> list[Hit]:
     ]
 
 
-def _suspects(plain: pl.Series, lexicon: Lexicon) -> pl.Series:
-    either = "|".join(f"(?:{relaxed(pattern.re)})" for pattern in lexicon.patterns)
-    return plain.str.contains(either).alias(f"lexicon:{lexicon.name}")
+@dataclass(frozen=True)
+class _Look:
+    """What a masked text shows: lists that hit, and lists that may hit, for some digits."""
+
+    guilty: frozenset[str] = frozenset()
+    doubtful: frozenset[str] = frozenset()
 
 
-def _guilty(texts: pl.Series, suspects: pl.Series, lexicon: Lexicon) -> pl.Series:
-    if not suspects.any():
-        return suspects
-    distinct = texts.filter(suspects).unique()
-    guilty = [
+@dataclass(frozen=True)
+class _Screen:
+    """Word lists made ready, and what is known of masked texts already. The latter is a cache."""
+
+    blind: tuple[tuple[str, tuple[re.Pattern[str], ...]], ...]
+    keen: tuple[tuple[str, tuple[re.Pattern[str], ...]], ...]
+    any_of_all: str
+    known: dict[str, _Look]
+
+    def look(self, distinct: pl.Series) -> dict[str, _Look]:
+        """What each of these masked texts shows; only what is not clean is in the answer."""
+        fresh = pl.Series([t for t in distinct.to_list() if t not in self.known], dtype=pl.String)
+        if len(self.known) + len(fresh) > LOOKS_MAX:
+            self.known.clear()
+            fresh = distinct
+        if len(fresh):
+            plain = normalised(fresh)
+            suspect = plain.str.contains(self.any_of_all)
+            self.known.update(dict.fromkeys(fresh, _CLEAN))
+            self.known.update(
+                (text, self._seen(form))
+                for text, form in zip(fresh.filter(suspect), plain.filter(suspect), strict=True)
+            )
+        found = ((text, self.known[text]) for text in distinct)
+        return {text: look for text, look in found if look is not _CLEAN}
+
+    def _seen(self, plain: str) -> _Look:
+        guilty, may_be = (
+            frozenset(name for name, patterns in kind if any(p.search(plain) for p in patterns))
+            for kind in (self.blind, self.keen)
+        )
+        return _Look(guilty, may_be - guilty)
+
+
+_CLEAN = _Look()
+
+
+@lru_cache(maxsize=16)
+def _screen(lexicons: tuple[Lexicon, ...]) -> _Screen:
+    """A pattern that asks for a certain digit is keen: masked, it can only be suspected."""
+    blind = {x.name: [p.re for p in x.patterns if not _is_keen(p.re)] for x in lexicons}
+    keen = {x.name: [relaxed(p.re) for p in x.patterns if _is_keen(p.re)] for x in lexicons}
+    every = [relaxed(pattern.re) for lexicon in lexicons for pattern in lexicon.patterns]
+    return _Screen(
+        tuple((name, tuple(map(re.compile, patterns))) for name, patterns in blind.items()),
+        tuple((name, tuple(map(re.compile, patterns))) for name, patterns in keen.items()),
+        "|".join(f"(?:{each})" for each in every),
+        {},
+    )
+
+
+def _is_keen(pattern: str) -> bool:
+    return _TOKEN.sub(_any_digit, pattern) != pattern or bool(_BACK_REFERENCE.search(pattern))
+
+
+def _column(
+    texts: pl.Series,
+    masked: pl.Series,
+    looks: Mapping[str, _Look],
+    lexicon: Lexicon,
+    clean: pl.Series,
+) -> pl.Series:
+    guilty = [text for text, look in looks.items() if lexicon.name in look.guilty]
+    doubtful = [text for text, look in looks.items() if lexicon.name in look.doubtful]
+    column = masked.is_in(guilty) if guilty else clean
+    if doubtful:
+        in_doubt = masked.is_in(doubtful)
+        column |= in_doubt & texts.is_in(_guilty(texts.filter(in_doubt).unique(), lexicon))
+    return column
+
+
+def _guilty(distinct: pl.Series, lexicon: Lexicon) -> list[str]:
+    """The texts, as they stand, that a pattern of the list hits."""
+    patterns = [re.compile(pattern.re) for pattern in lexicon.patterns]
+    return [
         text
         for text, plain in zip(distinct, normalised(distinct), strict=True)
-        if any(re.search(pattern.re, plain) for pattern in lexicon.patterns)
+        if any(pattern.search(plain) for pattern in patterns)
     ]
-    return (suspects & texts.is_in(guilty)).alias(suspects.name)
+
+
+def _masked(texts: pl.Series) -> pl.Series:
+    """The texts with every digit from 1 to 9 made 0: in UTF-8 these octets are nothing else."""
+    if texts.null_count() == len(texts):
+        return texts
+    array = texts.to_arrow()
+    validity, offsets, data = array.buffers()
+    octets = np.frombuffer(data, dtype=np.uint8).copy()
+    np.putmask(octets, octets - np.uint8(_ONE) < np.uint8(9), _ZERO)
+    buffers = [validity, offsets, pa.py_buffer(octets)]
+    return pl.Series(pa.Array.from_buffers(array.type, len(array), buffers), dtype=pl.String)
+
+
+@lru_cache(maxsize=1)
+def _simplifier() -> opencc.OpenCC:
+    return opencc.OpenCC("t2s")
 
 
 def relaxed(pattern: str) -> str:

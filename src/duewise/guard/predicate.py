@@ -8,7 +8,7 @@ fact. What a null means (fires, applies, no exemption) is for the rule to say, n
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
@@ -130,17 +130,21 @@ def facts_of(predicate: Predicate) -> Iterator[str]:
             yield from facts_of(member)
 
 
-def compiled(predicate: Predicate) -> pl.Expr:
-    """The predicate as a Boolean expression over fact columns; null where it is not known."""
+def compiled(predicate: Predicate, told: Mapping[Atom, str] | None = None) -> pl.Expr:
+    """The predicate as a Boolean expression over fact columns; null where it is not known.
+
+    `told` names columns in which some of its conditions are answered already.
+    """
     match predicate:
         case AllOf(members):
-            return reduce(and_, map(compiled, members))
+            return reduce(and_, (compiled(member, told) for member in members))
         case AnyOf(members):
-            return reduce(or_, map(compiled, members))
+            return reduce(or_, (compiled(member, told) for member in members))
         case Not(member):
-            return ~compiled(member)
+            return ~compiled(member, told)
         case Atom():
-            return _compiled_atom(predicate)
+            answer = told.get(predicate) if told else None
+            return pl.col(answer) if answer else _compiled_atom(predicate)
 
 
 def _compiled_atom(atom: Atom) -> pl.Expr:

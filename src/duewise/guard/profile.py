@@ -1,7 +1,7 @@
 """From profile files to a rulebook: the front of the compiler. Schema jp/1, see docs/compliance.md.
 
-A name is looked for in the given folders first and among the profiles shipped here last; calendars
-and word lists of a folder replace those of the same name.
+A name is looked for in the given folders first and among the profiles shipped here last; word lists
+of a folder replace those of the same name, calendars replace the years they name.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from importlib import resources
@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-from duewise.book.calendar import ROLLS, Calendar
+from duewise.book.calendar import ROLLS, Calendar, chinese_calendar
 from duewise.document import Node, parse, parse_file
 from duewise.errors import BadInput
 from duewise.guard.derived import DERIVED
@@ -29,6 +29,7 @@ from duewise.guard.rule import Lexicon, Lint, Outcome, Pattern, Rule, Rulebook
 
 SCHEMA = "jp/1"
 HOLIDAY_DAYS_MAX = 60
+CALENDAR_LIBRARIES: Mapping[str, Callable[[], Calendar]] = {"cn": chinese_calendar}
 _HEAD = ("schema", "version")
 _PROFILE_KEYS = (
     *(*_HEAD, "profile", "tz_default", "calendar", "due", "optout_keywords", "rules"),
@@ -41,7 +42,7 @@ class _Library:
     """What lies in the folders: profiles by code, calendars and word lists by name."""
 
     profiles: dict[str, Node]
-    calendars: dict[str, Node]
+    calendars: dict[str, list[Node]]  # the nearest folder's first
     lexicons: dict[str, Node]
     common: Node
 
@@ -61,7 +62,7 @@ def load_rulebook(names: Sequence[str], *, directories: Sequence[Path] = ()) -> 
         raise BadInput("no profile is named", mend=f"name one of {_codes(library)}")
     profiles = [_read_profile(node, library) for node in nodes]
     rules = tuple(rule for profile in profiles for rule in profile.rules)
-    _refuse_doubles(rules)
+    _refuse_doubles(rules, {p.names[0]: n.source for p, n in zip(profiles, nodes, strict=True)})
     first = profiles[0]
     calendar_name = next((p.calendar_name for p in profiles if p.calendar_name), None)
     used = tuple(
@@ -73,8 +74,8 @@ def load_rulebook(names: Sequence[str], *, directories: Sequence[Path] = ()) -> 
         *nodes,
         library.common,
         *(library.lexicons[name] for name in used),
-        *([library.calendars[calendar_name]] if calendar_name else []),
     ]
+    calendar = read_calendar(*library.calendars[calendar_name]) if calendar_name else None
     return replace(
         first,
         names=tuple(name for profile in profiles for name in profile.names),
@@ -82,14 +83,14 @@ def load_rulebook(names: Sequence[str], *, directories: Sequence[Path] = ()) -> 
         derived=_derived(library.common),
         lexicons=tuple(read_lexicon(name, library.lexicons[name]) for name in used),
         calendar_name=calendar_name,
-        calendar=read_calendar(library.calendars[calendar_name]) if calendar_name else None,
+        calendar=calendar,
         tz_default=next((p.tz_default for p in profiles if p.tz_default), None),
         roll_default=next((p.roll_default for p in profiles if p.roll_default != "none"), "none"),
         optout_keywords=_joined(profile.optout_keywords for profile in profiles),
         overlays=_joined(profile.overlays for profile in profiles),
         retention=tuple(pair for profile in profiles for pair in profile.retention),
         version=" + ".join(profile.version for profile in profiles),
-        content_hash=_hash([node.plain() for node in content]),
+        content_hash=_hash([*(node.plain() for node in content), _calendar_content(calendar)]),
     )
 
 
@@ -110,14 +111,56 @@ def profile_names(directories: Sequence[Path] = ()) -> tuple[str, ...]:
     return tuple(sorted(_library(directories).profiles))
 
 
-def read_calendar(node: Node) -> Calendar:
-    """A calendar: holidays as dates or `first/last` spans, make-up working days, weekly rest."""
-    members = node.known(("holidays", "workdays", "weekly_rest"), what="a calendar")
-    rest = members.get("weekly_rest")
+def read_calendar(*layers: Node) -> Calendar:
+    """A calendar: holidays as dates or `first/last` spans, make-up working days, weekly rest.
+
+    Of several layers the first that names a year decides it; the years that none names come from
+    the maintained library that a layer names (`library: cn`). So a new notice is added as data.
+    """
+    read = [_calendar_layer(node) for node in layers]
+    given = [calendar for calendar, _ in read]
+    given += [library for _, library in read if library is not None][:1]
+    years: dict[int, Calendar] = {}
+    for calendar in given:
+        for year in sorted(calendar.years or ()):
+            years.setdefault(year, calendar)
     return Calendar(
-        holidays=frozenset(_days(members.get("holidays"))),
-        workdays=frozenset(_days(members.get("workdays"))),
-        weekly_rest=frozenset(_weekday(day) for day in rest.items()) if rest else frozenset(),
+        holidays=_of_years(years, "holidays"),
+        workdays=_of_years(years, "workdays"),
+        weekly_rest=next((each.weekly_rest for each in given if each.weekly_rest), frozenset()),
+        years=frozenset(years) if years else None,
+    )
+
+
+def _calendar_layer(node: Node) -> tuple[Calendar, Calendar | None]:
+    """What is written at the node, and the library it names."""
+    members = node.known(("holidays", "workdays", "weekly_rest", "library"), what="a calendar")
+    rest, library = members.get("weekly_rest"), members.get("library")
+    if library is not None and library.text() not in CALENDAR_LIBRARIES:
+        library.refuse(
+            f"no library {library.text()!r}", mend=f"use {', '.join(CALENDAR_LIBRARIES)}"
+        )
+    holidays = frozenset(_days(members.get("holidays")))
+    workdays = frozenset(_days(members.get("workdays")))
+    if twice := holidays & workdays:
+        node.refuse(
+            f"{min(twice)} is a holiday and a working day", mend="keep it in one of the two lists"
+        )
+    written = Calendar(
+        holidays,
+        workdays,
+        frozenset(_weekday(day) for day in rest.items()) if rest else frozenset(),
+        frozenset(day.year for day in holidays | workdays),
+    )
+    return written, CALENDAR_LIBRARIES[library.text()]() if library is not None else None
+
+
+def _of_years(years: Mapping[int, Calendar], name: str) -> frozenset[date]:
+    return frozenset(
+        day
+        for year, calendar in years.items()
+        for day in getattr(calendar, name)
+        if day.year == year
     )
 
 
@@ -139,9 +182,13 @@ def _library(directories: Sequence[Path]) -> _Library:
         members = node.entries()
         if "profile" in members:
             library.profiles[members["profile"].text().upper()] = node
-        for kind, shelf in (("calendars", library.calendars), ("lexicons", library.lexicons)):
-            if kind in members:
-                shelf.update(_head(node).known((*_HEAD, kind), what="this file")[kind].entries())
+        for kind in {"calendars", "lexicons"} & members.keys():
+            entries = _head(node).known((*_HEAD, kind), what="this file")[kind].entries()
+            if kind == "lexicons":
+                library.lexicons.update(entries)
+            else:
+                for name, entry in entries.items():
+                    library.calendars.setdefault(name, []).insert(0, entry)
     return library
 
 
@@ -195,17 +242,23 @@ def _read_profile(node: Node, library: _Library) -> Rulebook:
     )
 
 
-def _refuse_doubles(rules: Iterable[Rule]) -> None:
-    seen: dict[str, Rule] = {}
+def _refuse_doubles(rules: Iterable[Rule], source: Mapping[str, str]) -> None:
+    """A rule that changed stands twice, each time with its dates; never twice on one day."""
+    seen: dict[str, list[Rule]] = {}
     for rule in rules:
-        if rule.id in seen:
+        if any(_overlap(rule, other) for other in seen.setdefault(rule.id, [])):
             raise BadInput(
                 f"rule {rule.id} comes twice",
-                source=rule.profile,
+                source=source[rule.profile],
                 line=rule.line,
-                mend="give every rule an id of its own, and load each profile once",
+                mend="give every rule an id of its own, or let valid_to end before valid_from",
             )
-        seen[rule.id] = rule
+        seen[rule.id].append(rule)
+
+
+def _overlap(one: Rule, other: Rule) -> bool:
+    starts = max(one.valid_from or date.min, other.valid_from or date.min)
+    return starts <= min(one.valid_to or date.max, other.valid_to or date.max)
 
 
 def _derived(common: Node) -> tuple[tuple[str, str], ...]:
@@ -284,6 +337,14 @@ def _texts(node: Node | None) -> tuple[str, ...]:
 
 def _joined(lists: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word for words in lists for word in words))
+
+
+def _calendar_content(calendar: Calendar | None) -> object:
+    """The days themselves: with another library they may be others."""
+    if calendar is None:
+        return None
+    days = (sorted(map(str, days)) for days in (calendar.holidays, calendar.workdays))
+    return [*days, sorted(calendar.weekly_rest), sorted(calendar.years or ())]
 
 
 def _hash(content: list[object]) -> str:

@@ -16,6 +16,18 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 EFFECTS = {outcome.word: outcome for outcome in Outcome if outcome is not Outcome.ALLOW}
 BASES = ("law", "reg", "std", "self", "carrier", "contract", "policy")
 SCOPES = {"stage": "msg.stage", "channel": "msg.channel", "role": "to.role"}
+# A misspelt stage would be a rule that never speaks. Roles are open: whoever is none of ours is a
+# third party.
+SCOPE_WORDS: Mapping[str, tuple[str, ...]] = {
+    "stage": (
+        *("pre_due", "due_day", "overdue", "statutory", "service", "marketing"),
+        *("contact_restore", "optout_confirm", "bureau_report", "enforcement_start"),
+    ),
+    "channel": (
+        *("sms", "push", "wechat", "email", "voice_human", "voice_ai", "voice_notice"),
+        *("visit", "internal", "social_public"),
+    ),
+}
 COUNTED = ("channel", "dir", "outcome", "stage", "not_flags")
 PER = ("debtor", "number", "debt")
 UNITS = ("calendar_day", "consecutive_days", "hours")
@@ -41,20 +53,22 @@ def read_rule(node: Node, *, profile: str, lexicons: Iterable[str]) -> Rule:
         basis=_one_of(basis, BASES),
         conf=_one_of(conf, ("H", "M", "L")),
         src=src.texts(),
-        valid_from=_date(members.get("valid_from")),
-        valid_to=_date(members.get("valid_to")),
+        **_in_force(members),
         reviewed_by=members["reviewed_by"].text() if "reviewed_by" in members else None,
         line=node.line,
     )
 
 
+def predicates_of(rule: Rule) -> tuple[Predicate, ...]:
+    """Its condition, its exemption and what it asks, as far as there are any."""
+    asked = rule.body.predicate if isinstance(rule.body, Must) else None
+    return tuple(each for each in (rule.applies_if, rule.unless, asked) if each is not None)
+
+
 def rule_facts(rule: Rule) -> frozenset[str]:
     """Every fact the rule asks for, the derived ones by their own names."""
-    predicates = [rule.applies_if, rule.unless]
     body: tuple[str, ...] = ()
     match rule.body:
-        case Must(predicate):
-            predicates.append(predicate)
         case Window():
             body = ("now", "to.tz")
         case Cap(per=per):
@@ -62,7 +76,7 @@ def rule_facts(rule: Rule) -> frozenset[str]:
             body = ("now", "to.tz", "history", *keys.get(per, ()))
         case Lint():
             body = ("msg.text",)
-    asked = (fact for predicate in predicates if predicate for fact in facts_of(predicate))
+    asked = (fact for predicate in predicates_of(rule) for fact in facts_of(predicate))
     scope = (SCOPES[key] for key, _ in rule.scope)
     in_force = ("now", "to.tz") if rule.valid_from or rule.valid_to else ()
     return frozenset((*asked, *scope, *body, *in_force))
@@ -148,10 +162,12 @@ _BODIES: dict[str, Callable[[Node], Body]] = {
 def _scope(node: Node | None) -> tuple[tuple[str, tuple[str, ...]], ...]:
     if node is None:
         return ()
-    return tuple(
-        (key, values.texts())
-        for key, values in node.known(tuple(SCOPES), what="the scope `for`").items()
-    )
+    scope = node.known(tuple(SCOPES), what="the scope `for`")
+    for key, values in scope.items():
+        for value in values.items():
+            if key in SCOPE_WORDS:
+                _one_of(value, SCOPE_WORDS[key], what=key)
+    return tuple((key, values.texts()) for key, values in scope.items())
 
 
 def _condition(node: Node | None) -> Predicate | None:
@@ -165,6 +181,13 @@ def _effect(node: Node, members: Mapping[str, Node], body: Body) -> Outcome | No
         return None
     (effect,) = node.required(members, "else")
     return EFFECTS[_one_of(effect, tuple(EFFECTS), what="effect")]
+
+
+def _in_force(members: Mapping[str, Node]) -> dict[str, date | None]:
+    dates = {key: _date(members.get(key)) for key in ("valid_from", "valid_to")}
+    if dates["valid_from"] and dates["valid_to"] and dates["valid_to"] < dates["valid_from"]:
+        members["valid_to"].refuse("it ends before it begins", mend="exchange the two dates")
+    return dates
 
 
 def _one_of(node: Node, allowed: tuple[str, ...], *, what: str = "word") -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import hashlib
+from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import IntEnum
 from typing import TypeAlias
@@ -90,6 +91,12 @@ class Rule:
     reviewed_by: str | None = None
     line: int = field(default=0, compare=False)
 
+    def is_in_force(self, day: date) -> bool:
+        """Whether the rule holds on that local date."""
+        return (self.valid_from is None or self.valid_from <= day) and (
+            self.valid_to is None or day <= self.valid_to
+        )
+
 
 @dataclass(frozen=True)
 class Pattern:
@@ -125,3 +132,19 @@ class Rulebook:
     retention: tuple[tuple[str, str], ...] = field(compare=False, repr=False)
     version: str = field(compare=False)
     content_hash: str
+
+    def on(self, day: date) -> Rulebook:
+        """The rules in force on that day, for messages of any day: was, or is, it lawful then.
+
+        They no longer ask for the date. A rulebook without dated rules is its own answer on every
+        day; days with the same rules have equal rulebooks.
+        """
+        rules = tuple(rule for rule in self.rules if rule.is_in_force(day))
+        if not any(rule.valid_from or rule.valid_to for rule in self.rules):
+            return self
+        stated = "\n".join([self.content_hash, *(f"{rule.id}:{rule.line}" for rule in rules)])
+        return replace(
+            self,
+            rules=tuple(replace(rule, valid_from=None, valid_to=None) for rule in rules),
+            content_hash=hashlib.sha256(stated.encode()).hexdigest(),
+        )

@@ -1,4 +1,4 @@
-"""The candidate time zones of an addressee, as columns: which row may be in which zone."""
+"""The candidate time zones of an addressee and the clocks in them, as columns of a fact frame."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import polars as pl
 
-_PREFIX = "zone:"
+_ZONE, _CLOCK = "zone:", "clock:"
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Zones:
 
     def has(self, zone: str) -> pl.Expr:
         """Whether the addressee may be in that zone."""
-        return pl.col(f"{_PREFIX}{zone}")
+        return pl.col(f"{_ZONE}{zone}")
 
     @property
     def all_known(self) -> pl.Expr:
@@ -32,36 +32,46 @@ def with_zones(facts: pl.DataFrame) -> tuple[pl.DataFrame, Zones]:
     """The fact frame with a column per zone of `to.tz` (nothing is added if that is not asked)."""
     if "to.tz" not in facts.columns:
         return facts.with_columns(zones_known=pl.lit(value=False)), Zones(())
-    named = facts["to.tz"].explode().unique().to_list()
-    zones = Zones(tuple(sorted(name for name in named if name is not None and _exists(name))))
+    named = facts["to.tz"].explode().unique().drop_nulls().to_list()
+    zones = Zones(tuple(sorted(name for name in named if _exists(name))))
     lists = pl.col("to.tz")
-    strangers = [
-        ~lists.list.contains(pl.lit(name, dtype=pl.String)) for name in named if not _exists(name)
-    ]
+    strangers = [~lists.list.contains(pl.lit(name)) for name in named if name not in zones.names]
     known = reduce(and_, strangers, lists.list.len() > 0).fill_null(value=False)
     return facts.with_columns(
         known.alias("zones_known"),
         *(
-            lists.list.contains(pl.lit(zone)).fill_null(value=False).alias(f"{_PREFIX}{zone}")
+            lists.list.contains(pl.lit(zone)).fill_null(value=False).alias(f"{_ZONE}{zone}")
             for zone in zones.names
         ),
     ), zones
 
 
+def with_clocks(facts: pl.DataFrame, zones: Zones, home: str | None) -> pl.DataFrame:
+    """The fact frame with what clocks show at `now` in each zone and at home (`clock:NAME`)."""
+    names = dict.fromkeys((*zones.names, *([home] if home else [])))
+    shown = {f"{_CLOCK}{zone}": local_time("now", zone) for zone in names}
+    return facts.with_columns(**shown)
+
+
+def clock(zone: str) -> pl.Expr:
+    """What the clock of a zone shows at `now`: a time without zone."""
+    return pl.col(f"{_CLOCK}{zone}")
+
+
 def zones_in(frame: pl.DataFrame) -> tuple[str, ...]:
     """The zones for which a frame has a column."""
-    return tuple(name[len(_PREFIX) :] for name in frame.columns if name.startswith(_PREFIX))
+    return tuple(name[len(_ZONE) :] for name in frame.columns if name.startswith(_ZONE))
 
 
-def local_date(instant: str, zone: str) -> pl.Expr:
-    """The calendar date of an instant column in a zone."""
-    return pl.col(instant).dt.convert_time_zone(zone).dt.date()
+def local_time(instant: str, zone: str) -> pl.Expr:
+    """The time without zone that a clock in the zone shows at an instant column."""
+    return pl.col(instant).dt.convert_time_zone(zone).dt.replace_time_zone(None)
 
 
 @cache
-def _exists(zone: str | None) -> bool:
+def _exists(zone: str) -> bool:
     try:
-        ZoneInfo(zone or "")
+        ZoneInfo(zone)
     except (OSError, ValueError, KeyError):
         return False
     return True

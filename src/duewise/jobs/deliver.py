@@ -20,10 +20,11 @@ from psycopg.rows import dict_row
 
 from duewise.channels.base import Accepted, Channel, Message
 from duewise.errors import Unreachable
-from duewise.jobs.gate import Ruling, verdict_values
+from duewise.jobs.gate import Ruling
 from duewise.jobs.session import PATIENCE, Connect, Patience, Worker, come_back, recover, worker
 from duewise.jobs.settle import never_left, said_of, settle, unsent
 from duewise.jobs.tenant import Tenant
+from duewise.jobs.verdicts import Verdicts, add_wire_verdicts, verdict_of
 from duewise.jobs.wire_gate import Claimed, judge_claimed
 from duewise.outbox.envelope import State
 from duewise.store.sql import queries
@@ -221,11 +222,12 @@ async def _claim(
         if not envelopes:
             return [], 0
         claimed, rulings = await judge_claimed(cursor, envelopes, tenant=tenant, now=now)
-        ids = [each.envelope_id for each in claimed]
-        await cursor.execute(
-            _SQL["add_verdicts"],
-            verdict_values(rulings, ids, gate="wire", now=now, tenant=tenant),
-        )
+        verdicts = [
+            verdict_of(ruling, each.envelope_id)
+            for each, ruling in zip(claimed, rulings, strict=True)
+        ]
+        rulebook_hash = tenant.rulebook.content_hash
+        await add_wire_verdicts(cursor, Verdicts("wire", now, rulebook_hash, verdicts))
         cleared = [
             each
             for each, ruling in zip(claimed, rulings, strict=True)

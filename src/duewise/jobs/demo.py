@@ -34,6 +34,7 @@ from duewise.jobs.replan import replan_held
 from duewise.jobs.tenant import Tenant
 from duewise.money import Money
 from duewise.sim.lender import DayEvents, Lender, live_day
+from duewise.store.audit import Signer, seal
 from duewise.store.book import Book
 from duewise.store.sql import queries
 from duewise.times import ManualClock
@@ -59,6 +60,7 @@ class Stage:
     clock: ManualClock
     settings: DeliverySettings
     plans: Path
+    signer: Signer
 
 
 async def play(
@@ -110,6 +112,7 @@ async def _play_day(stage: Stage, sender: Worker, lender: Lender, *, day: date, 
         )
         await _settle(stage)
     await _move(stage, _at(stage, day, time(23, 59)), events)
+    seal(stage.conn, stage.signer, now=stage.clock.now())
 
 
 async def _move(stage: Stage, instant: datetime, events: DayEvents) -> None:

@@ -12,8 +12,10 @@ from psycopg import Connection
 from duewise.channels.base import Channel
 from duewise.errors import DuewiseError
 from duewise.guard.rule import Rulebook
+from duewise.jobs.audit import examine_chain
 from duewise.jobs.operations import feed_complete_until
 from duewise.jobs.tenant import Tenant
+from duewise.store.audit import Signer
 
 LEDGER_AGE_MAX = timedelta(seconds=300)
 
@@ -28,7 +30,7 @@ class Finding:
 
 
 def examine(
-    conn: Connection[Any], tenant: Tenant, *, channel: Channel, now: datetime
+    conn: Connection[Any], tenant: Tenant, *, channel: Channel, signer: Signer, now: datetime
 ) -> list[Finding]:
     """Every check, none left out because another failed."""
     return [
@@ -37,6 +39,7 @@ def examine(
         _rules(tenant.rulebook),
         _templates(tenant),
         Finding("strategy", is_ok=True, text=f"{tenant.strategy.name} v{tenant.strategy.version}"),
+        _evidence(conn, signer, now=now),
         asyncio.run(_gateway(channel)),
     ]
 
@@ -53,6 +56,11 @@ def _feed(conn: Connection[Any], *, now: datetime) -> Finding:
     age = now - complete_until
     text = f"complete until {complete_until.isoformat()}, {age.total_seconds():.0f} s ago"
     return Finding("payments feed", is_ok=age <= LEDGER_AGE_MAX, text=text)
+
+
+def _evidence(conn: Connection[Any], signer: Signer, *, now: datetime) -> Finding:
+    is_ok, text = examine_chain(conn, signer, now=now)
+    return Finding("evidence", is_ok=is_ok, text=text)
 
 
 def _rules(rulebook: Rulebook) -> Finding:

@@ -178,6 +178,7 @@ def _finding_lines(finding: Finding, words: Words, zone: ZoneInfo) -> Iterator[s
     outcome = meaning(words, "outcome", finding.outcome)
     gate = meaning(words, "gate", finding.gate)
     yield f"  gate {finding.gate} ({gate}) at {_at(finding.at, zone)}: {finding.outcome}, {outcome}"
+    yield f"    verdict {finding.verdict_id}"
     yield from _rule_lines(finding.rules, words)
     if finding.next_allowed_at:
         yield f"    allowed again from {_at(finding.next_allowed_at, zone)}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 
 from duewise.engine.facts import CaseFacts, message_facts
+from duewise.guard.evidence_facts import facts_texts, history_texts
 from duewise.guard.judge import judge
 from duewise.jobs.tenant import Tenant
 from duewise.outbox.envelope import State
@@ -45,6 +46,7 @@ class Ruling:
     """One message's verdict and what follows from it. State READY means: it may go on."""
 
     key: str
+    borrower_id: str
     outcome: str
     rules: tuple[str, ...]
     next_allowed_at: datetime | None
@@ -52,6 +54,19 @@ class Ruling:
     reason: str
     not_before: datetime | None
     facts: str
+    seen: str
+    history: str
+    text_token: str | None
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the gate saw of one message: for the record, and the facts that explanations show."""
+
+    kept: Mapping[str, Any]
+    facts: str
+    history: str
+    text_token: str | None
 
 
 def rule_on(messages: pl.DataFrame, known: Known, *, tenant: Tenant) -> list[Ruling]:
@@ -68,30 +83,37 @@ def rule_on(messages: pl.DataFrame, known: Known, *, tenant: Tenant) -> list[Rul
         ledger_age=known.ledger_age,
     )
     judged = judge(facts, known.contacts, rulebook=tenant.rulebook)
-    kept = [name for name in _KEPT if name in judged.columns]
-    columns = ["key", "now", "outcome", "rules", "next_allowed_at"]
+    columns = ["key", "borrower_id", "now", "outcome", "rules", "next_allowed_at"]
     return [
-        _ruling(
-            verdict, {name: fact[name] for name in kept}, has_text=text is not None, until=until
-        )
-        for verdict, fact, text, until in zip(
+        _ruling(verdict, seen, until=until)
+        for verdict, seen, until in zip(
             judged.select(columns).iter_rows(named=True),
-            judged.select(kept).iter_rows(named=True),
-            messages["text"],
+            _seen(messages, facts, known, tenant),
             messages["valid_until"],
             strict=True,
         )
     ]
 
 
-def _ruling(
-    verdict: Mapping[str, Any], facts: Mapping[str, Any], *, has_text: bool, until: datetime
-) -> Ruling:
+def _seen(
+    messages: pl.DataFrame, facts: pl.DataFrame, known: Known, tenant: Tenant
+) -> Iterator[_Seen]:
+    kept = facts.select(name for name in _KEPT if name in facts.columns)
+    return map(
+        _Seen,
+        kept.iter_rows(named=True),
+        facts_texts(facts),
+        history_texts(messages["borrower_id"].to_list(), known.contacts),
+        tenant.keyring.text_tokens(messages["text"].to_list()),
+    )
+
+
+def _ruling(verdict: Mapping[str, Any], seen: _Seen, *, until: datetime) -> Ruling:
     outcome, rules = verdict["outcome"], tuple(verdict["rules"])
     next_allowed_at = verdict["next_allowed_at"]
     state, reason, not_before = State.READY, outcome, None
     named = f"{outcome}: {', '.join(rules)}"
-    if not has_text:
+    if seen.text_token is None:
         state, reason = State.BLOCKED, "missing_variable"
     elif outcome == "block":
         state, reason = State.BLOCKED, named
@@ -104,27 +126,15 @@ def _ruling(
             state, reason, not_before = State.LAPSED, f"deferred past validity: {named}", None
     return Ruling(
         key=verdict["key"],
+        borrower_id=verdict["borrower_id"],
         outcome=outcome,
         rules=rules,
         next_allowed_at=next_allowed_at,
         state=state,
         reason=reason,
         not_before=not_before,
-        facts=json.dumps(dict(facts), default=str, sort_keys=True),
+        facts=json.dumps(dict(seen.kept), default=str, sort_keys=True),
+        seen=seen.facts,
+        history=seen.history,
+        text_token=seen.text_token,
     )
-
-
-def verdict_values(
-    rulings: list[Ruling], envelope_ids: list[int], *, gate: str, now: datetime, tenant: Tenant
-) -> dict[str, Any]:
-    """The parameters of the statement `add_verdicts`."""
-    return {
-        "gate": gate,
-        "now": now,
-        "rulebook_hash": tenant.rulebook.content_hash,
-        "envelope_ids": envelope_ids,
-        "outcomes": [ruling.outcome for ruling in rulings],
-        "rules": [",".join(ruling.rules) for ruling in rulings],
-        "next_allowed_at": [ruling.next_allowed_at for ruling in rulings],
-        "facts": [ruling.facts for ruling in rulings],
-    }

@@ -47,6 +47,7 @@ CASES: Schema = {
     "bankruptcy": pl.String,
     "plan": pl.String,
     "plan_kept": pl.Boolean,
+    "blackout": pl.Boolean,
 }
 # How an open case of the desk shows among the guard's facts.
 _CASE_FACTS: Mapping[str, tuple[str, object]] = {
@@ -56,6 +57,7 @@ _CASE_FACTS: Mapping[str, tuple[str, object]] = {
     "incapacity": ("incapacity", True),
     "bankruptcy": ("bankruptcy", "accepted"),
     "plan": ("plan", "active"),
+    "blackout": ("blackout", True),
 }
 _NO_CASE: Mapping[str, object] = {
     "dispute_open": False,
@@ -65,8 +67,9 @@ _NO_CASE: Mapping[str, object] = {
     "bankruptcy": "none",
     "plan": "none",
     "plan_kept": True,
+    "blackout": False,
 }
-CASE_KINDS = tuple(_CASE_FACTS)
+CASE_KINDS = tuple(kind for kind in _CASE_FACTS if kind != "blackout")
 _BORROWERS_PER_QUERY = 50_000
 
 
@@ -91,32 +94,30 @@ def contacts_of(
     except_ids: Sequence[int] = (),
 ) -> pl.DataFrame:
     """`CONTACTS` of these borrowers in the last 28 days, but for the envelopes excepted."""
-    since = now - timedelta(days=CONTACT_DAYS)
-    found = _in_blocks(
-        conn,
-        queries("outbox")["contact_log"],
-        borrower_ids,
-        {
-            name: CONTACTS[name]
-            for name in ("borrower_id", "at", "channel", "stage", "number", "debt")
-        },
-        since=since,
-        except_ids=list(except_ids),
-    )
-    return found.with_columns(
-        dir=pl.lit("out"),
-        actor=pl.lit("own"),
-        outcome=pl.lit(None, pl.String),
-        flags=pl.lit([], pl.List(pl.String)),
-    ).select(CONTACTS.keys())
-
-
-def cases_of(conn: Connection[Any], borrower_ids: Sequence[str]) -> pl.DataFrame:
-    """`CASES` of those among these borrowers who have an open case."""
+    values = {
+        "now": now,
+        "since": now - timedelta(days=CONTACT_DAYS),
+        "except_ids": list(except_ids),
+    }
     found = [
         row
         for block in _blocks(borrower_ids)
-        for row in rows(conn, queries("outbox")["open_cases"], {"borrower_ids": block})
+        for row in rows(conn, queries("outbox")["contact_log"], {"borrower_ids": block, **values})
+    ]
+    return contact_frame(found)
+
+
+def contact_frame(log: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """`CONTACTS` from rows of the contact log."""
+    return pl.DataFrame(list(log), schema=dict(CONTACTS)) if log else empty(CONTACTS)
+
+
+def cases_of(conn: Connection[Any], borrower_ids: Sequence[str], *, now: datetime) -> pl.DataFrame:
+    """`CASES` of those among these borrowers who have an open case, or live under a blackout."""
+    found = [
+        row
+        for block in _blocks(borrower_ids)
+        for row in rows(conn, queries("outbox")["open_cases"], {"borrower_ids": block, "now": now})
     ]
     return case_frame(found) if found else empty(CASES)
 

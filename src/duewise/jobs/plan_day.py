@@ -155,7 +155,7 @@ def tables_of(conn: Connection[Any], found: BookTables, *, now: datetime) -> Tab
         extensions=found.extensions,
         addresses=addresses_of(conn, borrower_ids),
         contacts=contacts_of(conn, borrower_ids, now=now),
-        cases=cases_of(conn, borrower_ids),
+        cases=cases_of(conn, borrower_ids, now=now),
     )
 
 

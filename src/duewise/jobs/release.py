@@ -20,7 +20,7 @@ from duewise.engine.compose import compose
 from duewise.engine.partition import PLAN
 from duewise.errors import BadInput
 from duewise.frames import INSTANT
-from duewise.jobs.gate import Known, Ruling, rule_on, verdict_values
+from duewise.jobs.gate import Known, Ruling, rule_on
 from duewise.jobs.operations import (
     addresses_of,
     cases_of,
@@ -30,6 +30,14 @@ from duewise.jobs.operations import (
 )
 from duewise.jobs.plan_day import PLAN_COLUMNS, Progress, read_manifest
 from duewise.jobs.tenant import Tenant
+from duewise.jobs.verdicts import (
+    Verdict,
+    Verdicts,
+    add_unsealed,
+    verdict_numbers,
+    verdict_of,
+    verdict_rows,
+)
 from duewise.jobs.wire_gate import NEVER_HEARD
 from duewise.outbox.envelope import State
 from duewise.store import journal
@@ -147,7 +155,7 @@ def compose_and_rule(
         known = Known(
             addresses=addresses_of(conn, borrower_ids),
             contacts=contacts_of(conn, borrower_ids, now=now),
-            cases=cases_of(conn, borrower_ids),
+            cases=cases_of(conn, borrower_ids, now=now),
             ledger_age=now - complete_until if complete_until else NEVER_HEARD,
         )
         called = salutations(conn, borrower_ids, tenant.keyring)
@@ -192,19 +200,25 @@ def _enqueue(
                 copy.write_row(record)
         cursor.execute(queries("planning")["add_envelopes"], {"now": now})
         added = [(envelope_id, by_key[key]) for envelope_id, key in cursor.fetchall()]
-        ids = [envelope_id for envelope_id, _ in added]
-        rulings = [each.ruling for _, each in added]
-        planned = _plan_verdicts([each.row for _, each in added], ids, tenant=tenant)
-        released = verdict_values(rulings, ids, gate="release", now=now, tenant=tenant)
-        _copy_verdicts(cursor, planned)
-        _copy_verdicts(cursor, released)
+        rulebook_hash = tenant.rulebook.content_hash
+        if added:
+            planned_at = added[0][1].row["planned_at"]
+            planned = [_plan_verdict(each.row, envelope_id) for envelope_id, each in added]
+            _copy_verdicts(
+                cursor, Verdicts("plan", planned_at, rulebook_hash, planned, stored_at=now)
+            )
+            released = [verdict_of(each.ruling, envelope_id) for envelope_id, each in added]
+            _copy_verdicts(cursor, Verdicts("release", now, rulebook_hash, released))
     return Counter(each.ruling.state.value for _, each in added)
 
 
-def _copy_verdicts(cursor: Cursor[Any], values: Mapping[str, Any]) -> None:
-    """What the statement `add_verdicts` does, for many: COPY need not escape arrays of JSON."""
+def _copy_verdicts(cursor: Cursor[Any], verdicts: Verdicts) -> None:
+    """What `add_verdicts` does, for many: COPY need not escape arrays of JSON."""
+    numbers = verdict_numbers(cursor.connection, len(verdicts.each))
+    values = verdict_rows(verdicts, numbers)
     rows = pl.DataFrame(
         {
+            "verdict_id": values["verdict_ids"],
             "envelope_id": values["envelope_ids"],
             "gate": values["gate"],
             "at": values["now"],
@@ -220,6 +234,7 @@ def _copy_verdicts(cursor: Cursor[Any], values: Mapping[str, Any]) -> None:
     statement = sql.SQL("COPY verdict ({}) FROM STDIN (FORMAT csv)").format(columns)
     with cursor.copy(statement) as copy:
         copy.write(rows.write_csv(include_header=False))
+    add_unsealed(cursor.connection, verdicts, numbers)
 
 
 def _records(composed: Sequence[Composed], *, tenant: Tenant) -> Iterator[tuple[Any, ...]]:
@@ -250,17 +265,11 @@ def _reason(ruling: Ruling) -> str:
     return "released" if ruling.state is State.READY and not ruling.not_before else ruling.reason
 
 
-def _plan_verdicts(
-    rows: Sequence[dict[str, Any]], envelope_ids: list[int], *, tenant: Tenant
-) -> dict[str, Any]:
-    """What the first gate said when the plan was made, kept with the envelope it led to."""
-    return {
-        "gate": "plan",
-        "now": rows[0]["planned_at"] if rows else None,
-        "rulebook_hash": tenant.rulebook.content_hash,
-        "envelope_ids": envelope_ids,
-        "outcomes": [row["outcome"] for row in rows],
-        "rules": [",".join(row["rules"]) for row in rows],
-        "next_allowed_at": [row["next_allowed_at"] for row in rows],
-        "facts": ["{}" for _ in rows],
-    }
+def _plan_verdict(row: dict[str, Any], envelope_id: int) -> Verdict:
+    """What the first gate said when the plan was made, kept with the envelope it led to.
+
+    The facts it saw are the plan's own: they lie in the journal, and are not told twice.
+    """
+    return Verdict(
+        envelope_id, row["borrower_id"], row["outcome"], row["rules"], row["next_allowed_at"]
+    )

@@ -10,12 +10,12 @@ import polars as pl
 from psycopg import Connection
 
 from duewise.engine.partition import plan_partition
-from duewise.jobs.gate import verdict_values
 from duewise.jobs.ingest import HELD_BY_PAYMENT
 from duewise.jobs.operations import rows
 from duewise.jobs.plan_day import context_for, tables_of
 from duewise.jobs.release import Composed, compose_and_rule, envelope_facts
 from duewise.jobs.tenant import Tenant
+from duewise.jobs.verdicts import Verdicts, add_verdicts, verdict_of
 from duewise.outbox.envelope import State
 from duewise.store.sql import queries
 
@@ -82,16 +82,8 @@ def _replace(
     dropped = [row for row in held if row["key"] not in wanted]
     judged = [row for row in held if row["key"] in ruled]
     with conn.transaction():
-        conn.execute(
-            queries("outbox")["add_verdicts"],
-            verdict_values(
-                [ruled[row["key"]].ruling for row in judged],
-                [row["envelope_id"] for row in judged],
-                gate="release",
-                now=now,
-                tenant=tenant,
-            ),
-        )
+        verdicts = [verdict_of(ruled[row["key"]].ruling, row["envelope_id"]) for row in judged]
+        add_verdicts(conn, Verdicts("release", now, tenant.rulebook.content_hash, verdicts))
         conn.execute(_SQL["renew"], _renewal(renewed, tenant=tenant, now=now))
         ends = [_end(ruled.get(row["key"]), why.get(row["borrower_id"])) for row in dropped]
         conn.execute(

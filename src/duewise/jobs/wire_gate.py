@@ -12,7 +12,13 @@ from psycopg import AsyncCursor
 
 from duewise.frames import INSTANT, empty
 from duewise.jobs.gate import Known, Ruling, rule_on
-from duewise.jobs.operations import ADDRESSES, CASES, CONTACT_DAYS, CONTACTS, case_frame
+from duewise.jobs.operations import (
+    ADDRESSES,
+    CASES,
+    CONTACT_DAYS,
+    case_frame,
+    contact_frame,
+)
 from duewise.jobs.tenant import Tenant
 from duewise.store.sql import queries
 
@@ -66,7 +72,7 @@ async def judge_claimed(
     known = Known(
         addresses=_addresses(envelopes, facts),
         contacts=await _contacts(cursor, envelopes, now=now),
-        cases=await _cases(cursor, envelopes),
+        cases=await _cases(cursor, envelopes, now=now),
         ledger_age=await _ledger_age(cursor, now=now),
     )
     return claimed, rule_on(messages, known, tenant=tenant)
@@ -143,25 +149,19 @@ async def _contacts(
         _SQL["contact_log"],
         {
             "borrower_ids": [row["borrower_id"] for row in envelopes],
+            "now": now,
             "since": now - timedelta(days=CONTACT_DAYS),
             "except_ids": [row["envelope_id"] for row in envelopes],
         },
     )
-    rows = await cursor.fetchall()
-    if not rows:
-        return empty(CONTACTS)
-    return pl.DataFrame(
-        [{**row, "dir": "out", "outcome": None, "actor": "own", "flags": []} for row in rows],
-        schema_overrides=dict(CONTACTS),
-        infer_schema_length=None,
-    ).select(CONTACTS.keys())
+    return contact_frame(await cursor.fetchall())
 
 
 async def _cases(
-    cursor: AsyncCursor[dict[str, Any]], envelopes: Sequence[dict[str, Any]]
+    cursor: AsyncCursor[dict[str, Any]], envelopes: Sequence[dict[str, Any]], *, now: datetime
 ) -> pl.DataFrame:
     borrower_ids = [row["borrower_id"] for row in envelopes]
-    await cursor.execute(_SQL["open_cases"], {"borrower_ids": borrower_ids})
+    await cursor.execute(_SQL["open_cases"], {"borrower_ids": borrower_ids, "now": now})
     rows = await cursor.fetchall()
     return case_frame(rows) if rows else empty(CASES)
 

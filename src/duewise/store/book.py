@@ -6,7 +6,7 @@ partition that the borrower's stable hash says.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from duewise.book import ledger
+from duewise.book.align import LoanTables
 from duewise.book.schema import SCHEMAS, TABLES
 from duewise.errors import BadInput
 from duewise.ids import partition_of, stable_hash
@@ -30,6 +31,31 @@ __all__ = [
     "import_book",
     "open_book",
 ]
+
+
+# By table, the columns that the ledger reads; None is all of them.
+_OF_LEDGER: dict[str, tuple[str, ...] | None] = {
+    "loans": None,
+    "instalments": (
+        "loan_id",
+        "number",
+        "due_date",
+        "principal_minor",
+        "interest_minor",
+        "fee_minor",
+    ),
+    "payments": (
+        "payment_id",
+        "loan_id",
+        "paid_at",
+        "amount_minor",
+        "kind",
+        "reverses",
+        "component",
+    ),
+    "pauses": None,
+    "extensions": None,
+}
 
 
 @dataclass(frozen=True)
@@ -84,6 +110,15 @@ class Book:
         found = loans.filter(pl.col("loan_id") == loan_id).select("borrower_id").collect()
         return None if found.is_empty() else str(found.item())
 
+    def loan_tables(self, partition: int) -> LoanTables:
+        """What the ledger needs of a partition, and no column more."""
+        return LoanTables(
+            **{
+                name: self._table(name, [partition], None, columns=columns)
+                for name, columns in _OF_LEDGER.items()
+            }
+        )
+
     def known_payments(
         self, partition: int, later: pl.DataFrame | None = None, *, known_at: datetime
     ) -> pl.DataFrame:
@@ -105,13 +140,19 @@ class Book:
         )
 
     def _table(
-        self, name: str, numbers: Collection[int], borrowers: Collection[str] | None
+        self,
+        name: str,
+        numbers: Collection[int],
+        borrowers: Collection[str] | None,
+        columns: Sequence[str] | None = None,
     ) -> pl.DataFrame:
         paths = [part_path(self.path, name, number) for number in numbers]
         paths = [path for path in paths if path.exists()] if name == "features" else paths
         if not paths:
             return pl.DataFrame(schema=dict(SCHEMAS[name]))
         rows = pl.scan_parquet(paths)
+        if columns is not None:
+            rows = rows.select(columns)
         if borrowers is not None:
             wanted = pl.Series(sorted(borrowers), dtype=pl.String)
             rows = rows.filter(pl.col("borrower_id").is_in(wanted.implode()))

@@ -81,6 +81,7 @@ class Considered:
 class Finding:
     """The guard's word at one gate, with every rule that fired and the facts it saw."""
 
+    verdict_id: int
     gate: str
     at: datetime
     outcome: str
@@ -206,7 +207,7 @@ SELECT envelope_id, key, plan_id, loan_id, step, arm, propensity, stage, channel
   FROM envelope WHERE borrower_id = %(borrower_id)s AND as_of = %(as_of)s ORDER BY envelope_id
 """
 _FINDINGS = """
-SELECT envelope_id, gate, at, outcome, rules, next_allowed_at, rulebook_hash, facts
+SELECT envelope_id, verdict_id, gate, at, outcome, rules, next_allowed_at, rulebook_hash, facts
   FROM verdict WHERE envelope_id = ANY(%(ids)s) ORDER BY verdict_id
 """
 _CHANGES = """

@@ -27,6 +27,7 @@ class Person(models.Model):
     birth_date_sealed = models.BinaryField(null=True)
     locale = models.TextField(_("locale"), default="zh-CN")
     timezone = models.TextField(_("time zone"), default="Asia/Shanghai")
+    region = models.TextField(_("region"), null=True)
     number_state = models.TextField(_("number state"), default="valid")
     is_wrong_party = models.BooleanField(_("wrong party"), default=False)
 
@@ -67,6 +68,23 @@ class Case(models.Model):
         db_table = "case_file"
         verbose_name = _("case")
         verbose_name_plural = _("cases")
+
+
+class Blackout(models.Model):
+    """A region in which nobody is told anything for a while. Ended early by `lifted_at`."""
+
+    blackout_id = models.BigAutoField(primary_key=True)
+    region = models.TextField(_("region"))
+    from_at = models.DateTimeField(_("from"))
+    until_at = models.DateTimeField(_("until"))
+    reason = models.TextField(_("reason"))
+    ordered_at = models.DateTimeField(_("ordered at"))
+    lifted_at = models.DateTimeField(_("lifted at"), null=True)
+
+    class Meta:
+        db_table = "blackout"
+        verbose_name = _("blackout")
+        verbose_name_plural = _("blackouts")
 
 
 class Account(models.Model):
@@ -225,6 +243,68 @@ class Verdict(models.Model):
         db_table = "verdict"
         verbose_name = _("verdict")
         verbose_name_plural = _("verdicts")
+
+
+class Unsealed(models.Model):
+    """Records of verdicts that wait for the sealer: written with them, in one transaction."""
+
+    unsealed_id = models.BigAutoField(primary_key=True)
+    at = models.DateTimeField(_("at"))
+    verdict_ids = ArrayField(models.BigIntegerField(), verbose_name=_("verdicts"))
+    body = models.BinaryField()
+
+    class Meta:
+        db_table = "unsealed"
+        verbose_name = _("unsealed records")
+        verbose_name_plural = _("unsealed records")
+
+
+class AuditBatch(models.Model):
+    """A sealed batch of evidence: records, their tree's root, the chain before it, a signature."""
+
+    number = models.BigIntegerField(_("batch"), primary_key=True)
+    first = models.BigIntegerField(_("first record"), unique=True)
+    records = models.IntegerField(_("records"))
+    from_at = models.DateTimeField(_("from"))
+    until_at = models.DateTimeField(_("until"))
+    verdict_ids = ArrayField(models.BigIntegerField(), verbose_name=_("verdicts"))
+    first_verdict = models.BigIntegerField(_("lowest verdict"))
+    last_verdict = models.BigIntegerField(_("highest verdict"))
+    sealed_at = models.DateTimeField(_("sealed at"))
+    root = models.BinaryField()
+    previous = models.BinaryField()
+    key = models.BinaryField()
+    signature = models.BinaryField()
+    leaves = models.BinaryField()
+    body = models.BinaryField()
+
+    class Meta:
+        db_table = "audit_batch"
+        verbose_name = _("audit batch")
+        verbose_name_plural = _("audit batches")
+
+
+class Contact(models.Model):
+    """A contact that no envelope made: an agency's, a call. Caps count it with our own."""
+
+    contact_id = models.TextField(_("contact"), primary_key=True)
+    borrower_id = models.TextField(_("borrower"))
+    at = models.DateTimeField(_("at"))
+    known_at = models.DateTimeField(_("known at"))
+    channel = models.TextField(_("channel"))
+    dir = models.TextField(_("direction"))  # out in
+    outcome = models.TextField(_("outcome"), null=True)
+    stage = models.TextField(_("stage"), null=True)
+    actor = models.TextField(_("actor"))  # own, or the agency's name
+    number_token = models.TextField(_("number token"), null=True)
+    loan_id = models.TextField(_("loan"), null=True)
+    flags = ArrayField(models.TextField(), verbose_name=_("flags"))
+
+    class Meta:
+        db_table = "contact"
+        verbose_name = _("contact")
+        verbose_name_plural = _("contacts")
+        indexes = [models.Index(fields=["borrower_id", "at"], name="contact_log")]
 
 
 class Submission(models.Model):

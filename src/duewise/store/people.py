@@ -18,6 +18,8 @@ from duewise.store.phone import normalise_phone, normalise_phones
 from duewise.store.seal import Keyring
 
 SEALED = ("name", "salutation", "phone", "email", "push_token", "wechat_openid", "birth_date")
+# Neither name nor number: the guard asks for them.
+_PLAIN = ("locale", "timezone", "region")
 ROWS_PER_BLOCK = 100_000
 _REQUIRED: Schema = {"borrower_id": pl.String, "locale": pl.String, "timezone": pl.String}
 
@@ -40,14 +42,15 @@ def upsert_people(
 ) -> PeopleWritten:
     """Write people, or what is new about them, in one transaction.
 
-    `people`: borrower_id, locale, timezone, any of SEALED (text; birth_date also as Date), and
-    `line`, the row's line in `source`; a borrower's last row counts. A column that is absent leaves
-    what is stored. A number that cannot be used is a Reject, and its person is kept with the number
-    state `invalid`. What was learned about a number (its state, a wrong party) holds until the
-    number changes. Raises BadInput.
+    `people`: borrower_id, locale, timezone, maybe region, any of SEALED (text; birth_date also as
+    Date), and `line`, the row's line in `source`; a borrower's last row counts. A column that is
+    absent leaves what is stored. A number that cannot be used is a Reject, and its person is kept
+    with the number state `invalid`. What was learned about a number (its state, a wrong party)
+    holds until the number changes. Raises BadInput.
     """
     conform(people, _REQUIRED, name=source)
     given = [name for name in SEALED if name in people.columns]
+    known = [name for name in _PLAIN if name in people.columns]
     rejects: list[Reject] = []
     if "line" not in people.columns:
         people = people.with_row_index("line", offset=1)
@@ -61,7 +64,7 @@ def upsert_people(
             statement = sql.SQL("COPY person_in ({}) FROM STDIN (FORMAT csv)").format(columns)
             with cursor.copy(statement) as copy:
                 copy.write(sealed.write_csv(include_header=False))
-        cursor.execute(_merge(given))
+        cursor.execute(_merge([*known, *given]))
         cursor.execute("DROP TABLE person_in")
     return PeopleWritten(unique.height, tuple(rejects))
 
@@ -94,7 +97,8 @@ def _sealed(
 ) -> tuple[pl.DataFrame, list[Reject]]:
     """The block as rows of `person`, ready for COPY, and its unusable numbers."""
     rejects: list[Reject] = []
-    out = block.select("borrower_id", "locale", "timezone").with_columns(
+    plain = [name for name in _PLAIN if name in block.columns]
+    out = block.select("borrower_id", *plain).with_columns(
         number_token=pl.lit(None, pl.String),
         number_state=pl.lit("missing"),
         is_wrong_party=pl.lit(value=False),
@@ -130,7 +134,7 @@ def _token_and_state(
 def _merge(given: Sequence[str]) -> sql.Composed:
     """The statement that brings `person_in` into `person`, setting only what was given."""
     of_number = ["number_token", "number_state", "is_wrong_party"] if "phone" in given else []
-    plain = ["locale", "timezone", *(f"{name}_sealed" for name in given)]
+    plain = [name if name in _PLAIN else f"{name}_sealed" for name in given]
     if_changed = sql.SQL(
         "{0} = CASE WHEN person.number_token = excluded.number_token"
         " THEN person.{0} ELSE excluded.{0} END"

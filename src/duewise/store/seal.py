@@ -11,7 +11,7 @@ import base64
 import binascii
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +28,7 @@ TOKEN_CHARS = 32
 _NONCE_BYTES = 12
 _HEAD_BYTES = 1 + _NONCE_BYTES
 _HMAC_BLOCK_BYTES = 64
+_TEXT = b"text\x00"  # no number begins so
 
 
 class CannotUnseal(DuewiseError):
@@ -96,11 +97,19 @@ class Keyring:
 
     def number_tokens(self, numbers: Sequence[str]) -> list[str]:
         """`number_token` for many."""
+        return self._tokens(number.encode() for number in numbers)
+
+    def text_tokens(self, texts: Sequence[str | None]) -> list[str | None]:
+        """What stands for a text in evidence: it shows a change, and nobody can guess from it."""
+        tokens = iter(self._tokens(_TEXT + text.encode() for text in texts if text is not None))
+        return [None if text is None else next(tokens) for text in texts]
+
+    def _tokens(self, values: Iterable[bytes]) -> list[str]:
         inner, outer = self._index_pads
         tokens = []
-        for number in numbers:
+        for value in values:
             first, second = inner.copy(), outer.copy()
-            first.update(number.encode())
+            first.update(value)
             second.update(first.digest())
             tokens.append(second.hexdigest()[:TOKEN_CHARS])
         return tokens

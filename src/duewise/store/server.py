@@ -40,7 +40,7 @@ _SETTINGS = {
     "listen_addresses": "",
     "port": str(_PORT),
     "unix_socket_permissions": "0700",
-    "max_connections": "60",
+    "max_connections": "120",
     "shared_buffers": "128MB",
     "maintenance_work_mem": "64MB",
     "max_wal_size": "2GB",

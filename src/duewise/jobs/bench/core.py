@@ -1,21 +1,19 @@
-"""The pure stages: a plan, the guard, texts and their parts, sealing."""
+"""The pure stages: a plan, texts and their parts, sealing."""
 
 from __future__ import annotations
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, replace
-from datetime import date, timedelta
+from datetime import date
 
 import polars as pl
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from duewise.engine.compose import STAND_IN, compose
-from duewise.engine.facts import CaseFacts, message_facts
+from duewise.engine.compose import STAND_IN
 from duewise.engine.partition import Tables, plan_partition
 from duewise.frames import empty
-from duewise.guard.judge import judge
-from duewise.jobs.bench.book import Task, reachable, tables_of
+from duewise.jobs.bench.book import Task, reachable
 from duewise.jobs.bench.figure import (
     Figure,
     forget_peak,
@@ -52,20 +50,6 @@ def plan(task: Task) -> list[Figure]:
         rates("plan", "borrowers/s", borrowers, [(each, None) for each in seconds]),
         Figure("plan", borrowers, "MiB at most", ours=peak_mib, note=note),
     ]
-
-
-def guard(task: Task) -> list[Figure]:
-    """Messages judged a second by the whole rulebook, the facts given."""
-    facts, rulebook = _facts(task), task.tenant.rulebook
-    contacts = empty(CONTACTS)
-
-    def run() -> pl.DataFrame:
-        return judge(facts, contacts, rulebook=rulebook)
-
-    run()
-    note = f"{len(rulebook.rules)} rules"
-    seconds = in_turns(run, None, turns=task.sizes.turns, timer=task.timer)
-    return [rates("guard", "messages/s", facts.height, seconds, note=note)]
 
 
 def render(task: Task) -> list[Figure]:
@@ -154,28 +138,6 @@ def _part(tables: Tables, borrowers: pl.DataFrame) -> Tables:
         tables,
         borrowers=borrowers,
         **{name: getattr(tables, name).join(ids, on="borrower_id", how="semi") for name in names},
-    )
-
-
-def _facts(task: Task) -> pl.DataFrame:
-    """The facts of every message that a plan of so many borrowers proposes."""
-    tenant, as_of = task.tenant, task.as_of
-    tables = tables_of(task.sizes.judged, as_of=as_of)
-    proposed = plan_partition(tables, context=task.context).rows.filter(decision="proposed")
-    composed = compose(
-        proposed.with_columns(salutation=pl.lit(STAND_IN)),
-        templates=tenant.templates,
-        sender=tenant.sender,
-        as_of=as_of,
-    )
-    return message_facts(
-        composed.with_columns(now=pl.col("not_before"), paid_minor=pl.lit(0, pl.Int64)),
-        addresses=tables.addresses,
-        cases=CaseFacts(tables.cases),
-        templates=tenant.templates,
-        sender=tenant.sender,
-        lender=tenant.lender,
-        ledger_age=timedelta(),
     )
 
 

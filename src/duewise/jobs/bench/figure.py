@@ -27,7 +27,7 @@ class Sizes:
 
     loans: int = 1_000_000
     borrowers: int = 200_000
-    judged: int = 50_000
+    judged: int = 200_000
     messages: int = 200_000
     fields: int = 200_000
     envelopes: int = 5_000
@@ -40,7 +40,7 @@ FULL = Sizes()
 QUICK = Sizes(
     loans=200_000,
     borrowers=20_000,
-    judged=10_000,
+    judged=40_000,
     messages=50_000,
     fields=50_000,
     envelopes=1_000,

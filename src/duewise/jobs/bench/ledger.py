@@ -1,96 +1,119 @@
-"""The ledger beside DuckDB: the same figures for every loan, from tables both hold in memory."""
+"""The ledger beside what one would write instead: DuckDB, streaming Polars and pandas.
+
+From a book's Parquet to the ledger's Parquet, with penalty. The peers settle first in, first out by
+running sums, which cannot follow what a late payment paid of the penalty: so they are compared,
+cell by cell, on the loans that have no late payment, and timed on all. They write whole minor
+units, which is less work than our decimals. The limit is to read the columns and write as many.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import date, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import polars as pl
 
-from duewise.book.align import LoanTables
-from duewise.book.ledger import ledger as ledger_of
-from duewise.jobs.bench.book import Task, instalments_of, loans_of, payments_of
-from duewise.jobs.bench.figure import Figure, in_turns, prove_same, rates
+from duewise.book.align import align
+from duewise.book.ledger import ledger_of
+from duewise.book.product import shipped_products
+from duewise.errors import IntegrityBroken
+from duewise.jobs.bench.big_book import write_book
+from duewise.jobs.bench.book import Task
+from duewise.jobs.bench.figure import Figure, forget_peak, in_turns, peak_rss_mib, rates
+from duewise.jobs.bench.ledger_peers import PEERS, Peer
+from duewise.jobs.ledger_files import end_of, write_ledger
+from duewise.store.book import Book
 
-_FIGURES = (
-    "loan_id",
-    "days_past_due",
-    "past_due_minor",
-    "outstanding_minor",
-    "oldest_due_date",
-    "next_due_date",
-    "next_due_amount_minor",
-)
-_PEER_SQL = """
-WITH paid AS (
-    SELECT loan_id,
-           greatest(sum(CASE kind WHEN 'reversal' THEN -amount_minor ELSE amount_minor END), 0)
-               AS paid
-      FROM payments WHERE paid_at <= $known_at GROUP BY loan_id
-), owed AS (
-    SELECT loan_id, due_date, number, principal_minor + interest_minor + fee_minor AS due,
-           sum(due) OVER (PARTITION BY loan_id ORDER BY due_date, number) AS through
-      FROM instalments
-), open AS (
-    SELECT o.loan_id, due_date, number,
-           least(greatest(through - coalesce(paid, 0), 0), due) AS outstanding
-      FROM owed o LEFT JOIN paid USING (loan_id)
-), figures AS (
-    SELECT loan_id,
-           sum(outstanding) AS outstanding_minor,
-           sum(outstanding) FILTER (due_date < $as_of) AS arrears,
-           min(due_date) FILTER (due_date < $as_of AND outstanding > tolerance_minor)
-               AS oldest_due_date,
-           min((due_date, number, outstanding))
-               FILTER (due_date >= $as_of AND outstanding > tolerance_minor) AS next
-      FROM open JOIN loans USING (loan_id) WHERE opened_date <= $as_of GROUP BY loan_id
-)
-SELECT loan_id,
-       coalesce($as_of::DATE - oldest_due_date, 0)::INTEGER AS days_past_due,
-       CASE WHEN oldest_due_date IS NULL THEN 0 ELSE arrears END::BIGINT AS past_due_minor,
-       outstanding_minor::BIGINT AS outstanding_minor,
-       oldest_due_date, next[1]::DATE AS next_due_date, next[3]::BIGINT AS next_due_amount_minor
-  FROM figures
-"""
+KERNEL_TURNS = 20
+COMPARED = ("principal_paid", "interest_paid", "penalty", "outstanding", "days_past_due")
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """Where the book lies and what is asked of it."""
+
+    book: Book
+    as_of: date
+    out: Path
+
+    @property
+    def known_at(self) -> datetime:
+        return end_of(self.as_of, self.book.timezone)
 
 
 def ledger(task: Task) -> list[Figure]:
-    """Loans a second, six instalments each; DuckDB's, if it is installed, on its own tables."""
-    count, as_of = task.sizes.loans, task.as_of
-    loans = loans_of(count, as_of=as_of)
-    instalments = instalments_of(loans)
-    payments = payments_of(instalments, as_of=as_of)
-    known_at = task.morning
-
-    def ours() -> pl.DataFrame:
-        tables = LoanTables(loans, instalments, payments)
-        products, zone = task.tenant.products, task.tenant.strategy.timezone
-        return ledger_of(tables, products, as_of=as_of, known_at=known_at, zone=zone).loans
-
-    tables = {"loans": loans, "instalments": instalments, "payments": payments}
-    peer = _duckdb(tables, as_of=as_of, known_at=known_at)
-    if peer:
-        prove_same(_checksum(ours()), _checksum(peer()), bench="ledger")
-    note = "" if peer else "no peer: DuckDB is not installed (pip install duckdb)"
-    seconds = in_turns(ours, peer, turns=task.sizes.turns, timer=task.timer)
-    return [rates("ledger", "loans/s", count, seconds, peer_name="DuckDB", note=note)]
+    """Loans a second: the fold alone on one core, and from Parquet to Parquet beside the peers."""
+    with TemporaryDirectory(prefix="duewise-bench-") as folder:
+        book = write_book(Path(folder) / "book", task.sizes.loans, as_of=task.as_of)
+        scene = _Scene(book, task.as_of, Path(folder) / "out")
+        return [_kernel(scene, task), *_files(scene, task)]
 
 
-def _duckdb(
-    tables: dict[str, pl.DataFrame], *, as_of: date, known_at: datetime
-) -> Callable[[], pl.DataFrame] | None:
-    try:
-        import duckdb
-    except ImportError:  # a development dependency
-        return None
-    connection = duckdb.connect()
-    for name, frame in tables.items():
-        connection.from_arrow(frame.to_arrow()).create(name)
-    values = {"as_of": as_of, "known_at": known_at}
-    return lambda: pl.DataFrame(connection.sql(_PEER_SQL, params=values).to_arrow_table())
+def _kernel(scene: _Scene, task: Task) -> Figure:
+    """The compiled fold over one partition's columns in memory, again and again."""
+    products = shipped_products()
+    tables = scene.book.loan_tables(0)
+    aligned = align(tables, products, known_at=scene.known_at, zone=scene.book.timezone)
+
+    def run() -> None:
+        ledger_of(aligned, products, as_of=scene.as_of)
+
+    run()
+    seconds = in_turns(run, None, turns=KERNEL_TURNS, timer=task.timer)
+    best = [min(seconds)] * 3
+    count = aligned.loans.height
+    note = f"one core, {count:,} loans in memory, best of {KERNEL_TURNS}"
+    return rates("ledger fold", "loans/s", count, best, note=note)
 
 
-def _checksum(figures: pl.DataFrame) -> tuple[int, int]:
-    """Rows, and a sum over the hashes of every row's figures: the same in any order of rows."""
-    same_types = figures.select(_FIGURES).with_columns(pl.col("days_past_due").cast(pl.Int64))
-    return figures.height, int(same_types.hash_rows(seed=1).cast(pl.UInt128).sum())
+def _files(scene: _Scene, task: Task) -> Iterator[Figure]:
+    count, products = task.sizes.loans, shipped_products()
+
+    def ours() -> None:
+        write_ledger(scene.book, products, as_of=scene.as_of, out=scene.out)
+
+    before = forget_peak()
+    ours()
+    peak = peak_rss_mib()
+    for peer in PEERS:
+        theirs = scene.out.parent / peer.name
+
+        def run(peer: Peer = peer, theirs: Path = theirs) -> None:
+            shutil.rmtree(theirs, ignore_errors=True)
+            theirs.mkdir()
+            peer.run(scene.book.path, theirs, scene.as_of, scene.known_at)
+
+        run()
+        same = _prove_same(scene.out, theirs, peer.name) if peer.has_figures else ""
+        turns = task.sizes.turns if peer.is_quick else 1
+        seconds = in_turns(ours, run, turns=turns, timer=task.timer)
+        figure = rates("ledger", "loans/s", count, seconds, peer_name=peer.name)
+        yield replace(figure, note=f"{same}{peak} MiB at most, {before} before")
+
+
+def _prove_same(ours: Path, theirs: Path, name: str) -> str:
+    """Compare every instalment of the loans without a late payment; how many loans that were."""
+    mine = pl.read_parquet(ours / "instalments.parquet")
+    late = mine.group_by("loan_id").agg(pl.col("paid_late").sum()).filter(pl.col("paid_late") == 0)
+    key = ["loan_id", "number"]
+    money = [name for name in COMPARED if name != "days_past_due"]
+    mine = (
+        mine.join(late, on="loan_id", how="semi")
+        .with_columns((pl.col(name) * 100).cast(pl.Int64) for name in money)
+        .select(*key, pl.col(*COMPARED).cast(pl.Int64))
+        .sort(key)
+    )
+    other = (
+        pl.read_parquet(theirs / "instalments.parquet")
+        .join(late, on="loan_id", how="semi")
+        .select(*key, pl.col(*COMPARED).cast(pl.Int64))
+        .sort(key)
+    )
+    if not mine.equals(other):
+        raise IntegrityBroken(f"bench ledger: {name} says something else; nothing was timed")
+    overdue = mine.filter(pl.col("days_past_due") > 0)["loan_id"].n_unique()
+    return f"the same on {late.height:,} loans, {overdue:,} of them past due; "

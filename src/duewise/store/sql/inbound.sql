@@ -143,3 +143,36 @@ RETURNING payment_id, borrower_id;
 INSERT INTO feed (name, complete_until) VALUES (%(name)s, %(complete_until)s)
 ON CONFLICT (name) DO UPDATE
    SET complete_until = greatest(feed.complete_until, excluded.complete_until);
+
+-- strangers
+-- The first of these borrowers whom nobody knows.
+SELECT b FROM unnest(%(borrower_ids)s::text[]) AS b
+ WHERE NOT EXISTS (SELECT 1 FROM person p WHERE p.borrower_id = b)
+ ORDER BY b LIMIT 1;
+
+-- add_contacts
+-- Contacts made elsewhere. The people's rows are locked as a claim locks them, in one order: a claim
+-- either sees the contact, or is over and its envelopes are taken back by `unclaim`.
+WITH locked AS (
+    SELECT borrower_id FROM person
+     WHERE borrower_id = ANY(%(borrower_ids)s::text[]) ORDER BY borrower_id FOR UPDATE
+)
+INSERT INTO contact (contact_id, borrower_id, at, known_at, channel, dir, outcome, stage, actor,
+                     number_token, loan_id, flags)
+SELECT c.contact_id, c.borrower_id, c.at, %(now)s, c.channel, c.dir, c.outcome, c.stage, c.actor,
+       c.number_token, c.loan_id, string_to_array(c.flags, ' ')
+  FROM unnest(%(contact_ids)s::text[], %(borrower_ids)s::text[], %(ats)s::timestamptz[],
+              %(channels)s::text[], %(dirs)s::text[], %(outcomes)s::text[], %(stages)s::text[],
+              %(actors)s::text[], %(number_tokens)s::text[], %(loan_ids)s::text[],
+              %(flags)s::text[])
+       AS c (contact_id, borrower_id, at, channel, dir, outcome, stage, actor, number_token,
+             loan_id, flags)
+  JOIN locked USING (borrower_id)
+ON CONFLICT (contact_id) DO NOTHING
+RETURNING borrower_id;
+
+-- unclaim
+-- Judged before this contact was known, and not a byte written: back to be judged on it.
+UPDATE envelope
+   SET state = 'ready', owner = NULL, reason = 'contact_reported', changed_at = %(now)s
+ WHERE borrower_id = ANY(%(borrower_ids)s) AND state = 'sending' AND wired_at IS NULL;

@@ -120,28 +120,45 @@ SELECT e.envelope_id, p.phone_sealed, p.number_state, p.is_wrong_party, p.timezo
  WHERE e.envelope_id = ANY(%(envelope_ids)s);
 
 -- contact_log
--- Our own outbound contacts of these borrowers: every envelope that reached the wire, or is claimed
--- for it by another worker at this moment.
-SELECT borrower_id, COALESCE(wired_at, changed_at) AS at, channel, stage, number_token AS number,
-       loan_id AS debt
+-- Every contact with these borrowers, on whatever channel and whoever made it: envelopes that reached
+-- the wire or are claimed for it by another worker at this moment, and contacts made elsewhere. What
+-- is in flight counts as made now, and so does what another worker's clock says is still ahead of us:
+-- caps never count what lies after `now`, and two clocks never quite agree.
+SELECT borrower_id, LEAST(wired_at, %(now)s::timestamptz) AS at, channel, 'out' AS dir,
+       NULL::text AS outcome, stage, 'own' AS actor, number_token AS number, loan_id AS debt,
+       ARRAY[]::text[] AS flags
   FROM envelope
  WHERE borrower_id = ANY(%(borrower_ids)s)
    AND (wired_at > %(since)s OR (state = 'sending' AND wired_at IS NULL))
-   AND NOT envelope_id = ANY(%(except_ids)s);
+   AND NOT envelope_id = ANY(%(except_ids)s)
+ UNION ALL
+SELECT borrower_id, LEAST(at, %(now)s::timestamptz), channel, dir, outcome, stage, actor,
+       number_token, loan_id, flags
+  FROM contact
+ WHERE borrower_id = ANY(%(borrower_ids)s) AND at > %(since)s;
 
 -- open_cases
+-- A blackout is a case of everybody in its region, and of everybody whose region is not known.
 SELECT borrower_id, kind
   FROM case_file
- WHERE borrower_id = ANY(%(borrower_ids)s) AND closed_at IS NULL;
+ WHERE borrower_id = ANY(%(borrower_ids)s) AND closed_at IS NULL
+ UNION ALL
+SELECT p.borrower_id, 'blackout'
+  FROM person p
+ WHERE p.borrower_id = ANY(%(borrower_ids)s)
+   AND EXISTS (SELECT 1 FROM blackout b
+                WHERE b.from_at <= %(now)s AND b.until_at > %(now)s AND b.lifted_at IS NULL
+                  AND (p.region IS NULL OR starts_with(p.region, b.region)));
 
 -- add_verdicts
-INSERT INTO verdict (envelope_id, gate, at, outcome, rules, next_allowed_at, rulebook_hash, facts)
-SELECT v.envelope_id, %(gate)s, %(now)s, v.outcome,
+INSERT INTO verdict (verdict_id, envelope_id, gate, at, outcome, rules, next_allowed_at,
+                     rulebook_hash, facts)
+SELECT v.verdict_id, v.envelope_id, %(gate)s, %(now)s, v.outcome,
        CASE WHEN v.rules = '' THEN ARRAY[]::text[] ELSE string_to_array(v.rules, ',') END,
        v.next_allowed_at, %(rulebook_hash)s, v.facts::jsonb
-  FROM unnest(%(envelope_ids)s::bigint[], %(outcomes)s::text[], %(rules)s::text[],
-              %(next_allowed_at)s::timestamptz[], %(facts)s::text[])
-       AS v (envelope_id, outcome, rules, next_allowed_at, facts);
+  FROM unnest(%(verdict_ids)s::bigint[], %(envelope_ids)s::bigint[], %(outcomes)s::text[],
+              %(rules)s::text[], %(next_allowed_at)s::timestamptz[], %(facts)s::text[])
+       AS v (verdict_id, envelope_id, outcome, rules, next_allowed_at, facts);
 
 -- feed_complete_until
 SELECT complete_until FROM feed WHERE name = 'payments';

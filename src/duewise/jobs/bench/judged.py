@@ -1,0 +1,195 @@
+"""The guard's figures: a plan's messages, and the batches that are about to leave."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import statistics
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+import polars as pl
+
+from duewise.engine.compose import compose
+from duewise.engine.facts import CaseFacts, message_facts
+from duewise.engine.partition import plan_partition
+from duewise.frames import conform
+from duewise.guard.facts import FACTS, fact_frame
+from duewise.guard.judge import judge
+from duewise.guard.rule import Rulebook
+from duewise.jobs.bench.book import Task, tables_of
+from duewise.jobs.bench.figure import Figure, in_turns, prove_same, rates
+from duewise.jobs.bench.guard_rows import RowJudge
+from duewise.jobs.operations import CONTACTS
+
+Pair: TypeAlias = tuple[float, float | None]
+PROCESSES = 2
+BATCH = 500
+BATCHES = 10
+PEER = "the same rules row by row in plain Python"
+_PEER_SHARE = 20  # the peer does one in so many
+_FINDINGS = ("outcome", "rules", "deciding")
+_SURNAMES = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗"
+
+
+def guard(task: Task) -> list[Figure]:
+    """Messages judged a second by the whole rulebook, and milliseconds for a claimed batch.
+
+    The facts are given. A plan is judged by worker processes, one a core, as `duewise plan` does
+    it; ours and the peer's seconds are those of one process each.
+    """
+    os.environ["POLARS_MAX_THREADS"] = "1"  # read by the processes when they start
+    spawned = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(PROCESSES, mp_context=spawned) as processes:
+        shares = [(replace(task, as_of=task.as_of), n) for n in range(PROCESSES)]
+        taken = list(processes.map(_judge_share, *zip(*shares, strict=True)))
+    del os.environ["POLARS_MAX_THREADS"]
+    rules = len(task.tenant.rulebook.rules)
+    each = [
+        rates("guard", "verdicts/s", size, pairs, peer_name=PEER, note=f"{rules} rules, history")
+        for size, pairs, _ in taken
+    ]
+    whole = replace(
+        each[0],
+        size=sum(figure.size for figure in each),
+        ours=sum(figure.ours for figure in each),
+        peer=sum(figure.peer or 0.0 for figure in each),
+        ratio=statistics.median(figure.ratio or 0.0 for figure in each),
+    )
+    ours_ms, peer_ms = (
+        statistics.median(seconds * 1_000 for _, _, batches in taken for seconds in batches[n::2])
+        for n in (0, 1)
+    )
+    ratio = peer_ms / ours_ms
+    wire = Figure("guard", BATCH, "ms p50", ours_ms, peer_ms, PEER, ratio, note="at the wire")
+    return [whole, wire]
+
+
+def _judge_share(task: Task, number: int) -> tuple[int, list[Pair], list[float]]:
+    """Rows, seconds of each turn, and seconds of batches (ours, peer, ours, …) in a process."""
+    rulebook = task.tenant.rulebook
+    facts = judged_facts(task).gather_every(PROCESSES, offset=number)
+    log = contact_log(facts)
+    ours, peer = _ours(facts, log, rulebook), _peer(facts, log, rulebook)
+    prove_same(ours(), peer(), bench="guard")
+    pairs = [
+        (own, its * _PEER_SHARE if its else None)
+        for own, its in in_turns(
+            lambda: judge(facts, log, rulebook=rulebook),
+            peer,
+            turns=task.sizes.turns,
+            timer=task.timer,
+        )
+    ]
+    return facts.height, pairs, _batches(task, facts, log)
+
+
+def _batches(task: Task, facts: pl.DataFrame, log: pl.DataFrame) -> list[float]:
+    """Seconds for one claimed batch after the other, no two alike."""
+    rulebook, seconds = task.tenant.rulebook, []
+    for start in range(0, min(facts.height, BATCH * BATCHES), BATCH):
+        batch = facts.slice(start, BATCH)
+        known = log.join(batch, on="borrower_id", how="semi")
+        one = RowJudge(rulebook)
+        rows, by_borrower = _rows(batch), _by_borrower(known)
+
+        def ours(batch: pl.DataFrame = batch, known: pl.DataFrame = known) -> object:
+            return judge(batch, known, rulebook=rulebook)
+
+        def peer(
+            rows: Sequence[Mapping[str, Any]] = rows,
+            by_borrower: Mapping[str, list[Mapping[str, Any]]] = by_borrower,
+            one: RowJudge = one,
+        ) -> object:
+            return [one(row, by_borrower[row["borrower_id"]]) for row in rows]
+
+        ((own, its),) = in_turns(ours, peer, turns=1, timer=task.timer)
+        seconds += [own, its or 0.0]
+    return seconds
+
+
+def judged_facts(task: Task) -> pl.DataFrame:
+    """The facts of what plans propose on two days: before, on and after the due date."""
+    days = (task, replace(task, as_of=task.as_of + timedelta(days=1)))
+    return pl.concat([_facts_of(day, count=task.sizes.judged // 2, first=task) for day in days])
+
+
+def _facts_of(task: Task, *, count: int, first: Task) -> pl.DataFrame:
+    tenant = task.tenant
+    tables = tables_of(count, as_of=first.as_of, first=0 if task is first else count)
+    proposed = plan_partition(tables, context=task.context).rows.filter(decision="proposed")
+    name = pl.int_range(pl.len()) % len(_SURNAMES)
+    surname = pl.lit(pl.Series(list(_SURNAMES))).gather(name)
+    composed = compose(
+        proposed.with_columns(salutation=pl.format("{}*女士", surname)),
+        templates=tenant.templates,
+        sender=tenant.sender,
+        as_of=task.as_of,
+    )
+    return message_facts(
+        composed.with_columns(now=pl.col("not_before"), paid_minor=pl.lit(0, pl.Int64)),
+        addresses=tables.addresses,
+        cases=CaseFacts(tables.cases),
+        templates=tenant.templates,
+        sender=tenant.sender,
+        lender=tenant.lender,
+        ledger_age=timedelta(),
+    )
+
+
+def contact_log(facts: pl.DataFrame) -> pl.DataFrame:
+    """Two earlier notices to each borrower, or one: today's cap is full for a few."""
+    told = facts.with_row_index("n").select(
+        *("n", "borrower_id", "now"),
+        channel=pl.lit("sms"),
+        dir=pl.lit("out"),
+        stage=pl.col("msg.stage"),
+        actor=pl.lit("own"),
+        number=pl.col("to.number"),
+        debt=pl.col("acct.debt"),
+        outcome=pl.lit(None, pl.String),
+        flags=pl.lit([], pl.List(pl.String)),
+    )
+    ago_h = [pl.when(pl.col("n") % 50 == 0).then(1).otherwise(30), pl.lit(100)]
+    earlier = [told.with_columns(at=pl.col("now") - pl.duration(hours=hours)) for hours in ago_h]
+    return conform(pl.concat(earlier), CONTACTS, name="contacts")
+
+
+def _ours(facts: pl.DataFrame, log: pl.DataFrame, rulebook: Rulebook) -> Callable[[], object]:
+    """Our findings on the peer's share, as it tells them."""
+    share = facts.gather_every(_PEER_SHARE)
+
+    def run() -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+        found = judge(share, log, rulebook=rulebook).select(_FINDINGS).iter_rows()
+        return [(outcome, tuple(rules), tuple(deciding)) for outcome, rules, deciding in found]
+
+    return run
+
+
+def _peer(facts: pl.DataFrame, log: pl.DataFrame, rulebook: Rulebook) -> Callable[[], object]:
+    rows, by_borrower = _rows(facts.gather_every(_PEER_SHARE)), _by_borrower(log)
+    one = RowJudge(rulebook)
+
+    def run() -> list[tuple[str, tuple[str, ...], tuple[str, ...]]]:
+        return [one(row, by_borrower[row["borrower_id"]]) for row in rows]
+
+    return run
+
+
+def _rows(facts: pl.DataFrame) -> list[dict[str, Any]]:
+    """Every fact of each row as a mapping, laid out before any time is taken."""
+    names = [name for name in FACTS if name not in ("history", *facts.columns)]
+    absent = fact_frame(facts, names)
+    whole = facts.hstack(absent).with_columns(history=pl.lit(value=True))
+    return whole.to_dicts()
+
+
+def _by_borrower(log: pl.DataFrame) -> Mapping[str, list[Mapping[str, Any]]]:
+    found: defaultdict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for event in log.iter_rows(named=True):
+        found[event["borrower_id"]].append(event)
+    return found
