@@ -182,13 +182,18 @@ class App:
             raise BadInput(error.message, source=source, line=error.line, mend=error.mend) from None
 
     @property
+    def has_workspace(self) -> bool:
+        """Whether there is a workspace, and so operations that know of payments."""
+        return (self.workspace / FILE).exists()
+
+    @property
     def profile_folders(self) -> tuple[Path, ...]:
         """Where the workspace keeps profiles, calendars and word lists of its own."""
         own = self.workspace / self.config.profiles
         return (own,) if own.is_dir() else ()
 
     def _be_a_workspace(self) -> None:
-        if not (self.workspace / FILE).exists():
+        if not self.has_workspace:
             raise BadInput(
                 "this is no workspace", source=str(self.workspace), mend="run `duewise init DIR`"
             )

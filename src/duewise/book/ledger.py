@@ -157,6 +157,21 @@ def empty_answer(aligned: Aligned) -> tuple[Rows, Int64s]:
     return rows, np.empty((len(columns.loans.rule), len(FIGURES)), np.int64)
 
 
+def asked_for() -> list[pl.Expr]:
+    """What a notice asks of a loan (LOAN_STATUS): amount_minor and due_date.
+
+    All that is past due since the oldest due date, or the next amount if nothing is.
+    """
+    is_past_due = pl.col("days_past_due") > 0
+    return [
+        pl.when(is_past_due)
+        .then("past_due_minor")
+        .otherwise(pl.col("next_due_amount_minor").fill_null(0))
+        .alias("amount_minor"),
+        pl.when(is_past_due).then("oldest_due_date").otherwise("next_due_date").alias("due_date"),
+    ]
+
+
 def _dates(name: str, days: Int32s) -> pl.Series:
     column = pl.Series(name, days)
     return column.set(column == NEVER, None).cast(pl.Date)

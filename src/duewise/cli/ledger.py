@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -20,7 +21,11 @@ from duewise.cli.common import (
 )
 
 if TYPE_CHECKING:
+    import polars as pl
+
+    from duewise.app import App
     from duewise.jobs.rolls import Rolls
+    from duewise.store.book import Book
 
 
 class _WithDefault(TyperGroup):
@@ -171,3 +176,100 @@ def history(
         print_json(found.to_dicts())
     else:
         print_table(f"Loan {loan_id}", found.columns, found.rows())
+
+
+# ---- where a figure comes from -----------------------------------------------------------------
+
+
+@ledger.command()
+def explain(
+    context: typer.Context,
+    loan: Annotated[str, typer.Argument(help="The loan asked about.")],
+    as_of: Annotated[str, typer.Option(help="The day asked about.")],
+    folder: Annotated[
+        Path | None, typer.Option("--book", help="The book's folder; default: the workspace's.")
+    ] = None,
+    products: ProductsFile = None,
+    language: Annotated[Literal["en", "zh"], typer.Option(help="en or zh.")] = "en",
+) -> None:
+    """How a loan's figures came about: terms, schedule, each payment's parts, each day's penalty.
+
+    Payments that became known since the book was made count too, where there is a workspace.
+    """
+    from dataclasses import asdict
+
+    from duewise.jobs.explain import load_words
+    from duewise.jobs.explain_loan import explain_loan
+    from duewise.jobs.explain_loan_text import loan_text
+
+    app, day = opened(context), parse_day(as_of, source="--as-of")
+    book = app.book(folder)
+    later = _known_since(app, book, loan, day)
+    told = explain_loan(book, app.products(products), loan, as_of=day, later=later)
+    if wants_json(context):
+        print_json(asdict(told))
+    else:
+        say(loan_text(told, words=load_words(language)))
+
+
+def _known_since(app: App, book: Book, loan: str, day: date) -> pl.DataFrame | None:
+    """What operations had heard of the loan's payments by the end of the day; None without them."""
+    from duewise.jobs.ledger_files import end_of
+    from duewise.jobs.operations import payments_of
+
+    borrower = book.borrower_of(loan)
+    if borrower is None or not app.has_workspace:
+        return None
+    with app.database() as dsn, app.connect(dsn) as conn:
+        return payments_of(conn, [borrower], known_at=end_of(day, book.timezone))
+
+
+@ledger.command()
+def notices(
+    context: typer.Context,
+    since: Annotated[str | None, typer.Option(help="The first as-of date looked at.")] = None,
+    until: Annotated[str | None, typer.Option(help="The as-of date before which to stop.")] = None,
+    loan: Annotated[str | None, typer.Option(help="Only notices about this loan.")] = None,
+) -> None:
+    """Notices that were wrong by what is known now: what each said, what was true, and why.
+
+    With --json a line a notice.
+    """
+    from duewise.jobs.wrong_notices import find_wrong_notices
+
+    app = opened(context)
+    days = {
+        name: parse_day(given, source=f"--{name}") if given else None
+        for name, given in (("since", since), ("until", until))
+    }
+    count = 0
+    with app.database() as dsn, app.connect(dsn) as conn:
+        for found in find_wrong_notices(
+            conn, app.book(), app.tenant.products, now=app.clock.now(), loan_id=loan, **days
+        ):
+            count += 1
+            print_json(found) if wants_json(context) else say(_wrong(found))
+    if not wants_json(context):
+        say(f"{count:,} wrong notices" if count else "No notice was wrong.")
+
+
+def _wrong(found: dict[str, Any]) -> str:
+    """A wrong notice as one paragraph."""
+    from duewise.jobs.explain import amount
+
+    def figures(prefix: str) -> str:
+        minor = found[f"{prefix}amount_minor"]
+        return (
+            f"{amount(minor, found['currency'])}, {found[f'{prefix}days_past_due']} days past due,"
+            f" {found[f'{prefix}bucket']}, due {found[f'{prefix}due_date'] or '-'}"
+        )
+
+    head = f"{found['as_of']}  envelope {found['envelope_id']} ({found['state']})"
+    whose = f"{head} to {found['borrower_id']} about {found['loan_id']}"
+    lines = [whose, f"  said  {figures('')}", f"  true  {figures('true_')}"]
+    lines += [
+        f"  since {news['known_at']}: {news['kind']} {news['payment_id']} of"
+        f" {amount(news['amount_minor'], found['currency'])}, of {news['paid_at']}"
+        for news in found["news"]
+    ]
+    return "\n".join(lines)

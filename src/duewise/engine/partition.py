@@ -13,7 +13,7 @@ from datetime import date, datetime
 import polars as pl
 
 from duewise.book.align import LoanTables
-from duewise.book.ledger import Ledger, ledger
+from duewise.book.ledger import Ledger, asked_for, ledger
 from duewise.book.product import Products
 from duewise.book.schema import EXTENSIONS, PAUSES
 from duewise.engine.compose import STAND_IN, compose
@@ -164,20 +164,14 @@ _OF_LOAN = ("loan_id", "product", "currency", "annual_rate", "autopay")
 def _with_strategy_columns(loans: pl.DataFrame, *, as_of: date) -> pl.DataFrame:
     is_past_due = pl.col("days_past_due") > 0
     days_ahead = (pl.col("next_due_date") - pl.lit(as_of)).dt.total_days()
-    amount_minor = (
-        pl.when(is_past_due)
-        .then("past_due_minor")
-        .otherwise(pl.col("next_due_amount_minor").fill_null(0))
-    )
     major = {"past_due": "past_due_minor", "outstanding": "outstanding_minor"}
     return loans.with_columns(
+        *asked_for(),
         dpd=pl.when(is_past_due)
         .then(pl.col("days_past_due"))
         .otherwise(-days_ahead)
         .cast(pl.Int32),
         days_past_due=pl.col("days_past_due").cast(pl.Int32),
-        amount_minor=amount_minor,
-        due_date=pl.when(is_past_due).then("oldest_due_date").otherwise("next_due_date"),
         open_loans=(pl.col("outstanding_minor") > 0).sum().over("borrower_id").cast(pl.Int32),
     ).with_columns(
         _major("amount_minor").alias("amount"),

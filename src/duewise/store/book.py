@@ -104,6 +104,12 @@ class Book:
         numbers = sorted({partition_of(stable_hash(each), self.partitions) for each in borrowers})
         return BookTables(**{name: self._table(name, numbers, borrowers) for name in SCHEMAS})
 
+    def borrower_of(self, loan_id: str) -> str | None:
+        """Whose loan it is; None where the book does not hold it."""
+        loans = pl.scan_parquet(self.path / "loans" / "part-*.parquet")
+        found = loans.filter(pl.col("loan_id") == loan_id).select("borrower_id").collect()
+        return None if found.is_empty() else str(found.item())
+
     def loan_tables(self, partition: int) -> LoanTables:
         """What the ledger needs of a partition, and no column more."""
         return LoanTables(

@@ -87,3 +87,27 @@ SELECT key, plan_id, as_of, borrower_id, loan_id, step, arm, propensity, stage, 
  ORDER BY not_before, key
 ON CONFLICT (key) DO NOTHING
 RETURNING envelope_id, key;
+
+-- days_with_notices
+SELECT DISTINCT as_of FROM envelope
+ WHERE (%(since)s::date IS NULL OR as_of >= %(since)s::date)
+   AND (%(until)s::date IS NULL OR as_of < %(until)s::date)
+   AND (%(loan_id)s::text IS NULL OR loan_id = %(loan_id)s::text)
+ ORDER BY as_of;
+
+-- notices_of_day
+-- What was said by notices that left, or that are about to: these leave no earlier than now.
+SELECT envelope_id, borrower_id, loan_id, as_of, (facts->>'known_at')::timestamptz AS judged_at,
+       COALESCE(wired_at, %(now)s) AS cut_at, state, currency, amount_minor,
+       (facts->>'days_past_due')::int AS days_past_due, facts->>'bucket' AS bucket, due_date
+  FROM envelope
+ WHERE as_of = %(as_of)s AND (wired_at IS NOT NULL OR state IN ('ready', 'sending'))
+   AND (%(loan_id)s::text IS NULL OR loan_id = %(loan_id)s::text)
+ ORDER BY envelope_id;
+
+-- payment_news
+-- What was heard of these loans, with the instant it became known.
+SELECT p.payment_id, p.loan_id, p.paid_at, p.known_at, p.amount_minor, p.kind, p.reverses
+  FROM payment_event p
+ WHERE p.loan_id = ANY(%(loan_ids)s) AND p.known_at <= %(now)s
+ ORDER BY p.payment_id;
