@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache, reduce
 from operator import and_, or_
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from duewise.frames import INSTANT
 from duewise.guard.rule import Cap
-from duewise.guard.zones import Zones, clock, local_time
+from duewise.guard.zones import Zones, clock, local_times
 
 EVENTS: dict[str, pl.DataType] = {
     "borrower_id": pl.String(),
@@ -30,6 +32,9 @@ EVENTS: dict[str, pl.DataType] = {
 # other borrowers happen to lie in the same partition.
 KEYS = {"number": ("to.number", "number"), "debt": ("acct.debt", "debt")}
 OWN = "own"
+Numbers: TypeAlias = npt.NDArray[np.int64]
+Condition: TypeAlias = tuple[str, tuple[str, ...]]
+_OURS: Condition = ("actor", (OWN,))
 
 
 def event_frame(history: pl.DataFrame) -> pl.DataFrame:
@@ -57,23 +62,20 @@ def with_counts(
     `caps` names the columns; `home` is the zone whose calendar days count, None for the
     addressee's own.
     """
-    near = _near(laid, events, caps)
-    if near.is_empty():
+    days = (home,) if home else zones.names
+    marked = _marked(laid["now"], events, caps)
+    if marked.is_empty():
         nothing = pl.lit(0, dtype=pl.Int64)
         return laid.with_columns(nothing.alias(column) for column in caps.values())
-    days = (home,) if home else zones.names
-    marked = near.select(
-        *("borrower_id", "at", "number", "debt"),
-        *(_is_counted(cap).alias(column) for cap, column in caps.items()),
-        *(local_time("at", zone).dt.date().alias(f"day:{zone}") for zone in days),
-    )
-    pairs = _asking(laid, zones, days).join(marked, on="borrower_id")
+    shown = local_times(marked["at"], days)
+    dates = shown.select(pl.col(zone).dt.date().alias(f"day:{zone}") for zone in days)
+    pairs = _asking(laid, zones, days).join(marked.hstack(dates), on="borrower_id")
     counted = pairs.select(
         "row",
         *(_inside(cap, column, zones, home).alias(column) for cap, column in caps.items()),
     )
-    return laid.with_columns(
-        _tally(counted["row"], counted[column], laid.height) for column in caps.values()
+    return laid.hstack(
+        [_tally(counted["row"], counted[column], laid.height) for column in caps.values()]
     )
 
 
@@ -86,30 +88,52 @@ def has_room(cap: Cap, column: str, *, home: str | None) -> pl.Expr:
     return pl.when(pl.all_horizontal(known)).then(pl.col(column) < cap.max)
 
 
-def room_again_at(laid: pl.DataFrame, events: pl.DataFrame, cap: Cap) -> pl.DataFrame:
-    """For a cap over hours: row, and the next instant after `now` at which an event drops out."""
-    out_at = pl.col("at") + pl.duration(hours=cap.n)
-    return (
-        _asking(laid, Zones(()), ())
-        .join(events.filter(_is_counted(cap)), on="borrower_id")
-        .with_columns(out_at=out_at)
-        .filter((pl.col("out_at") > pl.col("now")) & _same_key(cap))
-        .group_by("row")
-        .agg(pl.col("out_at").min())
+def drop_outs(laid: pl.DataFrame, events: pl.DataFrame, cap: Cap) -> tuple[Numbers, Numbers]:
+    """For a cap over hours: places of rows, and instants at which an event drops out of its span.
+
+    Instants are in microseconds. No instant is missing; some may be past, or of no matter.
+    """
+    place = pl.int_range(laid.height, dtype=pl.UInt32, eager=True).alias("row")
+    counted = reduce(and_, map(_is_met, _conditions(cap)), pl.lit(value=True))
+    pairs = (
+        _asking(laid.with_columns(place), Zones(()), ())
+        .join(events.filter(counted), on="borrower_id")
+        .filter(_same_key(cap) & pl.col("at").is_not_null())
+        .select("row", at=pl.col("at") + pl.duration(hours=cap.n))
     )
+    return pairs["row"].to_numpy().astype(np.int64), pairs["at"].to_physical().to_numpy()
 
 
-def _near(laid: pl.DataFrame, events: pl.DataFrame, caps: Mapping[Cap, str]) -> pl.DataFrame:
-    """Only events that any row could count: a log of years is not joined for a span of days."""
-    first = laid["now"].min()
-    if first is None or events.is_empty() or not caps:
+def _marked(now: pl.Series, events: pl.DataFrame, caps: Mapping[Cap, str]) -> pl.DataFrame:
+    """Only events that any row could count, and a Boolean column a cap: whether it counts them.
+
+    A log of years is not joined for a span of days.
+    """
+    first = now.min()
+    if not isinstance(first, datetime) or events.is_empty() or not caps:
         return events.clear()
-    spans = [timedelta(hours=cap.n) if cap.unit == "hours" else _days(cap) for cap in caps]
-    return events.filter(pl.col("at") > pl.lit(first, dtype=INSTANT) - max(spans))
+    keys = [KEYS[per][1] for per in dict.fromkeys(cap.per for cap in caps) if per in KEYS]
+    told = {condition: f"told:{condition}" for cap in caps for condition in _conditions(cap)}
+    # A condition that many caps share is asked once.
+    asked = events.filter(pl.col("at") > first - max(map(_reach, caps))).select(
+        *("borrower_id", "at", *keys),
+        *(_is_met(condition).alias(column) for condition, column in told.items()),
+    )
+    counts = {
+        column: reduce(
+            and_,
+            (pl.col(told[condition]) for condition in _conditions(cap)),
+            pl.col("at") > first - _reach(cap),
+        )
+        for cap, column in caps.items()
+    }
+    marked = asked.select("borrower_id", "at", *keys, **counts)
+    return marked.filter(pl.any_horizontal(*caps.values()))
 
 
-def _days(cap: Cap) -> timedelta:
-    return timedelta(days=cap.n + 2)  # wide enough for any two zones' calendars
+def _reach(cap: Cap) -> timedelta:
+    """No event so long ago is counted; for days wide enough for any two zones' calendars."""
+    return timedelta(hours=cap.n) if cap.unit == "hours" else timedelta(days=cap.n + 2)
 
 
 def _asking(laid: pl.DataFrame, zones: Zones, days: tuple[str, ...]) -> pl.DataFrame:
@@ -146,15 +170,22 @@ def _same_days(cap: Cap, zone: str) -> pl.Expr:
     return (day <= today) & (day > today - timedelta(days=cap.n))
 
 
+def _conditions(cap: Cap) -> list[Condition]:
+    """What an event must meet to be counted, whoever asks: a key and its values."""
+    return [*cap.count, *(() if cap.include_agencies else (_OURS,))]
+
+
 @lru_cache(maxsize=256)
-def _is_counted(cap: Cap) -> pl.Expr:
-    """Every key of `count` matches, no barred flag is carried; a missing key does not match."""
-    wanted = [pl.col(key).is_in(values) for key, values in cap.count if key != "not_flags"]
-    barred = next((flags for key, flags in cap.count if key == "not_flags"), ())
-    clean = [~pl.col("flags").list.contains(flag).fill_null(value=False) for flag in barred]
-    ours = [] if cap.include_agencies else [pl.col("actor").fill_null(OWN) == OWN]
-    counted: pl.Expr = reduce(and_, [*wanted, *clean, *ours], pl.lit(value=True))
-    return counted.fill_null(value=False)
+def _is_met(condition: Condition) -> pl.Expr:
+    """The key has one of the values, or no barred flag is carried; a missing key does not match."""
+    key, values = condition
+    if key == "not_flags":
+        flags = pl.col("flags")
+        clean = [~flags.list.contains(flag).fill_null(value=False) for flag in values]
+        return reduce(and_, clean, pl.lit(value=True))
+    column = pl.col(key).fill_null(OWN) if condition == _OURS else pl.col(key)
+    met = column == values[0] if len(values) == 1 else column.is_in(values)
+    return met.fill_null(value=False)
 
 
 def _tally(rows: pl.Series, counted: pl.Series, height: int) -> pl.Series:

@@ -27,7 +27,7 @@ _BETWEEN = rf"({_HAN}){_FILLER}+({_HAN})"
 # Escapes, counts, classes and digits; only the last two can be about a digit of the text.
 _TOKEN = re.compile(r"\\.|\{[^}]*\}|\[\^?\]?(?:\\.|[^\]\\])*\]|[0-9]")
 _BACK_REFERENCE = re.compile(r"\\[1-9]")
-_ZERO, _ONE = b"01"
+_ONE, _LOW_BITS = np.uint8(ord("1")), np.uint8(0x0F)  # without its low bits a digit is a 0
 LOOKS_MAX = 100_000  # masked texts of which a process remembers what they show
 _LOOK_AROUND = re.compile(r"\(\?<?[=!]")
 
@@ -175,9 +175,10 @@ def _masked(texts: pl.Series) -> pl.Series:
         return texts
     array = texts.to_arrow()
     validity, offsets, data = array.buffers()
-    octets = np.frombuffer(data, dtype=np.uint8).copy()
-    np.putmask(octets, octets - np.uint8(_ONE) < np.uint8(9), _ZERO)
-    buffers = [validity, offsets, pa.py_buffer(octets)]
+    octets = np.frombuffer(data, dtype=np.uint8)
+    is_one_to_nine = (octets - _ONE < np.uint8(9)).view(np.uint8)
+    zeroed = octets & ~(is_one_to_nine * _LOW_BITS)
+    buffers = [validity, offsets, pa.py_buffer(zeroed)]
     return pl.Series(pa.Array.from_buffers(array.type, len(array), buffers), dtype=pl.String)
 
 
