@@ -32,6 +32,7 @@ EVENTS: dict[str, pl.DataType] = {
 # other borrowers happen to lie in the same partition.
 KEYS = {"number": ("to.number", "number"), "debt": ("acct.debt", "debt")}
 OWN = "own"
+_AS_WRITTEN = pl.QueryOptFlags.none()  # to plan these queries takes longer than to run them
 Numbers: TypeAlias = npt.NDArray[np.int64]
 Condition: TypeAlias = tuple[str, tuple[str, ...]]
 _OURS: Condition = ("actor", (OWN,))
@@ -69,11 +70,10 @@ def with_counts(
         return laid.with_columns(nothing.alias(column) for column in caps.values())
     shown = local_times(marked["at"], days)
     dates = shown.select(pl.col(zone).dt.date().alias(f"day:{zone}") for zone in days)
-    pairs = _asking(laid, zones, days).join(marked.hstack(dates), on="borrower_id")
-    counted = pairs.select(
-        "row",
-        *(_inside(cap, column, zones, home).alias(column) for cap, column in caps.items()),
-    )
+    asking, told = _asking(laid, zones, days), marked.hstack(dates)
+    inside = (_inside(cap, column, zones, home).alias(column) for cap, column in caps.items())
+    pairs = asking.join(told.lazy(), on="borrower_id").select("row", *inside)
+    counted = pairs.collect(optimizations=_AS_WRITTEN)
     return laid.hstack(
         [_tally(counted["row"], counted[column], laid.height) for column in caps.values()]
     )
@@ -97,9 +97,10 @@ def drop_outs(laid: pl.DataFrame, events: pl.DataFrame, cap: Cap) -> tuple[Numbe
     counted = reduce(and_, map(_is_met, _conditions(cap)), pl.lit(value=True))
     pairs = (
         _asking(laid.with_columns(place), Zones(()), ())
-        .join(events.filter(counted), on="borrower_id")
+        .join(events.lazy().filter(counted), on="borrower_id")
         .filter(_same_key(cap) & pl.col("at").is_not_null())
         .select("row", at=pl.col("at") + pl.duration(hours=cap.n))
+        .collect()
     )
     return pairs["row"].to_numpy().astype(np.int64), pairs["at"].to_physical().to_numpy()
 
@@ -112,23 +113,35 @@ def _marked(now: pl.Series, events: pl.DataFrame, caps: Mapping[Cap, str]) -> pl
     first = now.min()
     if not isinstance(first, datetime) or events.is_empty() or not caps:
         return events.clear()
-    keys = [KEYS[per][1] for per in dict.fromkeys(cap.per for cap in caps) if per in KEYS]
-    told = {condition: f"told:{condition}" for cap in caps for condition in _conditions(cap)}
-    # A condition that many caps share is asked once.
-    asked = events.filter(pl.col("at") > first - max(map(_reach, caps))).select(
-        *("borrower_id", "at", *keys),
-        *(_is_met(condition).alias(column) for condition, column in told.items()),
+    since = pl.col("at") - first
+    keys, told, counts = _questions(tuple(caps.items()))
+    return (
+        events.lazy()
+        .filter(since > -max(map(_reach, caps)))
+        .select("borrower_id", "at", *keys, *told, since.alias("since"))
+        .select("borrower_id", "at", *keys, *counts)
+        .filter(pl.any_horizontal(*caps.values()))
+        .collect(optimizations=_AS_WRITTEN)
     )
-    counts = {
-        column: reduce(
+
+
+@lru_cache(maxsize=256)
+def _questions(
+    caps: tuple[tuple[Cap, str], ...],
+) -> tuple[tuple[str, ...], tuple[pl.Expr, ...], tuple[pl.Expr, ...]]:
+    """Keys; every condition, asked once however many caps share it; and whether a cap counts."""
+    keys = dict.fromkeys(KEYS[cap.per][1] for cap, _ in caps if cap.per in KEYS)
+    told = {condition: f"told:{condition}" for cap, _ in caps for condition in _conditions(cap)}
+    counts = (
+        reduce(
             and_,
             (pl.col(told[condition]) for condition in _conditions(cap)),
-            pl.col("at") > first - _reach(cap),
-        )
-        for cap, column in caps.items()
-    }
-    marked = asked.select("borrower_id", "at", *keys, **counts)
-    return marked.filter(pl.any_horizontal(*caps.values()))
+            pl.col("since") > -_reach(cap),
+        ).alias(column)
+        for cap, column in caps
+    )
+    met = (_is_met(condition).alias(column) for condition, column in told.items())
+    return tuple(keys), tuple(met), tuple(counts)
 
 
 def _reach(cap: Cap) -> timedelta:
@@ -136,16 +149,17 @@ def _reach(cap: Cap) -> timedelta:
     return timedelta(hours=cap.n) if cap.unit == "hours" else timedelta(days=cap.n + 2)
 
 
-def _asking(laid: pl.DataFrame, zones: Zones, days: tuple[str, ...]) -> pl.DataFrame:
+def _asking(laid: pl.DataFrame, zones: Zones, days: tuple[str, ...]) -> pl.LazyFrame:
     """What of a message a cap may ask for; facts that no rule asks for are not there."""
     keys = [name for name, _ in KEYS.values() if name in laid.columns]
-    return laid.select(
+    return laid.lazy().select(
         *("row", "borrower_id", "now", *keys),
         *(zones.has(zone) for zone in zones.names),
         *(clock(zone).dt.date().alias(f"today:{zone}") for zone in days),
     )
 
 
+@lru_cache(maxsize=1024)
 def _inside(cap: Cap, column: str, zones: Zones, home: str | None) -> pl.Expr:
     """Whether the cap counts this event at this row's `now`."""
     if cap.unit == "hours":

@@ -51,13 +51,13 @@ def _facts(messages: pl.DataFrame, book: CompiledRulebook) -> pl.DataFrame:
     height = messages.height
     facts = fact_frame(messages, book.facts)
     if "history" not in messages.columns:  # the contact log is an argument: it was read
-        was_read = pl.repeat(value=True, n=height, eager=True).alias("history")
+        was_read = pl.Series("history", [True]).new_from_index(0, height)
         facts = facts.drop("history").hstack([was_read])
     if "borrower_id" in messages.columns:
         borrower = messages.get_column("borrower_id").cast(pl.String)
     else:
         borrower = pl.Series("borrower_id", [None], dtype=pl.String).new_from_index(0, height)
-    return facts.hstack([borrower, pl.int_range(height, dtype=pl.UInt32, eager=True).alias("row")])
+    return facts.hstack([borrower, pl.Series("row", np.arange(height, dtype=np.uint32))])
 
 
 def _waits(fired: pl.DataFrame, verdicts: pl.DataFrame, book: CompiledRulebook) -> pl.Series | None:

@@ -58,8 +58,9 @@ def normalised(texts: pl.Series) -> pl.Series:
 def hit_columns(texts: pl.Series, lexicons: Sequence[Lexicon]) -> pl.DataFrame:
     """A row a text, a Boolean column `lexicon:NAME` a word list; null where there is no text."""
     masked = _masked(texts)
-    looks = _screen(tuple(lexicons)).look(masked.drop_nulls().unique())
-    clean = pl.repeat(value=False, n=len(texts), dtype=pl.Boolean, eager=True)
+    known = masked.drop_nulls() if masked.null_count() else masked
+    looks = _screen(tuple(lexicons)).look(known.unique().to_list())
+    clean = pl.Series([False]).new_from_index(0, len(texts))
     clean = clean.set(texts.is_null(), None) if texts.null_count() else clean
     return pl.DataFrame(
         [
@@ -97,13 +98,14 @@ class _Screen:
     any_of_all: str
     known: dict[str, _Look]
 
-    def look(self, distinct: pl.Series) -> dict[str, _Look]:
+    def look(self, distinct: list[str]) -> dict[str, _Look]:
         """What each of these masked texts shows; only what is not clean is in the answer."""
-        fresh = pl.Series([t for t in distinct.to_list() if t not in self.known], dtype=pl.String)
-        if len(self.known) + len(fresh) > LOOKS_MAX:
+        unknown = [text for text in distinct if text not in self.known]
+        if len(self.known) + len(unknown) > LOOKS_MAX:
             self.known.clear()
-            fresh = distinct
-        if len(fresh):
+            unknown = distinct
+        if unknown:
+            fresh = pl.Series(unknown, dtype=pl.String)
             plain = normalised(fresh)
             suspect = plain.str.contains(self.any_of_all)
             self.known.update(dict.fromkeys(fresh, _CLEAN))

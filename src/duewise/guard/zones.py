@@ -13,6 +13,7 @@ import polars as pl
 from duewise.frames import INSTANT
 
 _ZONE, _CLOCK = "zone:", "clock:"
+_FEW = 4_000  # instants that are asked one by one
 _MINUTE_US = 60_000_000
 _WHOLE_MINUTES_SINCE = 3 * 365 * 24 * 60  # in minutes since 1970: the end of 1972
 
@@ -37,7 +38,8 @@ def with_zones(facts: pl.DataFrame) -> tuple[pl.DataFrame, Zones]:
     """The fact frame with a column per zone of `to.tz` (nothing is added if that is not asked)."""
     if "to.tz" not in facts.columns:
         return facts.with_columns(zones_known=pl.lit(value=False)), Zones(())
-    named = facts["to.tz"].explode().unique().drop_nulls().to_list()
+    every = facts.select(pl.col("to.tz").explode().drop_nulls().unique())
+    named = every.to_series().to_list()
     zones = Zones(tuple(sorted(name for name in named if _exists(name))))
     lists = pl.col("to.tz")
     strangers = [~lists.list.contains(pl.lit(name)) for name in named if name not in zones.names]
@@ -74,6 +76,8 @@ def local_times(instants: pl.Series, names: Sequence[str]) -> pl.DataFrame:
     Clocks change at a whole minute, and have since 1973: of many instants in few minutes only the
     minutes are asked what is shown.
     """
+    if len(instants) < _FEW:
+        return _shown(instants, names)
     minute = instants.to_physical() // _MINUTE_US
     first, last = minute.min(), minute.max()
     if not isinstance(first, int) or not isinstance(last, int):
