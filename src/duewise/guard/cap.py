@@ -191,15 +191,14 @@ def _conditions(cap: Cap) -> list[Condition]:
 
 @lru_cache(maxsize=256)
 def _is_met(condition: Condition) -> pl.Expr:
-    """The key has one of the values, or no barred flag is carried; a missing key does not match."""
+    """The key has one of the values, or no barred flag is carried; null where there is no key."""
     key, values = condition
     if key == "not_flags":
         flags = pl.col("flags")
         clean = [~flags.list.contains(flag).fill_null(value=False) for flag in values]
         return reduce(and_, clean, pl.lit(value=True))
     column = pl.col(key).fill_null(OWN) if condition == _OURS else pl.col(key)
-    met = column == values[0] if len(values) == 1 else column.is_in(values)
-    return met.fill_null(value=False)
+    return column == values[0] if len(values) == 1 else column.is_in(values)
 
 
 def _tally(rows: pl.Series, counted: pl.Series, height: int) -> pl.Series:

@@ -70,6 +70,16 @@ class CompiledRulebook:
         return [each.fires.alias(str(place)) for place, each in enumerate(self.rules)]
 
     @cached_property
+    def any_fires(self) -> pl.Expr:
+        """Whether one of the rules fires."""
+        return any_of(each.fires for each in self.rules)
+
+    @cached_property
+    def is_lost(self) -> pl.Expr:
+        """Whether one of the rules lacks a fact it needs."""
+        return any_of(each.applies & each.holds.is_null() for each in self.rules)
+
+    @cached_property
     def clocks(self) -> CompiledRulebook:
         """Only the windows and caps, and their facts."""
         return _compiled(self.rulebook, [each.rule for each in self.rules if each.is_clock], None)

@@ -20,7 +20,7 @@ import polars as pl
 
 from duewise.frames import INSTANT
 from duewise.guard.cap import drop_outs
-from duewise.guard.compiler import CompiledRulebook, any_of, lay_out
+from duewise.guard.compiler import CompiledRulebook, lay_out
 from duewise.guard.zones import zones_in
 
 Numbers: TypeAlias = npt.NDArray[np.int64]
@@ -35,21 +35,18 @@ _NEVER = np.iinfo(np.int64).max
 
 
 def next_allowed_at(
-    waiting: pl.DataFrame | None, events: pl.DataFrame, book: CompiledRulebook
+    waiting: pl.DataFrame, events: pl.DataFrame, book: CompiledRulebook
 ) -> pl.Series:
     """An instant for each of the laid-out rows; null for a row that cannot pass in time.
 
     At each of them a window or a cap fires. A row that lacks a fact which one of these needs never
     passes, and is not asked.
     """
-    if waiting is None:
-        return pl.Series(dtype=INSTANT)
     clocks = book.clocks
-    fires = any_of(each.fires for each in clocks.rules).alias("fires")
-    lost = any_of(each.applies & each.holds.is_null() for each in clocks.rules)
     found = np.full(waiting.height, _NEVER, dtype=np.int64)
-    place = (~waiting.select(lost).to_series()).arg_true().to_numpy().astype(np.int64)
-    events = events.join(waiting, on="borrower_id", how="semi")
+    is_lost = waiting.select(clocks.is_lost).to_series().to_numpy()
+    (place,) = np.nonzero(~is_lost)
+    events = events.filter(pl.col("borrower_id").is_in(waiting["borrower_id"].implode()))
     for since_us, until_us in _spans():
         place = place[found[place] == _NEVER]
         if not place.size:
@@ -60,7 +57,7 @@ def next_allowed_at(
             pl.Series("now", at_us).cast(INSTANT),
             row=pl.int_range(len(row), dtype=pl.UInt32),
         )
-        is_free = ~lay_out(asked, events, clocks).select(fires).to_series().to_numpy()
+        is_free = ~lay_out(asked, events, clocks).select(clocks.any_fires).to_series().to_numpy()
         np.minimum.at(found, place[row[is_free]], at_us[is_free])
     known = pl.Series(found != _NEVER)
     return pl.select(pl.when(known).then(pl.Series(found).cast(INSTANT))).to_series()
