@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache, reduce
 from operator import and_, or_
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from duewise.frames import INSTANT
 from duewise.guard.rule import Cap
-from duewise.guard.zones import Zones, clock, local_time
+from duewise.guard.zones import Zones, clock, local_times
 
 EVENTS: dict[str, pl.DataType] = {
     "borrower_id": pl.String(),
@@ -30,6 +32,10 @@ EVENTS: dict[str, pl.DataType] = {
 # other borrowers happen to lie in the same partition.
 KEYS = {"number": ("to.number", "number"), "debt": ("acct.debt", "debt")}
 OWN = "own"
+_AS_WRITTEN = pl.QueryOptFlags.none()  # to plan these queries takes longer than to run them
+Numbers: TypeAlias = npt.NDArray[np.int64]
+Condition: TypeAlias = tuple[str, tuple[str, ...]]
+_OURS: Condition = ("actor", (OWN,))
 
 
 def event_frame(history: pl.DataFrame) -> pl.DataFrame:
@@ -57,23 +63,19 @@ def with_counts(
     `caps` names the columns; `home` is the zone whose calendar days count, None for the
     addressee's own.
     """
-    near = _near(laid, events, caps)
-    if near.is_empty():
+    days = (home,) if home else zones.names
+    marked = _marked(laid["now"], events, caps)
+    if marked.is_empty():
         nothing = pl.lit(0, dtype=pl.Int64)
         return laid.with_columns(nothing.alias(column) for column in caps.values())
-    days = (home,) if home else zones.names
-    marked = near.select(
-        *("borrower_id", "at", "number", "debt"),
-        *(_is_counted(cap).alias(column) for cap, column in caps.items()),
-        *(local_time("at", zone).dt.date().alias(f"day:{zone}") for zone in days),
-    )
-    pairs = _asking(laid, zones, days).join(marked, on="borrower_id")
-    counted = pairs.select(
-        "row",
-        *(_inside(cap, column, zones, home).alias(column) for cap, column in caps.items()),
-    )
-    return laid.with_columns(
-        _tally(counted["row"], counted[column], laid.height) for column in caps.values()
+    shown = local_times(marked["at"], days)
+    dates = shown.select(pl.col(zone).dt.date().alias(f"day:{zone}") for zone in days)
+    asking, told = _asking(laid, zones, days), marked.hstack(dates)
+    inside = (_inside(cap, column, zones, home).alias(column) for cap, column in caps.items())
+    pairs = asking.join(told.lazy(), on="borrower_id").select("row", *inside)
+    counted = pairs.collect(optimizations=_AS_WRITTEN)
+    return laid.hstack(
+        [_tally(counted["row"], counted[column], laid.height) for column in caps.values()]
     )
 
 
@@ -86,42 +88,78 @@ def has_room(cap: Cap, column: str, *, home: str | None) -> pl.Expr:
     return pl.when(pl.all_horizontal(known)).then(pl.col(column) < cap.max)
 
 
-def room_again_at(laid: pl.DataFrame, events: pl.DataFrame, cap: Cap) -> pl.DataFrame:
-    """For a cap over hours: row, and the next instant after `now` at which an event drops out."""
-    out_at = pl.col("at") + pl.duration(hours=cap.n)
+def drop_outs(laid: pl.DataFrame, events: pl.DataFrame, cap: Cap) -> tuple[Numbers, Numbers]:
+    """For a cap over hours: places of rows, and instants at which an event drops out of its span.
+
+    Instants are in microseconds. No instant is missing; some may be past, or of no matter.
+    """
+    place = pl.int_range(laid.height, dtype=pl.UInt32, eager=True).alias("row")
+    counted = reduce(and_, map(_is_met, _conditions(cap)), pl.lit(value=True))
+    pairs = (
+        _asking(laid.with_columns(place), Zones(()), ())
+        .join(events.lazy().filter(counted), on="borrower_id")
+        .filter(_same_key(cap) & pl.col("at").is_not_null())
+        .select("row", at=pl.col("at") + pl.duration(hours=cap.n))
+        .collect()
+    )
+    return pairs["row"].to_numpy().astype(np.int64), pairs["at"].to_physical().to_numpy()
+
+
+def _marked(now: pl.Series, events: pl.DataFrame, caps: Mapping[Cap, str]) -> pl.DataFrame:
+    """Only events that any row could count, and a Boolean column a cap: whether it counts them.
+
+    A log of years is not joined for a span of days.
+    """
+    first = now.min()
+    if not isinstance(first, datetime) or events.is_empty() or not caps:
+        return events.clear()
+    since = pl.col("at") - first
+    keys, told, counts = _questions(tuple(caps.items()))
     return (
-        _asking(laid, Zones(()), ())
-        .join(events.filter(_is_counted(cap)), on="borrower_id")
-        .with_columns(out_at=out_at)
-        .filter((pl.col("out_at") > pl.col("now")) & _same_key(cap))
-        .group_by("row")
-        .agg(pl.col("out_at").min())
+        events.lazy()
+        .filter(since > -max(map(_reach, caps)))
+        .select("borrower_id", "at", *keys, *told, since.alias("since"))
+        .select("borrower_id", "at", *keys, *counts)
+        .filter(pl.any_horizontal(*caps.values()))
+        .collect(optimizations=_AS_WRITTEN)
     )
 
 
-def _near(laid: pl.DataFrame, events: pl.DataFrame, caps: Mapping[Cap, str]) -> pl.DataFrame:
-    """Only events that any row could count: a log of years is not joined for a span of days."""
-    first = laid["now"].min()
-    if first is None or events.is_empty() or not caps:
-        return events.clear()
-    spans = [timedelta(hours=cap.n) if cap.unit == "hours" else _days(cap) for cap in caps]
-    return events.filter(pl.col("at") > pl.lit(first, dtype=INSTANT) - max(spans))
+@lru_cache(maxsize=256)
+def _questions(
+    caps: tuple[tuple[Cap, str], ...],
+) -> tuple[tuple[str, ...], tuple[pl.Expr, ...], tuple[pl.Expr, ...]]:
+    """Keys; every condition, asked once however many caps share it; and whether a cap counts."""
+    keys = dict.fromkeys(KEYS[cap.per][1] for cap, _ in caps if cap.per in KEYS)
+    told = {condition: f"told:{condition}" for cap, _ in caps for condition in _conditions(cap)}
+    counts = (
+        reduce(
+            and_,
+            (pl.col(told[condition]) for condition in _conditions(cap)),
+            pl.col("since") > -_reach(cap),
+        ).alias(column)
+        for cap, column in caps
+    )
+    met = (_is_met(condition).alias(column) for condition, column in told.items())
+    return tuple(keys), tuple(met), tuple(counts)
 
 
-def _days(cap: Cap) -> timedelta:
-    return timedelta(days=cap.n + 2)  # wide enough for any two zones' calendars
+def _reach(cap: Cap) -> timedelta:
+    """No event so long ago is counted; for days wide enough for any two zones' calendars."""
+    return timedelta(hours=cap.n) if cap.unit == "hours" else timedelta(days=cap.n + 2)
 
 
-def _asking(laid: pl.DataFrame, zones: Zones, days: tuple[str, ...]) -> pl.DataFrame:
+def _asking(laid: pl.DataFrame, zones: Zones, days: tuple[str, ...]) -> pl.LazyFrame:
     """What of a message a cap may ask for; facts that no rule asks for are not there."""
     keys = [name for name, _ in KEYS.values() if name in laid.columns]
-    return laid.select(
+    return laid.lazy().select(
         *("row", "borrower_id", "now", *keys),
         *(zones.has(zone) for zone in zones.names),
         *(clock(zone).dt.date().alias(f"today:{zone}") for zone in days),
     )
 
 
+@lru_cache(maxsize=1024)
 def _inside(cap: Cap, column: str, zones: Zones, home: str | None) -> pl.Expr:
     """Whether the cap counts this event at this row's `now`."""
     if cap.unit == "hours":
@@ -146,15 +184,21 @@ def _same_days(cap: Cap, zone: str) -> pl.Expr:
     return (day <= today) & (day > today - timedelta(days=cap.n))
 
 
+def _conditions(cap: Cap) -> list[Condition]:
+    """What an event must meet to be counted, whoever asks: a key and its values."""
+    return [*cap.count, *(() if cap.include_agencies else (_OURS,))]
+
+
 @lru_cache(maxsize=256)
-def _is_counted(cap: Cap) -> pl.Expr:
-    """Every key of `count` matches, no barred flag is carried; a missing key does not match."""
-    wanted = [pl.col(key).is_in(values) for key, values in cap.count if key != "not_flags"]
-    barred = next((flags for key, flags in cap.count if key == "not_flags"), ())
-    clean = [~pl.col("flags").list.contains(flag).fill_null(value=False) for flag in barred]
-    ours = [] if cap.include_agencies else [pl.col("actor").fill_null(OWN) == OWN]
-    counted: pl.Expr = reduce(and_, [*wanted, *clean, *ours], pl.lit(value=True))
-    return counted.fill_null(value=False)
+def _is_met(condition: Condition) -> pl.Expr:
+    """The key has one of the values, or no barred flag is carried; null where there is no key."""
+    key, values = condition
+    if key == "not_flags":
+        flags = pl.col("flags")
+        clean = [~flags.list.contains(flag).fill_null(value=False) for flag in values]
+        return reduce(and_, clean, pl.lit(value=True))
+    column = pl.col(key).fill_null(OWN) if condition == _OURS else pl.col(key)
+    return column == values[0] if len(values) == 1 else column.is_in(values)
 
 
 def _tally(rows: pl.Series, counted: pl.Series, height: int) -> pl.Series:

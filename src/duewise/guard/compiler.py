@@ -29,7 +29,7 @@ from duewise.guard.read_rule import SCOPES, predicates_of, rule_facts
 from duewise.guard.rule import Cap, Duty, Lexicon, Lint, Must, Rule, Rulebook, Window
 from duewise.guard.sets import set_atoms, with_set_columns
 from duewise.guard.window import is_open
-from duewise.guard.zones import with_clocks, with_zones
+from duewise.guard.zones import Zones, with_clocks, with_zones
 
 # The stages, channels and roles that occur; None where one is not known, "" for a word of no rule.
 Seen: TypeAlias = tuple[frozenset[str | None], ...]
@@ -70,6 +70,16 @@ class CompiledRulebook:
         return [each.fires.alias(str(place)) for place, each in enumerate(self.rules)]
 
     @cached_property
+    def any_fires(self) -> pl.Expr:
+        """Whether one of the rules fires."""
+        return any_of(each.fires for each in self.rules)
+
+    @cached_property
+    def is_lost(self) -> pl.Expr:
+        """Whether one of the rules lacks a fact it needs."""
+        return any_of(each.applies & each.holds.is_null() for each in self.rules)
+
+    @cached_property
     def clocks(self) -> CompiledRulebook:
         """Only the windows and caps, and their facts."""
         return _compiled(self.rulebook, [each.rule for each in self.rules if each.is_clock], None)
@@ -106,25 +116,38 @@ def compile_for(messages: pl.DataFrame, rulebook: Rulebook) -> CompiledRulebook:
 
 def lay_out(facts: pl.DataFrame, events: pl.DataFrame, book: CompiledRulebook) -> pl.DataFrame:
     """The facts with the derived ones, and the columns that windows, caps and word lists need."""
-    home, calendar = book.rulebook.tz_default, book.rulebook.calendar
+    home = book.rulebook.tz_default
     laid, zones = with_zones(facts)
     laid = with_clocks(laid, zones, home)
     if any("acct.due_roll" in NEEDS[name] for name in book.derived):
         laid = with_due_eff(laid, book.rulebook)
-    dates = local_dates(home, zones) if book.has_dates else ()
-    laid = laid.with_columns(
-        *derived_columns(book.derived, rulebook=book.rulebook, zones=zones),
-        *(
-            is_open(window, zones=zones, calendar=calendar).alias(column)
-            for window, column in book.windows.items()
-        ),
-        *(day.alias(name) for name, day in zip(("first_date", "last_date"), dates, strict=False)),
-    )
+    windows = tuple(book.windows.items())
+    laid = laid.with_columns(_told(book.rulebook, book.derived, windows, book.has_dates, zones))
     if book.sets:
         laid = with_set_columns(laid, book.sets)
     if book.caps:
         laid = with_counts(laid, events, book.caps, zones=zones, home=home)
     return laid.hstack(hit_columns(laid["msg.text"], book.lexicons)) if book.lexicons else laid
+
+
+@lru_cache(maxsize=256)
+def _told(
+    rulebook: Rulebook,
+    derived: tuple[str, ...],
+    windows: tuple[tuple[Window, str], ...],
+    has_dates: bool,  # noqa: FBT001 -- a key of the cache
+    zones: Zones,
+) -> tuple[pl.Expr, ...]:
+    """The derived facts, the windows, and the local dates if a rule asks whether it is in force."""
+    dates = local_dates(rulebook.tz_default, zones) if has_dates else ()
+    return (
+        *derived_columns(derived, rulebook=rulebook, zones=zones),
+        *(
+            is_open(window, zones=zones, calendar=rulebook.calendar).alias(column)
+            for window, column in windows
+        ),
+        *(day.alias(name) for name, day in zip(("first_date", "last_date"), dates, strict=False)),
+    )
 
 
 def any_of(conditions: Iterable[pl.Expr]) -> pl.Expr:
@@ -133,10 +156,13 @@ def any_of(conditions: Iterable[pl.Expr]) -> pl.Expr:
 
 
 def _seen(messages: pl.DataFrame, rulebook: Rulebook) -> Seen:
+    given = [name for name in SCOPES.values() if name in messages.columns]
+    found = messages.select(pl.col(given).unique().implode()).rows(named=True)
+    met = found[0] if found else {}
     return tuple(
         frozenset(
             value if value is None or value in words else _OTHER
-            for value in (messages[SCOPES[key]].unique() if SCOPES[key] in messages else [None])
+            for value in met.get(SCOPES[key], [None])
         )
         for key, words in _scope_words(rulebook).items()
     )

@@ -8,6 +8,8 @@ given, a span of dates over all candidate zones.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import date
+from functools import lru_cache
 
 import polars as pl
 
@@ -57,16 +59,24 @@ def derived_columns(wanted: Iterable[str], *, rulebook: Rulebook, zones: Zones) 
 
 def with_due_eff(facts: pl.DataFrame, rulebook: Rulebook) -> pl.DataFrame:
     """The fact frame with the due date as the clause of the contract moves it."""
-    table = roll_table(
-        facts["acct.due_date"], calendar=rulebook.calendar, roll_default=rulebook.roll_default
-    ).rename({"due_eff": "d.due_eff"})
+    days = facts["acct.due_date"].unique().sort().to_list()
     return facts.join(
-        table,
+        _rolled(tuple(days), rulebook),
         left_on=["acct.due_date", "acct.due_roll"],
         right_on=["day", "roll"],
         how="left",
         maintain_order="left",
     )
+
+
+@lru_cache(maxsize=64)
+def _rolled(days: tuple[date | None, ...], rulebook: Rulebook) -> pl.DataFrame:
+    """Batch after batch is about the same few due dates."""
+    return roll_table(
+        pl.Series(days, dtype=pl.Date),
+        calendar=rulebook.calendar,
+        roll_default=rulebook.roll_default,
+    ).rename({"due_eff": "d.due_eff"})
 
 
 def local_dates(home: str | None, zones: Zones) -> tuple[pl.Expr, pl.Expr]:

@@ -192,13 +192,18 @@ FACTS: Mapping[str, Fact] = {fact.name: fact for fact in map(_read, _TABLE.strip
 
 def fact_frame(messages: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
     """The facts of those names in their own types; what is absent becomes a column of nulls."""
-    return pl.DataFrame([_typed(messages, name) for name in names])
+    given = {column.name: column for column in messages.get_columns()}
+    return pl.DataFrame(
+        [
+            _typed(given[name], FACTS[name].dtype)
+            if name in given
+            else _unknown(name).new_from_index(0, messages.height)
+            for name in names
+        ]
+    )
 
 
-def _typed(messages: pl.DataFrame, name: str) -> pl.Series:
-    if name not in messages.columns:
-        return _unknown(name).new_from_index(0, messages.height)
-    given, dtype = messages.get_column(name), FACTS[name].dtype
+def _typed(given: pl.Series, dtype: pl.DataType) -> pl.Series:
     return given if given.dtype == dtype else given.cast(dtype)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from duewise.frames import INSTANT
 from duewise.guard.cap import event_frame
 from duewise.guard.compiler import CompiledRule, CompiledRulebook, compile_for, lay_out
 from duewise.guard.facts import fact_frame
@@ -40,9 +41,9 @@ def judge(messages: pl.DataFrame, history: pl.DataFrame, *, rulebook: Rulebook) 
     fired = laid.select(book.fires)
     verdicts = _verdicts(fired, book.rules, facts.height)
     waits = _waits(fired, verdicts, book)
-    later = next_allowed_at(laid.filter(waits) if waits is not None else None, events, book)
-    at = pl.Series("next_allowed_at", [None], dtype=later.dtype).new_from_index(0, facts.height)
-    at = at if waits is None else at.scatter(waits.arg_true(), later)
+    at = pl.Series("next_allowed_at", [None], dtype=INSTANT).new_from_index(0, facts.height)
+    if waits is not None:
+        at = at.scatter(waits.arg_true(), next_allowed_at(laid.filter(waits), events, book))
     return messages.with_columns(*verdicts.get_columns(), at)
 
 
@@ -51,13 +52,13 @@ def _facts(messages: pl.DataFrame, book: CompiledRulebook) -> pl.DataFrame:
     height = messages.height
     facts = fact_frame(messages, book.facts)
     if "history" not in messages.columns:  # the contact log is an argument: it was read
-        was_read = pl.repeat(value=True, n=height, eager=True).alias("history")
+        was_read = pl.Series("history", [True]).new_from_index(0, height)
         facts = facts.drop("history").hstack([was_read])
     if "borrower_id" in messages.columns:
         borrower = messages.get_column("borrower_id").cast(pl.String)
     else:
         borrower = pl.Series("borrower_id", [None], dtype=pl.String).new_from_index(0, height)
-    return facts.hstack([borrower, pl.int_range(height, dtype=pl.UInt32, eager=True).alias("row")])
+    return facts.hstack([borrower, pl.Series("row", np.arange(height, dtype=np.uint32))])
 
 
 def _waits(fired: pl.DataFrame, verdicts: pl.DataFrame, book: CompiledRulebook) -> pl.Series | None:

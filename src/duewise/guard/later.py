@@ -1,128 +1,124 @@
 """When a deferred message may go: the earliest instant that every window and cap would let it pass.
 
-The waiting rows walk, all at once, from instant to instant, and leave when their windows and caps
-hold; derived facts move along with the clock. A closed window does not open before the clock shows
-its start, a full cap has no room before midnight or before an event drops out of its span of hours:
-so a row steps to the last of these instants over all rules that fire, and skips none at which it
-could have passed.
+A closed window does not open before the clock shows its start, a full cap has no room before
+midnight or before an event drops out of its span of hours, and derived facts move at midnight. Only
+these instants are asked, for all waiting rows at once, and of those at which windows and caps hold
+the first is taken: for the next day, and if a row finds none, for ever longer spans after it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
+from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from duewise.frames import INSTANT
-from duewise.guard.cap import room_again_at
-from duewise.guard.compiler import CompiledRule, CompiledRulebook, any_of, lay_out
-from duewise.guard.derived import MOVING
-from duewise.guard.read_rule import rule_facts
-from duewise.guard.rule import Cap, Window
-from duewise.guard.window import is_open_in
-from duewise.guard.zones import Zones, zones_in
+from duewise.guard.cap import drop_outs
+from duewise.guard.compiler import CompiledRulebook, lay_out
+from duewise.guard.zones import zones_in
 
+Numbers: TypeAlias = npt.NDArray[np.int64]
 HORIZON_DAYS = 35
-STEPS_MAX = 1_000
-_NEVER = pl.lit(None, dtype=INSTANT)
+_FIRST_SPAN_H = 26  # a day, though clocks be put back, and the opening after it
+_HOUR_US = 3_600_000_000
+_SPAN_MAX_US = 7 * 24 * _HOUR_US
+_HORIZON_US = HORIZON_DAYS * 24 * _HOUR_US
 _SECOND, _MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NEVER = np.iinfo(np.int64).max
 
 
 def next_allowed_at(
-    waiting: pl.DataFrame | None, events: pl.DataFrame, book: CompiledRulebook
+    waiting: pl.DataFrame, events: pl.DataFrame, book: CompiledRulebook
 ) -> pl.Series:
     """An instant for each of the laid-out rows; null for a row that cannot pass in time.
 
     At each of them a window or a cap fires. A row that lacks a fact which one of these needs never
-    passes, and is not walked.
+    passes, and is not asked.
     """
-    if waiting is None:
-        return pl.Series(dtype=INSTANT)
     clocks = book.clocks
-    fires = any_of(each.fires for each in clocks.rules).alias("fires")
-    lost = any_of(each.applies & each.holds.is_null() for each in clocks.rules)
-    found = pl.Series([None], dtype=INSTANT).new_from_index(0, waiting.height)
-    laid = (
-        waiting.filter(~waiting.select(lost).to_series())
-        .drop("row")
-        .with_columns(
-            place=waiting.select(~lost).to_series().arg_true(),
-            until=pl.col("now") + timedelta(days=HORIZON_DAYS),
-        )
-    )
-    events = events.join(laid, on="borrower_id", how="semi")
-    for _ in range(STEPS_MAX):
-        step = _next_step(laid.with_row_index("row"), events, clocks)
-        walking = laid.select("borrower_id", *clocks.facts, "place", "until").with_columns(step)
-        walking = walking.filter(pl.col("now") <= pl.col("until"))
-        if walking.is_empty():
+    found = np.full(waiting.height, _NEVER, dtype=np.int64)
+    is_lost = waiting.select(clocks.is_lost).to_series().to_numpy()
+    (place,) = np.nonzero(~is_lost)
+    events = events.filter(pl.col("borrower_id").is_in(waiting["borrower_id"].implode()))
+    for since_us, until_us in _spans():
+        place = place[found[place] == _NEVER]
+        if not place.size:
             break
-        laid = lay_out(walking.with_row_index("row"), events, clocks)
-        is_free = ~laid.select(fires).to_series()
-        found = found.scatter(laid["place"].filter(is_free), laid["now"].filter(is_free))
-        laid = laid.filter(~is_free).drop("row")
-    return found
-
-
-def _next_step(laid: pl.DataFrame, events: pl.DataFrame, clocks: CompiledRulebook) -> pl.Series:
-    """Per row the earliest instant after `now` at which all that fires could have fallen silent."""
-    zones, home = Zones(zones_in(laid)), clocks.rulebook.tz_default
-    starts = {0, *(window.start_us for window in clocks.windows)}
-    places = dict.fromkeys((*zones.names, *([home] if home else [])))
-    ahead = _starts(laid["now"].unique(), places, starts)
-    laid = laid.join(ahead, on="now", how="left", maintain_order="left")
-    for cap, column in clocks.caps.items():
-        if cap.unit == "hours":
-            again = room_again_at(laid, events, cap).rename({"out_at": f"out:{column}"})
-            laid = laid.join(again, on="row", how="left", maintain_order="left")
-    silent = [
-        pl.when(each.fires).then(_could_be_silent(each, zones, clocks)) for each in clocks.rules
-    ]
-    return laid.select(pl.max_horizontal(silent).alias("now")).to_series()
-
-
-def _could_be_silent(each: CompiledRule, zones: Zones, clocks: CompiledRulebook) -> pl.Expr:
-    """No instant before this one satisfies the rule, or takes the row out of its reach."""
-    home, body = clocks.rulebook.tz_default, each.rule.body
-    days = [(home, pl.lit(value=True))] if home else [(z, zones.has(z)) for z in zones.names]
-    midnight = _least(pl.when(is_theirs).then(_start(zone, 0)) for zone, is_theirs in days)
-    if isinstance(body, Cap):
-        satisfied = pl.col(f"out:{clocks.caps[body]}") if body.unit == "hours" else midnight
-    else:
-        assert isinstance(body, Window)
-        calendar = clocks.rulebook.calendar
-        satisfied = pl.max_horizontal(
-            _NEVER,
-            *(
-                pl.when(zones.has(zone) & ~is_open_in(body, zone, calendar)).then(
-                    _start(zone, body.start_us)
-                )
-                for zone in zones.names
-            ),
+        still = waiting[place]
+        row, at_us = _instants_ahead(still, events, clocks, since_us=since_us, until_us=until_us)
+        asked = still.select("borrower_id", *clocks.facts)[row].with_columns(
+            pl.Series("now", at_us).cast(INSTANT),
+            row=pl.int_range(len(row), dtype=pl.UInt32),
         )
-    moves = each.rule.valid_from or each.rule.valid_to or rule_facts(each.rule) & MOVING
-    return pl.min_horizontal(satisfied, midnight) if moves else satisfied
+        is_free = ~lay_out(asked, events, clocks).select(clocks.any_fires).to_series().to_numpy()
+        np.minimum.at(found, place[row[is_free]], at_us[is_free])
+    known = pl.Series(found != _NEVER)
+    return pl.select(pl.when(known).then(pl.Series(found).cast(INSTANT))).to_series()
 
 
-def _least(instants: Iterable[pl.Expr]) -> pl.Expr:
-    return pl.min_horizontal(_NEVER, *instants)
+def _spans() -> Iterator[tuple[int, int]]:
+    """Microseconds after `now`: from which (not in it) to which; ever longer up to a week."""
+    since_us, span_us = 0, _FIRST_SPAN_H * _HOUR_US
+    while since_us < _HORIZON_US:
+        until_us = min(since_us + span_us, _HORIZON_US)
+        yield since_us, until_us
+        since_us, span_us = until_us, min(2 * span_us, _SPAN_MAX_US)
 
 
-def _starts(moments: pl.Series, zones: Iterable[str], starts: Iterable[int]) -> pl.DataFrame:
-    """The distinct instants (few: many rows share one) and the next starts after each of them."""
-    found = {
-        f"start:{zone}:{start_us}": [next_start(now, zone, start_us) for now in moments]
-        for zone in zones
-        for start_us in starts
-    }
-    return pl.DataFrame({"now": moments, **found}, schema_overrides=dict.fromkeys(found, INSTANT))
+def _instants_ahead(
+    waiting: pl.DataFrame,
+    events: pl.DataFrame,
+    clocks: CompiledRulebook,
+    *,
+    since_us: int,
+    until_us: int,
+) -> tuple[Numbers, Numbers]:
+    """Rows, and instants in the span at which what fires there could fall silent."""
+    now_us = waiting["now"].to_physical().to_numpy()
+    home, starts = clocks.rulebook.tz_default, {window.start_us for window in clocks.windows}
+    clocked = [
+        (waiting[f"zone:{zone}"].arg_true().to_numpy(), zone, starts if home else {0, *starts})
+        for zone in zones_in(waiting)
+    ]
+    if home:
+        clocked.append((np.arange(waiting.height), home, {0}))
+    found = []
+    for rows, zone, of_day in clocked:
+        since, until = now_us[rows] + since_us, now_us[rows] + until_us
+        instants = _starts(zone, of_day, since, until)
+        first = np.searchsorted(instants, since, side="right")
+        count = np.searchsorted(instants, until, side="right") - first
+        begin = np.cumsum(count) - count
+        which = np.arange(count.sum()) + np.repeat(first - begin, count)
+        found.append((np.repeat(rows, count), instants[which]))
+    for cap in (cap for cap in clocks.caps if cap.unit == "hours"):
+        row, out_us = drop_outs(waiting, events, cap)
+        after_us = out_us - now_us[row]
+        is_near = (after_us > since_us) & (after_us <= until_us)
+        found.append((row[is_near], out_us[is_near]))
+    row, at_us = (np.concatenate(each) for each in zip(*found, strict=True))
+    return row, at_us
 
 
-def _start(zone: str, start_us: int) -> pl.Expr:
-    return pl.col(f"start:{zone}:{start_us}")
+def _starts(zone: str, starts: Iterable[int], since: Numbers, until: Numbers) -> Numbers:
+    """Every instant at which the zone's clock shows one of these times, from first to last."""
+    if not since.size:
+        return since
+    found: set[datetime] = set()
+    first, last = (_EPOCH + int(us) * _MICROSECOND for us in (since.min(), until.max()))
+    for start_us in starts:
+        at = next_start(first, zone, start_us)
+        while at <= last:
+            found.add(at)
+            at = next_start(at, zone, start_us)
+    return np.array([(at - _EPOCH) // _MICROSECOND for at in sorted(found)], dtype=np.int64)
 
 
 @lru_cache(maxsize=1 << 16)

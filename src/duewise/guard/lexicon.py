@@ -27,7 +27,7 @@ _BETWEEN = rf"({_HAN}){_FILLER}+({_HAN})"
 # Escapes, counts, classes and digits; only the last two can be about a digit of the text.
 _TOKEN = re.compile(r"\\.|\{[^}]*\}|\[\^?\]?(?:\\.|[^\]\\])*\]|[0-9]")
 _BACK_REFERENCE = re.compile(r"\\[1-9]")
-_ZERO, _ONE = b"01"
+_ONE, _LOW_BITS = np.uint8(ord("1")), np.uint8(0x0F)  # without its low bits a digit is a 0
 LOOKS_MAX = 100_000  # masked texts of which a process remembers what they show
 _LOOK_AROUND = re.compile(r"\(\?<?[=!]")
 
@@ -58,8 +58,9 @@ def normalised(texts: pl.Series) -> pl.Series:
 def hit_columns(texts: pl.Series, lexicons: Sequence[Lexicon]) -> pl.DataFrame:
     """A row a text, a Boolean column `lexicon:NAME` a word list; null where there is no text."""
     masked = _masked(texts)
-    looks = _screen(tuple(lexicons)).look(masked.drop_nulls().unique())
-    clean = pl.repeat(value=False, n=len(texts), dtype=pl.Boolean, eager=True)
+    known = masked.drop_nulls() if masked.null_count() else masked
+    looks = _screen(tuple(lexicons)).look(known.unique().to_list())
+    clean = pl.Series([False]).new_from_index(0, len(texts))
     clean = clean.set(texts.is_null(), None) if texts.null_count() else clean
     return pl.DataFrame(
         [
@@ -97,13 +98,14 @@ class _Screen:
     any_of_all: str
     known: dict[str, _Look]
 
-    def look(self, distinct: pl.Series) -> dict[str, _Look]:
+    def look(self, distinct: list[str]) -> dict[str, _Look]:
         """What each of these masked texts shows; only what is not clean is in the answer."""
-        fresh = pl.Series([t for t in distinct.to_list() if t not in self.known], dtype=pl.String)
-        if len(self.known) + len(fresh) > LOOKS_MAX:
+        unknown = [text for text in distinct if text not in self.known]
+        if len(self.known) + len(unknown) > LOOKS_MAX:
             self.known.clear()
-            fresh = distinct
-        if len(fresh):
+            unknown = distinct
+        if unknown:
+            fresh = pl.Series(unknown, dtype=pl.String)
             plain = normalised(fresh)
             suspect = plain.str.contains(self.any_of_all)
             self.known.update(dict.fromkeys(fresh, _CLEAN))
@@ -175,9 +177,10 @@ def _masked(texts: pl.Series) -> pl.Series:
         return texts
     array = texts.to_arrow()
     validity, offsets, data = array.buffers()
-    octets = np.frombuffer(data, dtype=np.uint8).copy()
-    np.putmask(octets, octets - np.uint8(_ONE) < np.uint8(9), _ZERO)
-    buffers = [validity, offsets, pa.py_buffer(octets)]
+    octets = np.frombuffer(data, dtype=np.uint8)
+    is_one_to_nine = (octets - _ONE < np.uint8(9)).view(np.uint8)
+    zeroed = octets & ~(is_one_to_nine * _LOW_BITS)
+    buffers = [validity, offsets, pa.py_buffer(zeroed)]
     return pl.Series(pa.Array.from_buffers(array.type, len(array), buffers), dtype=pl.String)
 
 

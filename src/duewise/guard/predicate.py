@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
-from functools import reduce
+from functools import lru_cache, reduce
 from operator import and_, eq, ge, gt, le, lt, ne, or_
 from typing import Any, TypeAlias
 
@@ -147,6 +147,7 @@ def compiled(predicate: Predicate, told: Mapping[Atom, str] | None = None) -> pl
             return pl.col(answer) if answer else _compiled_atom(predicate)
 
 
+@lru_cache(maxsize=1024)
 def _compiled_atom(atom: Atom) -> pl.Expr:
     fact = pl.col(atom.fact)
     match atom.op:

@@ -12,6 +12,7 @@ import polars as pl
 
 from duewise.guard.predicate import AllOf, AnyOf, Atom, Not, Predicate, Ref, compiled
 
+_FEW = 4_000  # rows of which it is cheaper to ask each than to find the sets that occur
 SETS = ("subset", "superset", "overlaps")
 
 
@@ -23,6 +24,8 @@ def set_atoms(predicates: Iterable[Predicate]) -> dict[Atom, str]:
 
 def with_set_columns(facts: pl.DataFrame, atoms: Mapping[Atom, str]) -> pl.DataFrame:
     """The fact frame, which has its `row` numbers, with a three-valued column a condition."""
+    if facts.height < _FEW:
+        return facts.with_columns(compiled(atom).alias(column) for atom, column in atoms.items())
     for fact in dict.fromkeys(atom.fact for atom in atoms):
         groups = facts.select("row", fact).group_by(fact).agg("row")
         told = groups.select(
