@@ -120,7 +120,7 @@ def _events(
             [row[1], row[1] + chance.randrange(-5, 12), DAY_0 + chance.randrange(0, HORIZON)]
         )
         kind = chance.choices(
-            ["payment", "chargeback", "waiver", "write_off", "extension"], [14, 2, 2, 0.3, 1]
+            ["payment", "chargeback", "waiver", "charge_off", "extension"], [14, 2, 2, 0.3, 1]
         )[0]
         amount = chance.choice([one, row[2] + row[3] + row[4], one // 2, 1, 777, whole, 3 * one])
         what: str | int | None = None

@@ -173,7 +173,7 @@ class Account:
             self.charge_back(event)
         elif event.kind == "waiver":
             self.waive(event)
-        elif event.kind == "write_off":
+        elif event.kind == "charge_off":
             if self.off_day is None:
                 self.off_day, self.off_amount = event.day, sum(line.owed for line in self.lines)
         else:
@@ -287,7 +287,7 @@ class Account:
             "overpaid": self.credit,
             "amount_to_clear": sum(line.owed for line in lines if line.effective <= day),
             "settlement_amount": self.settlement(day),
-            "written_off": self.off_amount,
+            "charged_off": self.off_amount,
             "recovered": self.recovered,
         }
 

@@ -43,7 +43,7 @@ def by_day(several: list[History]) -> pl.DataFrame:
                     "date": day_of(day),
                     "days_past_due": figures["days_past_due"],
                     "outstanding_minor": figures["outstanding"],
-                    "is_written_off": bool(figures["written_off"]),
+                    "is_charged_off": bool(figures["charged_off"]),
                 }
             )
     return pl.DataFrame(rows, schema_overrides={"days_past_due": pl.Int32})
@@ -74,7 +74,7 @@ def test_it_agrees_with_the_oracle_on_every_day_and_under_every_table(first: int
             for days, day in expected.select("days_past_due", "date").rows()
         ]
         assert found["bucket"].to_list() == told
-    lost = expected["is_written_off"] | (expected["days_past_due"] > 360)
+    lost = expected["is_charged_off"] | (expected["days_past_due"] > 360)
     assert ((now["class5"] == "loss") == lost).all()
 
 

@@ -39,7 +39,7 @@ def test_it_agrees_with_the_oracle_on_what_is_looked_for(each: History) -> None:
 def test_it_covers_every_option_in_its_histories() -> None:
     seen = [history_of(seed) for seed in range(2_000)]
     kinds = {event.kind for each in seen for event in each.events}
-    assert kinds == {"payment", "chargeback", "waiver", "write_off", "extension"}
+    assert kinds == {"payment", "chargeback", "waiver", "charge_off", "extension"}
     for name in vars(seen[0].terms):
         assert len({getattr(each.terms, name) for each in seen}) > 1, f"{name} never changes"
     assert {pause.what for each in seen for pause in each.pauses} == {"clock", "penalty"}
@@ -139,7 +139,7 @@ def test_it_grows_by_a_day_or_falls_where_nothing_happens(each: History) -> None
 @settings(max_examples=200, deadline=None)
 @given(histories)
 def test_it_loses_no_money(each: History) -> None:
-    calm = tuple(event for event in each.events if event.kind not in ("chargeback", "write_off"))
+    calm = tuple(event for event in each.events if event.kind not in ("chargeback", "charge_off"))
     each = replace(each, events=calm)
     rows, figures = fold(columns([each]), [each.as_of])
     came_in = sum(e.amount for e in calm if e.kind == "payment" and e.day <= each.as_of)

@@ -40,7 +40,7 @@ def source(tmp_path: Path) -> Path:
         ("loans.csv", "L2,Wang,cash,CNY", "L2,Wang,cash,USD",
          ("loans.csv", 3, "currency", "currency is not CNY")),
         ("payments.csv", ",payment,", ",gift,",
-         ("payments.csv", 3, "kind", "none of payment, reversal, chargeback, waiver, write_off")),
+         ("payments.csv", 3, "kind", "none of payment, reversal, chargeback, waiver, charge_off")),
         ("payments.csv", "P2,bank", "P7,bank", ("payments.csv", 4, "reverses", "no such payment")),
         ("instalments.csv", "L3,1,2026-02-03,500.50,5,\n", "",
          ("loans.csv", 4, "loan_id", "the loan has no instalment")),

@@ -19,7 +19,7 @@ from duewise.guard.rule import Rulebook
 from duewise.jobs.bench.guard_rows import RowJudge
 
 SEED = 20261123
-ROWS = int(__import__("os").environ.get("NR", "100000"))
+ROWS = 100_000
 CLAIMED = 500  # rows of a block at the wire
 START = datetime(2026, 8, 10, tzinfo=UTC)
 BORROWERS = ROWS // 100

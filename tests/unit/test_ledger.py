@@ -43,7 +43,7 @@ def instalments(*rows: tuple[str, int, date, int]) -> pl.DataFrame:
 
 def payments(*rows: tuple[str, str, str, int, str | None]) -> pl.DataFrame:
     """(payment, loan, when, minor, what): what is None, the payment reversed, or a kind."""
-    kinds = ("chargeback", "waiver", "write_off")
+    kinds = ("chargeback", "waiver", "charge_off")
     return pl.DataFrame(
         [
             {
@@ -275,9 +275,9 @@ def test_it_puts_a_loan_into_the_class_of_its_days() -> None:
     assert of_loan(one, payments(), MARCH_1)["class5"] == "normal"
     assert of_loan(one, payments(), date(2026, 3, 2))["class5"] == "special_mention"
     assert of_loan(one, payments(), date(2026, 5, 31))["class5"] == "substandard"
-    written_off = payments(("w", "A", "2026-03-10T09:00", 100, "write_off"))
-    found = of_loan(one, written_off, date(2026, 3, 11))
-    assert (found["class5"], found["written_off_minor"]) == ("loss", 100)
+    charged_off = payments(("w", "A", "2026-03-10T09:00", 100, "charge_off"))
+    found = of_loan(one, charged_off, date(2026, 3, 11))
+    assert (found["class5"], found["charged_off_minor"]) == ("loss", 100)
 
 
 def test_it_leaves_out_loans_that_are_not_opened_yet() -> None:

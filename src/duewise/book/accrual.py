@@ -65,7 +65,7 @@ DESK_WIDTH = 26
     FIRST,  # every instalment before it owes nothing
     IS_IN_ORDER,  # effective due days do not fall
     CREDIT,
-    STOP,  # the day it was written off: nothing accrues after it
+    STOP,  # the day it was charged off: nothing accrues after it
     OFF_AMOUNT,
     OFF_RECEIVED,
     EVENT,  # the next one

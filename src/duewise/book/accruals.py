@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from duewise.book.columns import (
     BASE_HAS_INTEREST,
+    CHARGE_OFF,
     COMPOUND_EVERY,
     DAY_COUNT,
     EXTENSION,
@@ -16,7 +17,6 @@ from duewise.book.columns import (
     RATE,
     RATE_UNIT,
     TOLERANCE,
-    WRITE_OFF,
     Columns,
 )
 from duewise.book.trace import Standing
@@ -146,7 +146,7 @@ def _move_on(
 
 
 def _stop(columns: Columns) -> int:
-    off = columns.events.day[columns.events.kind == WRITE_OFF]
+    off = columns.events.day[columns.events.kind == CHARGE_OFF]
     return int(off[0]) if len(off) else 1 << 30
 
 

@@ -19,8 +19,8 @@ COMPONENTS = ("penalty", "fee", "interest", "principal")
 PENALTY, FEE, INTEREST, PRINCIPAL = range(len(COMPONENTS))
 
 # The kinds of event, each once. A reversal is none: what it takes back never was.
-EVENTS = ("payment", "chargeback", "waiver", "write_off", "extension")
-PAYMENT, CHARGEBACK, WAIVER, WRITE_OFF, EXTENSION = range(len(EVENTS))
+EVENTS = ("payment", "chargeback", "waiver", "charge_off", "extension")
+PAYMENT, CHARGEBACK, WAIVER, CHARGE_OFF, EXTENSION = range(len(EVENTS))
 
 # What becomes of money that nothing is due for.
 ADVANCES = ("next", "last", "hold")
@@ -182,7 +182,7 @@ FIGURES = (
     "overpaid",
     "amount_to_clear",
     "settlement_amount",
-    "written_off",
+    "charged_off",
     "recovered",
 )
 (
@@ -198,6 +198,6 @@ FIGURES = (
     OVERPAID,
     TO_CLEAR,
     SETTLEMENT,
-    WRITTEN_OFF,
+    CHARGED_OFF,
     RECOVERED,
 ) = range(len(FIGURES))

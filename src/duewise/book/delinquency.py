@@ -118,15 +118,15 @@ def _by_table(day: pl.Expr, buckets: Buckets, values: Sequence[pl.Expr]) -> pl.E
     return value
 
 
-def class5(days_past_due: pl.Expr, *, is_written_off: pl.Expr) -> pl.Expr:
-    """The class (Str) of a column of days past due (Int32); what was written off is lost.
+def class5(days_past_due: pl.Expr, *, is_charged_off: pl.Expr) -> pl.Expr:
+    """The class (Str) of a column of days past due (Int32); what was charged off is lost.
 
     >>> days = pl.Series([0, 1, 90, 91, 271, 361])
-    >>> pl.select(class5(pl.lit(days), is_written_off=pl.lit(value=False))).to_series().to_list()
+    >>> pl.select(class5(pl.lit(days), is_charged_off=pl.lit(value=False))).to_series().to_list()
     ['normal', 'special_mention', 'special_mention', 'substandard', 'doubtful', 'loss']
     """
     classes = [Bucket(name, days_max) for name, days_max in CLASS5]
-    return pl.when(is_written_off).then(pl.lit("loss")).otherwise(bucket(days_past_due, classes))
+    return pl.when(is_charged_off).then(pl.lit("loss")).otherwise(bucket(days_past_due, classes))
 
 
 def is_late(days_past_due: pl.Expr, *, days: int) -> pl.Expr:

@@ -242,7 +242,7 @@ def _waive(desk: Int64s, loan: Int64s, amount: int, component: int, day: int) ->
 
 
 @compiled
-def _write_off(desk: Int64s, loan: Int64s, day: int) -> None:
+def _charge_off(desk: Int64s, loan: Int64s, day: int) -> None:
     """From here on nothing accrues; what is owed is still owed. Once is enough."""
     if loan[STOP] == END_OF_TIME:
         _accrue_all(desk, loan, day)
@@ -289,7 +289,7 @@ def advance(
         elif kind[e] == EXTENSION:
             _extend(desk, loan, what, minor, today)
         else:
-            _write_off(desk, loan, today)
+            _charge_off(desk, loan, today)
         loan[TODAY] = today
         loan[EVENT] = e + 1
     if loan[CREDIT]:

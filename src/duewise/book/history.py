@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from duewise.book.align import Aligned, day_number
-from duewise.book.columns import DPD, EXTENSION, FIGURES, OUTSTANDING, WRITTEN_OFF, Int64s
+from duewise.book.columns import CHARGED_OFF, DPD, EXTENSION, FIGURES, OUTSTANDING, Int64s
 from duewise.book.delinquency import Buckets, bucket_on, class5, place_on
 from duewise.errors import BadInput
 from duewise.frames import Schema
@@ -109,7 +109,7 @@ def status(
             pl.Series("days_past_due", late.ravel()),
             pl.Series("worst_days_past_due", np.maximum.accumulate(late, axis=1).ravel()),
             pl.Series("outstanding_minor", figures[:, :, OUTSTANDING].ravel()),
-            pl.Series("_written_off", figures[:, :, WRITTEN_OFF].ravel() > 0),
+            pl.Series("_charged_off", figures[:, :, CHARGED_OFF].ravel() > 0),
             pl.Series("extensions", _extensions(aligned, dates).ravel()),
         )
         .filter(pl.col("opened_date") <= pl.col("date"))
@@ -117,7 +117,7 @@ def status(
     days = pl.col("days_past_due")
     return seen.with_columns(
         bucket_on(days, _rules(rules_of), buckets).alias("bucket"),
-        class5(days, is_written_off=pl.col("_written_off")).alias("class5"),
+        class5(days, is_charged_off=pl.col("_charged_off")).alias("class5"),
     ).select(*STATUS)
 
 

@@ -78,7 +78,7 @@ class Ledger:
             _dates("next_due_date", self.figures[:, NEXT_DUE].astype(np.int32)),
         ).with_columns(
             bucket(pl.col("days_past_due"), self.products.buckets.on(self.as_of)).alias("bucket"),
-            class5(pl.col("days_past_due"), is_written_off=pl.col("written_off_minor") > 0).alias(
+            class5(pl.col("days_past_due"), is_charged_off=pl.col("charged_off_minor") > 0).alias(
                 "class5"
             ),
         )
@@ -102,7 +102,7 @@ LOAN_STATUS = (
     "amount_to_clear_minor",
     "settlement_amount_minor",
     "principal_minor",
-    "written_off_minor",
+    "charged_off_minor",
     "recovered_minor",
     "grace_days",
     "tolerance_minor",

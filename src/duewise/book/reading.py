@@ -36,6 +36,7 @@ from duewise.book.accrual import (
 from duewise.book.columns import (
     ACCRUED,
     ALL,
+    CHARGED_OFF,
     DPD,
     FEE,
     GRACE,
@@ -61,7 +62,6 @@ from duewise.book.columns import (
     SHARE_UNIT,
     TO_CLEAR,
     TOLERANCE,
-    WRITTEN_OFF,
     Columns,
     Int32s,
     Int64s,
@@ -179,7 +179,7 @@ def read_loan(desk: Int64s, loan: Int64s, day: int, k: int, figures: Int64s) -> 
     figures[k, NEXT_AMOUNT], figures[k, TO_CLEAR] = next_amount, to_clear
     figures[k, OVERPAID] = loan[CREDIT]
     figures[k, SETTLEMENT] = max(to_clear + _not_due_yet(desk, loan, day) - loan[CREDIT], 0)
-    figures[k, WRITTEN_OFF], figures[k, RECOVERED] = loan[OFF_AMOUNT], loan[OFF_RECEIVED]
+    figures[k, CHARGED_OFF], figures[k, RECOVERED] = loan[OFF_AMOUNT], loan[OFF_RECEIVED]
 
 
 @compiled

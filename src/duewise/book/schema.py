@@ -82,7 +82,7 @@ class Table:
 
 # What the rows of `payments` may be. A reversal takes back what it names as if it had never been; a
 # chargeback takes money back from its own day on.
-PAYMENT_KINDS = ("payment", "reversal", "chargeback", "waiver", "write_off")
+PAYMENT_KINDS = ("payment", "reversal", "chargeback", "waiver", "charge_off")
 METHODS = ("equal_instalment", "equal_principal", "interest_only", "bullet", "revolving")
 
 PERSONAL = (

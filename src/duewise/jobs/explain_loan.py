@@ -303,7 +303,7 @@ def _figures(found: Ledger, told: Trace, product: Product) -> Row:
         "credit_minor": loan["overpaid_minor"],
         "next_due_date": loan["next_due_date"],
         "next_due_amount_minor": loan["next_due_amount_minor"],
-        "written_off_minor": loan["written_off_minor"],
+        "charged_off_minor": loan["charged_off_minor"],
         "recovered_minor": loan["recovered_minor"],
         "settlement_amount_minor": loan["settlement_amount_minor"],
         "settlement_of": _settlement(loan, int(rows.filter(~is_due)["_principal"].sum()), product),

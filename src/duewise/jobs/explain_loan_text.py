@@ -166,10 +166,10 @@ class _Telling:
         if figures["next_due_date"]:
             due = self.money(figures["next_due_amount_minor"])
             yield self.say("next", amount=due, next_due_date=figures["next_due_date"])
-        if figures["written_off_minor"]:
+        if figures["charged_off_minor"]:
             yield self.say(
-                "written_off",
-                amount=self.money(figures["written_off_minor"]),
+                "charged_off",
+                amount=self.money(figures["charged_off_minor"]),
                 recovered=self.money(figures["recovered_minor"]),
             )
 

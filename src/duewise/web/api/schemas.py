@@ -39,7 +39,7 @@ class PaymentBody(Strict):
     loan_id: Code
     paid_at: Instant
     amount: Decimal = Field(gt=0, max_digits=18, decimal_places=4)
-    kind: Literal["payment", "reversal", "chargeback", "waiver", "write_off"] = "payment"
+    kind: Literal["payment", "reversal", "chargeback", "waiver", "charge_off"] = "payment"
     reverses: Code | None = Field(default=None, description="payment_id that a reversal undoes")
     source: Code = "api"
 
