@@ -27,7 +27,7 @@ from duewise.book.columns import (
 )
 
 DAY_0 = 20_000  # 2024-10-04
-HORIZON = 420
+HORIZON = 280
 
 
 @dataclass(frozen=True)

@@ -78,11 +78,13 @@ class Line:
 
     @property
     def scheduled(self) -> int:
-        return sum(self.unpaid(component) for component in COMPONENTS[1:])
+        return self.owed - self.unpaid("penalty")
 
     @property
     def owed(self) -> int:
-        return sum(self.unpaid(component) for component in COMPONENTS)
+        totals = (self.charged, self.paid, self.waived)
+        charged, paid, waived = (sum(total.values()) for total in totals)
+        return charged - paid - waived
 
 
 def half_up(value: int, of: int) -> int:
@@ -106,12 +108,14 @@ class Account:
 
     def live(self, first: int, last: int, events: Sequence[Event]) -> None:
         """From the day after `first` to `last`: the day's penalty, held money, then its events."""
+        of_day: dict[int, list[Event]] = {}
+        for event in events:
+            of_day.setdefault(event.day, []).append(event)
         for day in range(first + 1, last + 1):
             self.pass_day(day)
             self.release(day)
-            for event in events:
-                if event.day == day:
-                    self.happen(event)
+            for event in of_day.get(day, ()):
+                self.happen(event)
 
     def is_paused(self, what: str, day: int) -> bool:
         return day in self.paused[what]
@@ -119,7 +123,7 @@ class Account:
     def pass_day(self, day: int) -> None:
         if self.off_day is None or day <= self.off_day:
             for line in self.lines:
-                if day > line.effective:
+                if day > line.effective and (line.settled is None or line.fee is None or line.owed):
                     self.pass_line(line, day)
 
     def pass_line(self, line: Line, day: int) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from duewise.store.book import Book
 
 TABLES = ("instalments", "loans", "borrowers")
-IN_FLIGHT = 2  # partitions folded at a time: the compiled fold runs on one core each
+IN_FLIGHT = 3  # partitions read and folded while the one before is written
 DIGITS_MIN = 2
 
 
@@ -64,30 +64,42 @@ def write_ledger(
     """
     out.mkdir(parents=True, exist_ok=True)
     rows, findings = dict.fromkeys(TABLES, 0), dict.fromkeys(FINDINGS, 0)
-    decimals = Decimals(book.currency)
     with ExitStack() as files:
-        writers = {
-            name: files.enter_context(ParquetFile(out / f"{name}.parquet")) for name in TABLES
-        }
-        for number, found in enumerate(_ledgers(book, products, as_of)):
-            for name, table in tables_of(found, decimals).items():
-                writers[name].write(table)
-                rows[name] += table.num_rows
+        paths = {name: out / f"{name}.parquet" for name in TABLES}
+        writers = {name: files.enter_context(ParquetFile(path)) for name, path in paths.items()}
+        encoding = files.enter_context(ThreadPoolExecutor(len(TABLES)))
+        for number, part in enumerate(_parts(book, products, as_of)):
+            written = [encoding.submit(writers[name].write, part.tables[name]) for name in TABLES]
+            for future in written:
+                future.result()
+            for name in TABLES:
+                rows[name] += part.tables[name].num_rows
             for name in FINDINGS:
-                findings[name] += int(found.aligned.loans[name].sum())
+                findings[name] += part.findings[name]
             if progress:
                 progress(number + 1, book.partitions)
     return LedgerSummary(rows, findings)
 
 
-def _ledgers(book: Book, products: Products, as_of: date) -> Iterator[Ledger]:
-    """The partitions' ledgers in order, `IN_FLIGHT` of them under way."""
+@dataclass(frozen=True)
+class _Part:
+    """A partition's rows of the three files, and its findings."""
 
-    def of(number: int) -> Ledger:
-        return ledger_of_part(book, products, number, as_of=as_of)
+    tables: dict[str, pa.Table]
+    findings: dict[str, int]
+
+
+def _parts(book: Book, products: Products, as_of: date) -> Iterator[_Part]:
+    """The partitions in order, `IN_FLIGHT` of them under way."""
+    decimals = Decimals(book.currency)
+
+    def of(number: int) -> _Part:
+        found = ledger_of_part(book, products, number, as_of=as_of)
+        findings = {name: int(found.aligned.loans[name].sum()) for name in FINDINGS}
+        return _Part(tables_of(found, decimals), findings)
 
     with ThreadPoolExecutor(IN_FLIGHT) as pool:
-        under_way: list[Future[Ledger]] = []
+        under_way: list[Future[_Part]] = []
         for number in range(book.partitions):
             under_way.append(pool.submit(of, number))
             if len(under_way) > IN_FLIGHT:
@@ -112,7 +124,9 @@ def end_of(day: date, zone: str) -> datetime:
 
 def tables_of(found: Ledger, decimals: Decimals) -> dict[str, pa.Table]:
     """The rows of the three files, from the fold's own arrays where they will do."""
-    loans = found.loans.drop("grace_days", "tolerance_minor", "penalty_multiplier")
+    loans = found.loans.drop("grace_days", "tolerance_minor", "penalty_multiplier").with_columns(
+        pl.col("bucket", "class5").cast(pl.Categorical)  # few words, many rows
+    )
     return {
         "instalments": _instalments(found, decimals),
         "loans": decimals.of_frame(loans),
