@@ -82,9 +82,8 @@ class Line:
 
     @property
     def owed(self) -> int:
-        totals = (self.charged, self.paid, self.waived)
-        charged, paid, waived = (sum(total.values()) for total in totals)
-        return charged - paid - waived
+        met = sum(self.paid.values()) + sum(self.waived.values())
+        return sum(self.charged.values()) - met
 
 
 def half_up(value: int, of: int) -> int:
