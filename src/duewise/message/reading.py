@@ -26,8 +26,8 @@ def reading_level(text: str, language: str) -> float:
 
     >>> reading_level("请通过示例APP还款。如已还款请忽略。", "zh")
     7.5
-    >>> reading_level("Please pay in the app today. Call us if you need help.", "en")
-    0.6
+    >>> reading_level("Penalty interest runs from the day after the due date.", "en")
+    6.0
     """
     return round(_clause_length(text) if language == "zh" else _grade(text), 1)
 
