@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
+from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
 from duewise.channels.base import Accepted, Channel, Message
@@ -36,6 +37,7 @@ __all__ = [
     "Patience",
     "Run",
     "Worker",
+    "awaits_receipts",
     "deliver",
     "recover",
     "send_due",
@@ -337,3 +339,11 @@ async def _waiting(
         next_due = min(next_due or ends_at, ends_at)
         waiting += doubts
     return next_due, waiting
+
+
+async def awaits_receipts(conn: AsyncConnection[Any], channel: Channel, *, now: datetime) -> bool:
+    """Whether a receipt may still come for what this kind of route has sent."""
+    values = {"now": now, "channels": [channel_kind(channel)]}
+    row = await (await conn.execute(_SQL["awaits_receipts"], values)).fetchone()
+    assert row is not None
+    return bool(row[0])

@@ -190,3 +190,9 @@ SELECT count(*) AS doubts, min(changed_at) AS oldest_at
 UPDATE envelope
    SET state = 'unknown', reason = 'no_receipt_within_horizon', changed_at = %(now)s
  WHERE state = 'accepted' AND changed_at <= %(until)s;
+
+-- awaits_receipts
+-- Whether something is on its way whose receipt may still come within its validity.
+SELECT EXISTS (SELECT 1 FROM envelope
+                WHERE state IN ('accepted', 'unknown') AND valid_until > %(now)s
+                  AND channel = ANY(%(channels)s)) AS awaits;
