@@ -157,11 +157,11 @@ class Envelope(models.Model):
     """One outbound message and its state. `key` names the intent, so a second try is the same."""
 
     envelope_id = models.BigAutoField(_("envelope"), primary_key=True)
-    key = models.TextField(_("key"), unique=True)
-    plan_id = models.TextField(_("plan"), db_index=True)
+    key = models.TextField(_("key"))
+    plan_id = models.TextField(_("plan"))
     as_of = models.DateField(_("as-of date"))
-    borrower_id = models.TextField(_("borrower"), db_index=True)
-    loan_id = models.TextField(_("loan"), db_index=True)
+    borrower_id = models.TextField(_("borrower"))
+    loan_id = models.TextField(_("loan"))
     step = models.TextField(_("step"))
     arm = models.TextField(_("arm"))
     propensity = models.FloatField(_("propensity"))
@@ -191,7 +191,13 @@ class Envelope(models.Model):
         db_table = "envelope"
         verbose_name = _("envelope")
         verbose_name_plural = _("envelopes")
+        # Named here, and not by `unique` and `db_index`: those add a second index of each text, for
+        # LIKE, and every move of an envelope would write all of them.
+        constraints = [models.UniqueConstraint(fields=["key"], name="envelope_key")]
         indexes = [
+            models.Index(fields=["plan_id"], name="envelope_plan"),
+            models.Index(fields=["borrower_id"], name="envelope_borrower"),
+            models.Index(fields=["loan_id"], name="envelope_loan"),
             models.Index(
                 fields=["not_before", "envelope_id"],
                 name="envelope_ready",

@@ -150,16 +150,6 @@ SELECT p.borrower_id, 'blackout'
                 WHERE b.from_at <= %(now)s AND b.until_at > %(now)s AND b.lifted_at IS NULL
                   AND (p.region IS NULL OR starts_with(p.region, b.region)));
 
--- add_verdicts
-INSERT INTO verdict (verdict_id, envelope_id, gate, at, outcome, rules, next_allowed_at,
-                     rulebook_hash, facts)
-SELECT v.verdict_id, v.envelope_id, %(gate)s, %(now)s, v.outcome,
-       CASE WHEN v.rules = '' THEN ARRAY[]::text[] ELSE string_to_array(v.rules, ',') END,
-       v.next_allowed_at, %(rulebook_hash)s, v.facts::jsonb
-  FROM unnest(%(verdict_ids)s::bigint[], %(envelope_ids)s::bigint[], %(outcomes)s::text[],
-              %(rules)s::text[], %(next_allowed_at)s::timestamptz[], %(facts)s::text[])
-       AS v (verdict_id, envelope_id, outcome, rules, next_allowed_at, facts);
-
 -- feed_complete_until
 SELECT complete_until FROM feed WHERE name = 'payments';
 
