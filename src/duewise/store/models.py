@@ -185,6 +185,7 @@ class Envelope(models.Model):
     attempt = models.SmallIntegerField(_("attempt"), default=0)
     owner = models.BigIntegerField(_("worker"), null=True)
     wired_at = models.DateTimeField(_("on the wire at"), null=True)
+    route = models.TextField(_("route"), null=True)  # by which it was put there last
     created_at = models.DateTimeField(_("created at"))
 
     class Meta:
@@ -214,6 +215,19 @@ class Envelope(models.Model):
             ),
             models.Index(fields=["as_of", "state"], name="envelope_day"),
         ]
+
+
+class Route(models.Model):
+    """What an operator has ordered for a way out. A route without a row is open."""
+
+    name = models.TextField(_("route"), primary_key=True)
+    paused_at = models.DateTimeField(_("paused at"), null=True)
+    reason = models.TextField(_("reason"), default="")
+
+    class Meta:
+        db_table = "route"
+        verbose_name = _("route")
+        verbose_name_plural = _("routes")
 
 
 class EnvelopeChange(models.Model):

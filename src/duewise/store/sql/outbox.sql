@@ -33,14 +33,16 @@ UPDATE envelope
  WHERE state IN ('ready', 'held') AND valid_until <= %(now)s;
 
 -- claim
--- Take up to limit envelopes that are due, one per borrower. The person's row is locked with it, so
--- that two workers cannot judge one borrower's caps side by side. Workers may race: none waits.
+-- Take up to limit envelopes that are due, one per borrower; none while the route is paused. The
+-- person's row is locked with it, so that two workers cannot judge one borrower's caps side by side.
+-- Workers may race: none waits.
 WITH due AS (
     SELECT e.envelope_id, e.borrower_id, e.not_before
       FROM envelope e
       JOIN person p USING (borrower_id)
      WHERE e.state = 'ready' AND e.not_before <= %(now)s AND e.valid_until > %(now)s
        AND e.channel = ANY(%(channels)s)
+       AND NOT EXISTS (SELECT 1 FROM route WHERE name = %(route)s AND paused_at IS NOT NULL)
      ORDER BY e.not_before, e.envelope_id
      LIMIT %(limit)s
        FOR UPDATE OF e, p SKIP LOCKED
@@ -62,7 +64,7 @@ RETURNING envelope.envelope_id, key, borrower_id, loan_id, step, stage, channel,
 -- The intent, durable before the first byte: from here on a lost worker leaves a doubt. Here, not
 -- at the claim, the attempt counts: what a gate defers has not been tried.
 UPDATE envelope
-   SET wired_at = %(now)s, attempt = attempt + 1
+   SET wired_at = %(now)s, attempt = attempt + 1, route = %(route)s
  WHERE envelope_id = ANY(%(envelope_ids)s) AND owner = %(owner)s AND state = 'sending'
 RETURNING envelope_id;
 
@@ -154,10 +156,11 @@ SELECT p.borrower_id, 'blackout'
 SELECT complete_until FROM feed WHERE name = 'payments';
 
 -- next_due
--- When the next ready envelope may go.
+-- When the next ready envelope may go. While the route is paused none may.
 SELECT min(not_before) AS next_due, count(*) AS waiting
   FROM envelope
- WHERE state = 'ready' AND channel = ANY(%(channels)s) AND valid_until > %(now)s;
+ WHERE state = 'ready' AND channel = ANY(%(channels)s) AND valid_until > %(now)s
+   AND NOT EXISTS (SELECT 1 FROM route WHERE name = %(route)s AND paused_at IS NOT NULL);
 
 -- in_doubt_without_receipt
 -- In doubt for so long that its receipt should have come: may be sent again where the operator said
