@@ -250,6 +250,13 @@ class App:
         return SmppChannel(settings, clock=self.clock)
 
     @property
+    def routes(self) -> tuple[str, ...]:
+        """The names of the routes that the settings know."""
+        from duewise.channels.smpp.settings import SmppSettings
+
+        return (SmppSettings.name,)
+
+    @property
     def delivery(self) -> DeliverySettings:
         """When a doubt about a message may end."""
         from duewise.jobs.deliver import DeliverySettings

@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
+from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
 from duewise.channels.base import Accepted, Channel, Message
@@ -36,6 +37,7 @@ __all__ = [
     "Patience",
     "Run",
     "Worker",
+    "awaits_receipts",
     "deliver",
     "recover",
     "send_due",
@@ -213,6 +215,7 @@ async def _claim(
     values = {
         "now": now,
         "channels": [channel_kind(channel)],
+        "route": channel.name,
         "limit": settings.claim_max,
         "owner": sender.owner,
     }
@@ -279,7 +282,7 @@ async def _send_chunk(
     What was held or cancelled since its claim is not marked, and so is not sent.
     """
     try:
-        marked = await _mark(sender, [each.envelope_id for each in chunk], now=clock.now())
+        marked = await _mark(sender, channel.name, chunk, now=clock.now())
     except psycopg.OperationalError:
         # Nobody knows whether the mark was stored, but we know that nothing was written.
         said = [unsent(each, "database_lost_before_wire") for each in chunk]
@@ -312,8 +315,13 @@ def _message(claimed: Claimed, *, tenant: Tenant) -> Message:
     )
 
 
-async def _mark(sender: Worker, envelope_ids: Sequence[int], *, now: datetime) -> set[int]:
-    values = {"now": now, "envelope_ids": list(envelope_ids), "owner": sender.owner}
+async def _mark(sender: Worker, route: str, chunk: Sequence[Claimed], *, now: datetime) -> set[int]:
+    values = {
+        "now": now,
+        "route": route,
+        "envelope_ids": [each.envelope_id for each in chunk],
+        "owner": sender.owner,
+    }
     async with sender.conn.transaction():
         marked = await sender.conn.execute(_SQL["mark_wired"], values)
         return {row[0] for row in await marked.fetchall()}
@@ -323,7 +331,11 @@ async def _waiting(
     sender: Worker, channel: Channel, *, now: datetime, settings: DeliverySettings
 ) -> tuple[datetime | None, int]:
     """When there is something to do again, and for how many: what is ready, what is in doubt."""
-    values: Mapping[str, Any] = {"now": now, "channels": [channel_kind(channel)]}
+    values: Mapping[str, Any] = {
+        "now": now,
+        "channels": [channel_kind(channel)],
+        "route": channel.name,
+    }
     async with sender.conn.transaction():
         ready = await (await sender.conn.execute(_SQL["next_due"], values)).fetchone()
         doubt = await (await sender.conn.execute(_SQL["doubts"], values)).fetchone()
@@ -337,3 +349,11 @@ async def _waiting(
         next_due = min(next_due or ends_at, ends_at)
         waiting += doubts
     return next_due, waiting
+
+
+async def awaits_receipts(conn: AsyncConnection[Any], channel: Channel, *, now: datetime) -> bool:
+    """Whether a receipt may still come for what this kind of route has sent."""
+    values = {"now": now, "channels": [channel_kind(channel)]}
+    row = await (await conn.execute(_SQL["awaits_receipts"], values)).fetchone()
+    assert row is not None
+    return bool(row[0])
