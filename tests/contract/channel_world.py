@@ -14,10 +14,20 @@ from typing import Any
 
 from duewise.channels.base import Accepted, Inbound, Message
 from duewise.channels.gateway import GatewayControl, GatewayPorts, GatewaySettings, run_gateway
-from duewise.channels.smpp.channel import SmppChannel
-from duewise.channels.smpp.framing import Deframer
-from duewise.channels.smpp.pdu import RESPONSE, BindResp, Command, Pdu, decode, encode
+from duewise.channels.smpp.channel import smpp_channel
+from duewise.channels.smpp.pdu import (
+    HEADER_LENGTH,
+    PDU_LENGTH_MAX,
+    RESPONSE,
+    BindResp,
+    Command,
+    Pdu,
+    decode,
+    encode,
+)
 from duewise.channels.smpp.settings import SmppSettings
+from duewise.channels.wire.channel import WireChannel
+from duewise.channels.wire.framing import Deframer
 from duewise.times import ManualClock
 
 MORNING = datetime(2026, 8, 10, 1, 0, tzinfo=UTC)  # nine o'clock in Shanghai
@@ -90,8 +100,8 @@ async def world(tmp_path: Path, **settings: Any) -> AsyncIterator[World]:
 
 
 @asynccontextmanager
-async def channel(settings: SmppSettings) -> AsyncIterator[SmppChannel]:
-    opened = SmppChannel(settings, clock=ManualClock(MORNING))
+async def channel(settings: SmppSettings) -> AsyncIterator[WireChannel]:
+    opened = smpp_channel(settings, clock=ManualClock(MORNING))
     await opened.open()
     try:
         yield opened
@@ -99,7 +109,7 @@ async def channel(settings: SmppSettings) -> AsyncIterator[SmppChannel]:
         await opened.close()
 
 
-async def arrival(opened: SmppChannel, *, acks: bool = True) -> Inbound:
+async def arrival(opened: WireChannel, *, acks: bool = True) -> Inbound:
     """The next receipt or reply."""
     delivery = await asyncio.wait_for(opened.inbound.get(), PATIENCE_S)
     if acks:
@@ -107,7 +117,7 @@ async def arrival(opened: SmppChannel, *, acks: bool = True) -> Inbound:
     return delivery.inbound
 
 
-async def send_until_accepted(opened: SmppChannel) -> None:
+async def send_until_accepted(opened: WireChannel) -> None:
     """New messages, one after the other, until the link is back and takes one."""
     number = 1_000
     async with asyncio.timeout(PATIENCE_S):
@@ -136,7 +146,7 @@ class Script:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writers.append(writer)
-        deframer = Deframer()
+        deframer = Deframer(shortest=HEADER_LENGTH, longest=PDU_LENGTH_MAX)
         try:
             while octets := await reader.read(65_536):
                 for frame in deframer.feed(octets):

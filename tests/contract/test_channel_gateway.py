@@ -24,8 +24,9 @@ from tests.contract.channel_world import (
 
 from duewise.channels.base import Accepted, Message, Refused, Unknown
 from duewise.channels.gateway import GatewayControl, GatewayPorts, GatewaySettings, run_gateway
-from duewise.channels.smpp.framing import Deframer
 from duewise.channels.smpp.pdu import (
+    HEADER_LENGTH,
+    PDU_LENGTH_MAX,
     Bind,
     Command,
     Pdu,
@@ -34,6 +35,7 @@ from duewise.channels.smpp.pdu import (
     encode,
     frame,
 )
+from duewise.channels.wire.framing import Deframer
 from duewise.errors import BadInput, Unreachable
 from duewise.times import ManualClock
 
@@ -46,7 +48,10 @@ class Wire:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
-        self.deframer, self.read = Deframer(), list[Pdu]()
+        self.deframer, self.read = (
+            Deframer(shortest=HEADER_LENGTH, longest=PDU_LENGTH_MAX),
+            list[Pdu](),
+        )
 
     @classmethod
     async def open(cls, gateway: World) -> Wire:

@@ -31,7 +31,7 @@ from duewise.channels.base import (
     normalise_provider_id,
     provider_id_candidates,
 )
-from duewise.channels.smpp.channel import SmppChannel
+from duewise.channels.smpp.channel import smpp_channel
 from duewise.channels.smpp.settings import SmppSettings
 from duewise.errors import BadInput, Unreachable
 from duewise.times import ManualClock
@@ -180,7 +180,7 @@ async def test_it_binds_again_by_itself(tmp_path: Path) -> None:
 async def test_it_says_since_when_it_has_listened_without_a_break(tmp_path: Path) -> None:
     clock = ManualClock(MORNING)
     async with world(tmp_path) as gateway:
-        sms = SmppChannel(gateway.smpp(reconnect_s=0.2), clock=clock)
+        sms = smpp_channel(gateway.smpp(reconnect_s=0.2), clock=clock)
         assert sms.listening_since is None
         await sms.open()
         assert sms.listening_since == MORNING
@@ -355,7 +355,7 @@ async def test_it_says_why_it_cannot_be_opened_and_what_to_do(
     tmp_path: Path, settings: dict[str, object], words: str
 ) -> None:
     async with world(tmp_path) as gateway:
-        sms = SmppChannel(gateway.smpp(**settings), clock=ManualClock(MORNING))
+        sms = smpp_channel(gateway.smpp(**settings), clock=ManualClock(MORNING))
         with pytest.raises(Unreachable, match=words):
             await sms.open()
         await sms.close()
@@ -363,14 +363,14 @@ async def test_it_says_why_it_cannot_be_opened_and_what_to_do(
 
 async def test_it_says_which_setting_fits_no_bind(tmp_path: Path) -> None:
     async with world(tmp_path) as gateway:
-        sms = SmppChannel(gateway.smpp(system_id="x" * 16), clock=ManualClock(MORNING))
+        sms = smpp_channel(gateway.smpp(system_id="x" * 16), clock=ManualClock(MORNING))
         with pytest.raises(BadInput, match="Mend: check its settings"):
             await sms.open()
 
 
 async def test_it_opens_again_after_it_was_closed(tmp_path: Path) -> None:
     async with world(tmp_path) as gateway:
-        sms = SmppChannel(gateway.smpp(), clock=ManualClock(MORNING))
+        sms = smpp_channel(gateway.smpp(), clock=ManualClock(MORNING))
         for number in (1, 2):
             await sms.open()
             assert isinstance(await sms.send(message(number), key=""), Accepted)
@@ -379,7 +379,7 @@ async def test_it_opens_again_after_it_was_closed(tmp_path: Path) -> None:
 
 
 def test_it_declares_what_it_can_do() -> None:
-    sms = SmppChannel(SmppSettings("h", 1, "s", "secret", name="cmcc"), clock=ManualClock(MORNING))
+    sms = smpp_channel(SmppSettings("h", 1, "s", "secret", name="cmcc"), clock=ManualClock(MORNING))
     assert (sms.name, sms.capabilities.receipts, sms.capabilities.idempotent) == (
         "cmcc",
         True,

@@ -201,7 +201,7 @@ def gateway(
     manual_clock: Annotated[bool, typer.Option(help="The clock moves by control only.")] = False,
 ) -> None:
     """Run the bundled SMPP gateway simulator; prints its ports as one JSON line."""
-    from duewise.app import smpp_password
+    from duewise.app import account_password
     from duewise.channels.gateway.server import run_gateway
     from duewise.channels.gateway.settings import GatewaySettings
 
@@ -216,7 +216,7 @@ def gateway(
         silent_share=silent,
         drop_share=drop,
         delay_s=(0.0, delay_s),
-        accounts={smpp.system_id: smpp_password(app.workspace, app.config)},
+        accounts={smpp.system_id: account_password(app.workspace, app.config)},
     )
     clock = ManualClock(app.clock.now()) if manual_clock else app.clock
 

@@ -26,22 +26,16 @@ from duewise.channels.gateway.settings import (
 )
 from duewise.channels.smpp import status
 from duewise.channels.smpp.pdu import (
-    ProtocolError,
     ShortMessage,
     Tag,
     c_string,
     encode_short_message,
 )
 from duewise.channels.smpp.receipt import RECEIPT_TYPE, STATE_NUMBERS, write_fields
-from duewise.channels.smpp.text import (
-    NPI_ISDN,
-    TON_INTERNATIONAL,
-    UDHI,
-    Concatenation,
-    read_text,
-    read_time,
-    source_plan,
-)
+from duewise.channels.smpp.text import NPI_ISDN, UDHI, read_text, source_plan
+from duewise.channels.wire.framing import ProtocolError
+from duewise.channels.wire.text import TON_INTERNATIONAL, Concatenation
+from duewise.channels.wire.times import read_time
 from duewise.message.parts import GSM7, UCS2, split
 from duewise.times import Clock, ManualClock
 

@@ -10,21 +10,22 @@ from typing import Final
 from duewise.channels.gateway.account import Account, Outgoing
 from duewise.channels.gateway.hub import Hub
 from duewise.channels.smpp import status
-from duewise.channels.smpp.framing import Deframer
 from duewise.channels.smpp.pdu import (
+    HEADER_LENGTH,
+    PDU_LENGTH_MAX,
     RESPONSE,
     SEQUENCE_MAX,
     Bind,
     BindResp,
     Command,
     Pdu,
-    ProtocolError,
     ShortMessage,
     decode,
     encode,
     frame,
     header,
 )
+from duewise.channels.wire.framing import Deframer, ProtocolError
 
 BIND_PATIENCE_S: Final = 10.0
 RETRY_S: Final = 0.1  # after the other side was too busy to take a receipt
@@ -40,7 +41,7 @@ class Link(asyncio.Protocol):
     def __init__(self, hub: Hub, links: set[Link]) -> None:
         self._hub, self._links = hub, links
         self._loop = asyncio.get_running_loop()
-        self._deframer = Deframer()
+        self._deframer = Deframer(shortest=HEADER_LENGTH, longest=PDU_LENGTH_MAX)
         self._account: Account | None = None
         self._bound_as = 0
         self._out: list[bytes] = []

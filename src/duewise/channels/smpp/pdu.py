@@ -15,17 +15,13 @@ from enum import IntEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
-from duewise.errors import DuewiseError
+from duewise.channels.wire.framing import ProtocolError
 
 HEADER_LENGTH: Final = 16
 PDU_LENGTH_MAX: Final = 70_000  # a message_payload of 64 KiB and everything around it
 SHORT_MESSAGE_MAX: Final = 254
 RESPONSE: Final = 0x8000_0000  # the bit that turns a request's command into its answer's
 SEQUENCE_MAX: Final = 0x7FFF_FFFF
-
-
-class ProtocolError(DuewiseError):
-    """The octets are no SMPP 3.4, or a value does not fit its field."""
 
 
 class Command(IntEnum):
