@@ -19,15 +19,19 @@ PRODUCTS, ZONE = shipped_products(), "Asia/Shanghai"
 FEATURES_MIN = 60
 
 
-def told(*loans: dict[str, Any], **given: pl.DataFrame) -> dict[str, Any]:
-    """The features of the one open loan on the morning of the day."""
+def book_of(*loans: dict[str, Any]) -> LoanTables:
+    """The loans' tables in the book's form."""
     made = tables(*loans)
-    book = LoanTables(
+    return LoanTables(
         conform(completed(made.loans, LOANS), LOANS, name="loans"),
         conform(made.instalments, INSTALMENTS, name="instalments"),
         conform(completed(made.payments, PAYMENTS), PAYMENTS, name="payments"),
     )
-    found = features(book, PRODUCTS, as_of=AS_OF, zone=ZONE, known_at=NOW, **given)
+
+
+def told(*loans: dict[str, Any], **given: pl.DataFrame) -> dict[str, Any]:
+    """The features of the one open loan on the morning of the day."""
+    found = features(book_of(*loans), PRODUCTS, as_of=AS_OF, zone=ZONE, known_at=NOW, **given)
     return found.row(0, named=True)
 
 
