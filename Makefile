@@ -18,7 +18,7 @@ export UV_COMPILE_BYTECODE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: check help setup dev demo test coverage fast docs tidy format lint types contracts \
-        golden bench lock wheel hooks clean
+        golden templates bench lock wheel hooks clean
 .DEFAULT_GOAL := check
 .NOTPARALLEL:
 
@@ -89,6 +89,9 @@ contracts: dev
 
 golden: dev  ## rewrite the golden files; review the diff
 	DUEWISE_GOLDEN=rewrite $(BIN)/pytest tests/golden $(ARGS)
+
+templates: dev  ## rewrite what the shipped templates declare of themselves; review the diff
+	$(BIN)/python -m tools.templates
 
 docs: dev  ## rewrite the generated pages of docs/reference
 	$(BIN)/python tools/reference.py

@@ -21,6 +21,7 @@ DATA = {
     "message/templates": "*.yaml",
     "store/sql": "*.sql",
     "strategy/strategies": "*.yaml",
+    "strategy/tone.yaml": "tone.yaml",
     "web/locale": "*.mo",
     "web/report": "*.html",
     "web/report/report.css": "report.css",

@@ -133,12 +133,14 @@ class App:
         """The tenant under another strategy file. Raises BadInput."""
         from duewise.engine.facts import LenderFacts
         from duewise.jobs.tenant import Tenant
+        from duewise.message.choose import occasions
         from duewise.money import to_minor
         from duewise.strategy.plan import load_strategy
 
         self._be_a_workspace()
         config = self.config
         stages = {name: template.stage for name, template in self.templates.items()}
+        stages |= occasions(self.templates)
         try:
             chosen = load_strategy(strategy, templates=stages)
         except UnicodeDecodeError as error:

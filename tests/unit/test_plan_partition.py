@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import polars as pl
 import pytest
-from tests.unit.lender import AS_OF, NOW, addresses, cases, contacts, context, strategy, tables
+from tests.unit.lender import (
+    AS_OF,
+    NOW,
+    STRATEGY_TEXT,
+    addresses,
+    cases,
+    contacts,
+    context,
+    strategy,
+    tables,
+)
 
 from duewise.engine.partition import PLAN, Tables, plan_partition
 from duewise.ids import stable_hash
@@ -70,6 +81,27 @@ def test_it_makes_one_message_of_several_loans_and_records_the_loser() -> None:
     other = {"borrower": "Li", "loan": "Li-1002", "due": [AS_OF - timedelta(days=7)]}
     (row,) = _rows(tables(LI, other))
     assert (row["loan_id"], row["losers"]) == ("Li-1002", ["Li-1001:m1_day1"])
+
+
+def test_it_writes_in_the_borrowers_language() -> None:
+    given = tables(LI, LI | {"borrower": "Wang"})
+    locales = {"Li": "en-SG", "Wang": "zh-Hant-HK"}
+    speakers = given.borrowers.with_columns(
+        locale=pl.col("borrower_id").replace_strict(locales, return_dtype=pl.String)
+    )
+    li, wang = _rows(replace(given, borrowers=speakers))
+    assert str(li["template"]).startswith("en.m1_day1.")
+    assert str(wang["template"]).startswith("zh.m1_day1.")
+
+
+def test_it_speaks_in_the_ladders_tone_where_the_step_leaves_it_open() -> None:
+    text = STRATEGY_TEXT
+    for tone in ("gentle", "neutral", "urgent"):
+        text = text.replace(f"zh.m1_day1.{tone}", "zh.m1_day1")
+    given = tables(LI, LI | {"borrower": "Wang"}, cases=cases(Wang="hardship_pending"))
+    li, wang = _rows(given, strategy=strategy(text, hold_out_bp=0))
+    assert (li["template"], li["tone"]) == ("zh.m1_day1.urgent", "urgent")
+    assert (wang["template"], wang["tone"]) == ("zh.m1_day1.help", "help")
 
 
 def test_it_lets_the_guard_stop_a_dispute_and_names_the_rule() -> None:

@@ -21,10 +21,12 @@ from duewise.engine.facts import CaseFacts, LenderFacts, message_facts
 from duewise.frames import INSTANT, Schema, conform, empty
 from duewise.guard.judge import judge
 from duewise.guard.rule import Rulebook
+from duewise.message.choose import choose_column
 from duewise.message.template import Sender, Template
 from duewise.risk.model import Prior, probability_of_default
 from duewise.strategy.decide import Decision, decide
 from duewise.strategy.plan import Strategy
+from duewise.strategy.tone import Rung, shipped_ladder, signs, tones
 
 PLAN: Schema = {
     "plan_id": pl.String,
@@ -108,6 +110,7 @@ class PlanContext:
     products: Products
     ledger_complete_until: datetime
     prior: Prior = field(default_factory=Prior)
+    ladder: tuple[Rung, ...] = field(default_factory=shipped_ladder)
 
 
 @dataclass(frozen=True)
@@ -128,12 +131,12 @@ def plan_partition(tables: Tables, *, context: PlanContext) -> Plan:
         as_of=context.as_of,
         now=context.now,
     )
-    tones = {name: template.tone for name, template in context.templates.items()}
-    rows = decided.with_columns(
+    said = {name: template.tone for name, template in context.templates.items()}
+    rows = _in_words(decided, context=context).with_columns(
         plan_id=pl.lit(context.plan_id),
         as_of=pl.lit(context.as_of),
         planned_at=pl.lit(context.now).cast(INSTANT),
-        tone=pl.col("template").replace_strict(tones, default=None, return_dtype=pl.String),
+        tone=pl.col("template").replace_strict(said, default=None, return_dtype=pl.String),
         key=pl.when(pl.col("decision") == Decision.PROPOSED.value).then(
             pl.format("{}|{}|{}", "borrower_id", "step", pl.lit(context.as_of.isoformat()))
         ),
@@ -153,6 +156,12 @@ def open_loans(tables: Tables, *, context: PlanContext) -> pl.DataFrame:
         )
         .join(tables.borrowers, on="borrower_id", how="inner", maintain_order="left")
         .join(scores, on="borrower_id", how="left", maintain_order="left")
+        .join(
+            signs(known.instalments, tables.cases, as_of=context.as_of),
+            on="borrower_id",
+            how="left",
+            maintain_order="left",
+        )
     )
     return _with_strategy_columns(loans, as_of=context.as_of)
 
@@ -172,11 +181,20 @@ def _with_strategy_columns(loans: pl.DataFrame, *, as_of: date) -> pl.DataFrame:
         .otherwise(-days_ahead)
         .cast(pl.Int32),
         days_past_due=pl.col("days_past_due").cast(pl.Int32),
+        # Nobody records these two yet; unknown, they make no rung of the ladder hold.
+        part_payments_28d=pl.lit(None, pl.Int32),
+        broken_promises_90d=pl.lit(None, pl.Int32),
         open_loans=(pl.col("outstanding_minor") > 0).sum().over("borrower_id").cast(pl.Int32),
     ).with_columns(
         _major("amount_minor").alias("amount"),
         *(_major(minor).alias(name) for name, minor in major.items()),
     )
+
+
+def _in_words(decided: pl.DataFrame, *, context: PlanContext) -> pl.DataFrame:
+    """The text each borrower gets: in the ladder's tone where the step leaves it open."""
+    spoken = decided.with_columns(tone=tones(decided, context.ladder)["tone"])
+    return decided.with_columns(template=choose_column(spoken, context.templates))
 
 
 def _major(column: str) -> pl.Expr:

@@ -17,12 +17,22 @@ from duewise.money import Money, minor_digits
 
 Value: TypeAlias = Money | date | int | str
 
-KINDS = ("money", "date", "count", "text", "tail")
-FILTERS: Mapping[str, str] = {"money": "money", "date": "date", "days": "count", "tail": "tail"}
-UNFILTERED = ("text", "count")  # kinds that may be written as they are
+KINDS = ("money", "date", "count", "text", "tail", "link")
+FILTERS: Mapping[str, str] = {  # each with the kind it writes; a kind's first is its usual one
+    "money": "money",
+    "figure": "money",
+    "date": "date",
+    "full_date": "date",
+    "days": "count",
+    "tail": "tail",
+}
+UNFILTERED = ("text", "count", "link")  # kinds that may be written as they are
 NAME_CHARS_MAX = 20  # of a text variable; a longer one would escape the proof of the worst case
 # No line breaks, invisible or turning characters, second signatures or links inside a name.
 UNFIT_TEXT = "[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff【】]|://|www[.]"
+# A page of the lender's own: no port, no query, nothing that redirects.
+FIT_LINK = "^https://[a-z0-9-]+([.][a-z0-9-]+)+(/[A-Za-z0-9._~-]+)*/?$"
+LINK_CHARS_MAX = 60
 TAIL_CHARS = 4
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -35,9 +45,11 @@ WORST_OF_KIND: Mapping[str, Value] = {
     "date": date(2026, 12, 31),
     "count": 999,
     "tail": "6602",
+    "link": "https://www.example.com/pay/0123456789abcdef0123456789abcdef",
 }
 
 _unfit_text = re.compile(UNFIT_TEXT)
+_fit_link = re.compile(FIT_LINK)
 
 
 def worst(kind: str, language: str) -> Value:
@@ -58,13 +70,22 @@ def is_fit(kind: str, value: object) -> bool:
             return not isinstance(value, datetime)  # whose day would depend on a time zone
         case "count", int():
             return value >= 0
-        case "text", str():
-            is_short = bool(value.strip()) and len(value) <= NAME_CHARS_MAX
-            return is_short and not _unfit_text.search(value)
-        case "tail", str():
-            return bool(value.strip())
+        case _, str():
+            return _is_fit_text(kind, value)
         case _:
             return False
+
+
+def _is_fit_text(kind: str, value: str) -> bool:
+    """A name, a tail or a link, none of them blank."""
+    match kind:
+        case "text":
+            is_short = bool(value.strip()) and len(value) <= NAME_CHARS_MAX
+            return is_short and not _unfit_text.search(value)
+        case "link":
+            return len(value) <= LINK_CHARS_MAX and bool(_fit_link.fullmatch(value))
+        case _:
+            return kind == "tail" and bool(value.strip())
 
 
 def fit(kind: str, name: str) -> pl.Expr:
@@ -81,6 +102,9 @@ def fit(kind: str, name: str) -> pl.Expr:
             is_good &= ~column.str.contains(UNFIT_TEXT)
         case "tail":
             is_good = column.str.strip_chars() != ""
+        case "link":
+            is_good = column.str.len_chars() <= LINK_CHARS_MAX
+            is_good &= column.str.contains(FIT_LINK) & ~column.str.contains("\n", literal=True)
         case _:
             is_good = column.is_not_null()
     return is_good.fill_null(value=False)
@@ -104,8 +128,11 @@ def write(filter_name: str | None, value: Value, language: str) -> str:
     match filter_name, value:
         case "money", Money():
             return write_money(value, language)
-        case "date", date():
-            return write_date(value, language)
+        case "figure", Money():
+            return write_figure(value)
+        case "date" | "full_date", date():
+            written = write_full_date if filter_name == "full_date" else write_date
+            return written(value, language)
         case "days", int():
             return write_days(value, language)
         case "tail", str():
@@ -119,8 +146,11 @@ def write_column(frame: pl.DataFrame, filter_name: str | None, name: str, langua
     match filter_name:
         case "money":
             return _money_column(frame, name, language)
-        case "date":
-            return _date_column(name, language)
+        case "figure":
+            return _figure_column(frame, name)
+        case "date" | "full_date":
+            written = _full_date_column if filter_name == "full_date" else _date_column
+            return written(name, language)
         case "days":
             return _days_column(name, language)
         case "tail":
@@ -142,6 +172,17 @@ def write_money(money: Money, language: str) -> str:
     return f"{before}{major:,}{decimals}{after}"
 
 
+def write_figure(money: Money) -> str:
+    """The bare figure, as the amount field of a WeChat message wants it.
+
+    >>> write_figure(Money(123456789, "CNY"))
+    '1234567.89'
+    """
+    digits = minor_digits(money.currency)
+    major, minor = divmod(abs(money.minor), 10**digits)
+    return f"{major}.{minor:0{digits}}" if digits else str(major)
+
+
 def write_date(day: date, language: str) -> str:
     """The day without its year: a notice speaks of the days around it.
 
@@ -151,6 +192,16 @@ def write_date(day: date, language: str) -> str:
     if language == "zh":
         return f"{day.month}月{day.day}日"
     return f"{day.day} {MONTHS[day.month - 1]}"
+
+
+def write_full_date(day: date, language: str) -> str:
+    """The day with its year, for what is kept: a letter, a formal notice.
+
+    >>> write_full_date(date(2026, 8, 10), "zh"), write_full_date(date(2026, 8, 10), "en")
+    ('2026年8月10日', '10 Aug 2026')
+    """
+    written = write_date(day, language)
+    return f"{day.year}年{written}" if language == "zh" else f"{written} {day.year}"
 
 
 def write_days(count: int, language: str) -> str:
@@ -181,6 +232,20 @@ def _money_column(frame: pl.DataFrame, name: str, language: str) -> pl.Expr:
     return text
 
 
+def _figure_column(frame: pl.DataFrame, name: str) -> pl.Expr:
+    """A branch per currency that occurs."""
+    minor = pl.col(f"{name}_minor").abs()
+    text = pl.lit(None, pl.String)
+    for currency in frame["currency"].drop_nulls().unique().sort():
+        digits = minor_digits(currency)
+        written = (minor // 10**digits).cast(pl.String)
+        if digits:
+            decimals = (minor % 10**digits).cast(pl.String).str.zfill(digits)
+            written = pl.concat_str(written, pl.lit("."), decimals)
+        text = pl.when(pl.col("currency") == currency).then(written).otherwise(text)
+    return text
+
+
 def _grouped(major: pl.Expr, largest: int) -> pl.Expr:
     """Digits in threes: `1,234,567`; as many branches as the largest number needs."""
     text, head, tail, bound = major.cast(pl.String), major, None, 1000
@@ -207,6 +272,13 @@ def _date_column(name: str, language: str) -> pl.Expr:
         return pl.concat_str(month.cast(pl.String), pl.lit("月"), day, pl.lit("日"))
     word = month.replace_strict(list(range(1, 13)), list(MONTHS), return_dtype=pl.String)
     return pl.concat_str(day, pl.lit(" "), word)
+
+
+def _full_date_column(name: str, language: str) -> pl.Expr:
+    year, written = pl.col(name).dt.year().cast(pl.String), _date_column(name, language)
+    if language == "zh":
+        return pl.concat_str(year, pl.lit("年"), written)
+    return pl.concat_str(written, pl.lit(" "), year)
 
 
 def _days_column(name: str, language: str) -> pl.Expr:
