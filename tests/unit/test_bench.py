@@ -32,9 +32,10 @@ TINY = Sizes(
     fields=50,
     envelopes=20,
     payments=4,
+    submits=200,
     turns=2,
 )
-WITH_PEER = {"ledger", "guard", "render", "seal", "release", "hold", "audit"}
+WITH_PEER = {"ledger", "guard", "render", "seal", "release", "hold", "audit", "wire"}
 
 
 @pytest.fixture(scope="module")
