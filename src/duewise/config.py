@@ -127,6 +127,11 @@ class SmppSection(_Section):
         default=0.05, ge=0, description="In major units; for reports only."
     )
 
+    @property
+    def login(self) -> str:
+        """What the gateway knows the account by."""
+        return self.system_id
+
 
 class CmppSection(_Section):
     """The CMPP account. The secret lies in `secrets/cmpp` or DUEWISE_CMPP__PASSWORD."""
@@ -164,6 +169,11 @@ class CmppSection(_Section):
     price_per_part: float = Field(
         default=0.05, ge=0, description="In major units; for reports only."
     )
+
+    @property
+    def login(self) -> str:
+        """What the gateway knows the account by."""
+        return self.source_addr
 
 
 class WebSection(_Section):

@@ -33,9 +33,10 @@ TINY = Sizes(
     allocated=2_000,
     envelopes=20,
     payments=4,
+    submits=200,
     turns=2,
 )
-WITH_PEER = {"ledger", "guard", "render", "seal", "allocate", "release", "hold", "audit"}
+WITH_PEER = {"ledger", "guard", "render", "seal", "allocate", "wire", "release", "hold", "audit"}
 
 
 @pytest.fixture(scope="module")

@@ -200,15 +200,15 @@ def gateway(
     seed: Annotated[str, typer.Option(help="Of its chance.")] = "gateway",
     manual_clock: Annotated[bool, typer.Option(help="The clock moves by control only.")] = False,
 ) -> None:
-    """Run the bundled SMPP gateway simulator; prints its ports as one JSON line."""
+    """Run the bundled gateway simulator (SMPP or CMPP); prints its ports as one JSON line."""
     from duewise.app import account_password
-    from duewise.channels.gateway.server import run_gateway
-    from duewise.channels.gateway.settings import GatewaySettings
+    from duewise.channels.gateway import GatewaySettings, run_gateway
 
     app = opened(context)
-    smpp = app.config.smpp
+    account = app.config.account
     settings = GatewaySettings(
-        port=smpp.port if port is None else port,
+        protocol=app.config.carrier,
+        port=account.port if port is None else port,
         control_port=control_port,
         seed=seed,
         failed_share=failed,
@@ -216,7 +216,7 @@ def gateway(
         silent_share=silent,
         drop_share=drop,
         delay_s=(0.0, delay_s),
-        accounts={smpp.system_id: account_password(app.workspace, app.config)},
+        accounts={account.login: account_password(app.workspace, app.config)},
     )
     clock = ManualClock(app.clock.now()) if manual_clock else app.clock
 

@@ -31,7 +31,7 @@ from duewise.channels.cmpp.pdu import (
 )
 from duewise.channels.cmpp.report import read_report, status_of
 from duewise.channels.cmpp.settings import CmppSettings
-from duewise.channels.cmpp.text import content_of, read_text, write_number
+from duewise.channels.cmpp.text import content_of, encoding_of, read_text, write_number
 from duewise.channels.wire.codec import (
     Answer,
     Farewell,
@@ -46,7 +46,6 @@ from duewise.channels.wire.framing import ProtocolError
 from duewise.channels.wire.parts import INVALID_MESSAGE, parts_of
 from duewise.channels.wire.text import read_address
 from duewise.channels.wire.times import absolute_time
-from duewise.message.parts import UCS2
 from duewise.times import Clock
 
 RECEIPT_REQUESTED: Final = 1
@@ -98,8 +97,7 @@ class CmppCodec:
     def bodies(self, message: Message) -> Sequence[bytes] | Refused:
         """The bodies of a message's CMPP_SUBMITs, in part order; or why there are none."""
         settings = self._settings
-        # What is no ASCII goes as UCS-2, for CMPP has no GSM-7.
-        encoding = None if message.text.isascii() else UCS2
+        encoding = encoding_of(message.text)
         parts = parts_of(message, parts_max=settings.parts_max, encoding=encoding)
         if isinstance(parts, Refused):
             return parts

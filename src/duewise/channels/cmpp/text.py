@@ -6,10 +6,15 @@ from typing import Final
 
 from duewise.channels.cmpp.pdu import Deliver, Submit
 from duewise.channels.wire.text import ALONE, Concatenation, decode_gsm7, take_header
-from duewise.message.parts import UCS2, Part
+from duewise.message.parts import UCS2, Encoding, Part
 
 ASCII_FORMAT: Final = 0
 _CODECS = {ASCII_FORMAT: "ascii", UCS2.data_coding: "utf-16-be", 15: "gb18030"}  # 8.4.3.1, Msg_Fmt
+
+
+def encoding_of(text: str) -> Encoding | None:
+    """UCS-2 for what is no ASCII, for CMPP has no GSM-7; else the smaller that fits."""
+    return None if text.isascii() else UCS2
 
 
 def content_of(part: Part) -> tuple[int, bytes]:

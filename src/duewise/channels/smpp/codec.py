@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -19,6 +20,7 @@ from duewise.channels.base import (
 from duewise.channels.smpp import status
 from duewise.channels.smpp.pdu import (
     HEADER_LENGTH,
+    MESSAGE_ID_MAX,
     NO_TLVS,
     PDU_LENGTH_MAX,
     RESPONSE,
@@ -54,6 +56,7 @@ from duewise.channels.wire.text import TON_INTERNATIONAL, read_address
 from duewise.channels.wire.times import absolute_time
 from duewise.times import Clock
 
+_ACCEPTED: Final = struct.pack(">II", Command.SUBMIT_SM_RESP, status.OK)
 RECEIPT_REQUESTED: Final = 1  # section 5.2.17: a receipt for success and for failure
 
 
@@ -129,6 +132,12 @@ class SmppCodec:
             return INVALID_MESSAGE
 
     def read(self, octets: bytes) -> Heard:
+        if octets[4:12] == _ACCEPTED and octets.find(0, HEADER_LENGTH) == len(octets) - 1:
+            # What nearly all frames are, read at once: the id and nothing behind it.
+            message_id = octets[HEADER_LENGTH:-1].decode("latin-1")
+            if 0 < len(message_id) < MESSAGE_ID_MAX:
+                accepted = Accepted((normalise_provider_id(message_id),))
+                return Answer(int.from_bytes(octets[12:16], "big"), accepted)
         try:
             pdu = decode(octets)
         except ProtocolError:

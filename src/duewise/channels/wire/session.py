@@ -115,15 +115,17 @@ class Session(asyncio.Protocol):
             self._release(1)
             settle(NEVER_WRITTEN)
             return
-        sequence = self._next_sequence()
+        self._sequence = sequence = self._sequence % self._sequence_max + 1
         self._pending[sequence] = (self._loop.time(), settle)
         self._unwritten.append(sequence)
-        self.say(self.codec.submit(sequence, body))
+        self._write(self.codec.submit(sequence, body))
 
     def say(self, octets: bytes) -> None:
         """Write a frame; nothing happens where the link is gone."""
-        if not octets or self.lost.done():
-            return
+        if octets and not self.lost.done():
+            self._write(octets)
+
+    def _write(self, octets: bytes) -> None:
         if not self._out:
             self._loop.call_soon(self._flush)
         self._out.append(octets)
@@ -212,7 +214,9 @@ class Session(asyncio.Protocol):
             return
         if answer.is_throttled:
             self._slow_until = self._loop.time() + self._settings.throttle_retry_s
-        self._release(1)
+        self.free += 1
+        if self._waiting:
+            self._release(0)
         pending[1](answer.result)
 
     def _answered(self, heard: Answer | Response) -> None:

@@ -33,6 +33,7 @@ class Sizes:
     allocated: int = 1_000_000
     envelopes: int = 5_000
     payments: int = 500
+    submits: int = 100_000
     turns: int = 5
     seed: int = 1
 
@@ -47,6 +48,7 @@ QUICK = Sizes(
     allocated=100_000,
     envelopes=1_000,
     payments=200,
+    submits=20_000,
     turns=3,
 )
 
