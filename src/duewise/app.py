@@ -85,6 +85,12 @@ def parse_clock(spec: str | None) -> Clock:
     return clock
 
 
+def pinned(spec: str) -> str:
+    """The same clock for processes that start one after the other: it says since when it runs."""
+    rate = "" if "*" in spec else "*1"
+    return spec if "@" in spec else f"{spec}{rate}@{time.time()}"
+
+
 @dataclass(frozen=True)
 class App:
     """A workspace with its settings and clock; what it needs is made on first use."""
@@ -265,6 +271,7 @@ class App:
         return DeliverySettings(
             receipt_horizon_s=smpp.receipt_horizon_s,
             resend_unknown_after_s=smpp.resend_unknown_after_s,
+            rate_per_s=smpp.rate_per_s,
         )
 
     def services(self, dsn: str) -> Services:
