@@ -86,6 +86,12 @@ def parse_clock(spec: str | None) -> Clock:
     return clock
 
 
+def pinned(spec: str) -> str:
+    """The same clock for processes that start one after the other: it says since when it runs."""
+    rate = "" if "*" in spec else "*1"
+    return spec if "@" in spec else f"{spec}{rate}@{time.time()}"
+
+
 @dataclass(frozen=True)
 class App:
     """A workspace with its settings and clock; what it needs is made on first use."""
@@ -267,6 +273,7 @@ class App:
         return DeliverySettings(
             receipt_horizon_s=self.config.account.receipt_horizon_s,
             resend_unknown_after_s=self.config.smpp.resend_unknown_after_s if is_smpp else None,
+            rate_per_s=self.config.account.rate_per_s,
         )
 
     def services(self, dsn: str) -> Services:

@@ -112,7 +112,9 @@ class SmppSection(_Section):
         default="transceiver", description="One bind for both directions, or one for each."
     )
     rate_per_s: float | None = Field(
-        default=None, gt=0, description="Most submissions a second; none: no limit."
+        default=None,
+        gt=0,
+        description="Most parts a second, of all workers together; none: no limit.",
     )
     echoes_reference: bool = Field(default=False, description="Receipts carry our reference.")
     receipt_horizon_s: int = Field(

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from duewise.app import pinned
 from duewise.cli.common import (
+    Globals,
     opened,
     parse_day,
     print_json,
@@ -109,12 +111,18 @@ def send(
         bool, typer.Option(help="Stop when nothing is waiting; otherwise run on.")
     ] = True,
     linger_s: Annotated[float, typer.Option(min=0, help="Wait for late receipts.")] = 3.0,
+    workers: Annotated[int, typer.Option(min=1, max=WORKERS_MAX, help="Processes.")] = 1,
 ) -> None:
     """Send what is due, judged a third time on facts read that moment; take in receipts."""
     from duewise.jobs.deliver import Run
     from duewise.jobs.delivery_line import run_line
 
     app = opened(context)
+    if workers > 1:
+        ours = ["send", "--until-empty" if until_empty else "--no-until-empty"]
+        counts = _by_crew(context, app, [*ours, "--linger-s", str(linger_s)], workers)
+        _print_counts("Sent", counts, as_json=wants_json(context))
+        return
     with app.database() as dsn, progress_bar("send") as step:
         counts = _run_until_signal(
             lambda stop: _sealing(
@@ -137,6 +145,19 @@ def send(
             )
         )
     _print_counts("Sent", counts, as_json=wants_json(context))
+
+
+def _by_crew(context: typer.Context, app: App, command: list[str], workers: int) -> Counter[str]:
+    """The same command in several processes that share one clock and, if it is ours, one server."""
+    from duewise.jobs.crew import run_crew
+
+    given: Globals = context.obj
+    ours = [sys.executable, "-c", "from duewise.cli import main; main()", "--json"]
+    ours += ["--workspace", str(app.workspace)]
+    if given.clock:
+        ours += ["--clock", pinned(given.clock)]
+    with app.database():
+        return _run_until_signal(lambda stop: run_crew([*ours, *command], workers, stop=stop))
 
 
 def receive(

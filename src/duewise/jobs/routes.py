@@ -5,12 +5,13 @@ A pause is asked for at every claim, by every worker: what was claimed before it
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from psycopg import Connection
+from psycopg import AsyncConnection, Connection
 from psycopg.rows import class_row
 
 from duewise.errors import BadInput
@@ -73,6 +74,14 @@ def resume(conn: Connection[Any], name: str, *, names: Sequence[str]) -> bool:
     """End a pause; False if there was none. Raises BadInput."""
     _be_known(conn, name, names)
     return conn.execute(_SQL["resume"], {"name": name}).rowcount > 0
+
+
+async def take_turn(conn: AsyncConnection[Any], name: str, *, seconds: float) -> None:
+    """Lease the next `seconds` of a route's rate, which all its workers share; wait for them."""
+    values = {"name": name, "seconds": seconds}
+    row = await (await conn.execute(_SQL["lease_slots"], values)).fetchone()
+    assert row is not None
+    await asyncio.sleep(max(row[0], 0.0))
 
 
 def wait_until_empty(

@@ -223,6 +223,7 @@ class Route(models.Model):
     name = models.TextField(_("route"), primary_key=True)
     paused_at = models.DateTimeField(_("paused at"), null=True)
     reason = models.TextField(_("reason"), default="")
+    free_at = models.DateTimeField(null=True)  # up to when its rate is leased; the machine's time
 
     class Meta:
         db_table = "route"

@@ -21,6 +21,12 @@ UPDATE envelope
    SET state = 'unknown', owner = NULL, reason = 'worker_lost_on_wire', changed_at = %(now)s
  WHERE state = 'sending' AND owner = %(owner)s AND wired_at IS NOT NULL;
 
+-- give_back
+-- The worker was told to stop, and not a byte of these was written.
+UPDATE envelope
+   SET state = 'ready', owner = NULL, reason = 'worker_stopped', changed_at = %(now)s
+ WHERE state = 'sending' AND owner = %(owner)s AND wired_at IS NULL;
+
 -- release_lock
 SELECT pg_advisory_unlock(%(lock_class)s, %(owner)s::int);
 

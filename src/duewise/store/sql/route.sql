@@ -9,6 +9,15 @@ RETURNING name;
 UPDATE route SET paused_at = NULL, reason = '' WHERE name = %(name)s AND paused_at IS NOT NULL
 RETURNING name;
 
+-- lease_slots
+-- A route's rate is one for all workers: whoever wants slots takes the next free ones, in the
+-- database's own time, the only clock they share, and is told how long to wait for them.
+INSERT INTO route (name, reason, free_at)
+VALUES (%(name)s, '', clock_timestamp() + %(seconds)s * interval '1 s')
+ON CONFLICT (name) DO UPDATE
+   SET free_at = greatest(route.free_at, clock_timestamp()) + %(seconds)s * interval '1 s'
+RETURNING extract(epoch FROM free_at - clock_timestamp())::float8 - %(seconds)s AS wait_s;
+
 -- routes
 -- Each route that was ever used or paused, with what is on its way there at this moment.
 SELECT COALESCE(r.name, e.route) AS name, r.paused_at, COALESCE(r.reason, '') AS reason,
