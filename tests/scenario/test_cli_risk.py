@@ -73,7 +73,7 @@ def test_it_scores_with_reasons_in_both_languages(fitted: Path, tmp_path: Path) 
     frame, words = fitted / "frame.parquet", fitted / "words.csv"
     run(
         fitted,
-        "score",
+        "reasons",
         frame,
         "--target",
         "late",
@@ -130,7 +130,7 @@ def test_it_falls_back_to_rules_when_both_models_fail(
     assert found["in_use"] == "rules"
     assert "out_of_calibration" in found["findings"]["scorecard"]
     with pytest.raises(SystemExit):
-        run(fitted, "score", frame, "--target", "late", "--out", tmp_path / "s.parquet")
+        run(fitted, "reasons", frame, "--target", "late", "--out", tmp_path / "s.parquet")
     assert "set both models aside" in capsys.readouterr().err
     run(fitted, "monitor", frame, "--target", "late", "--segment", "product")
     assert told(capsys)["in_use"] == "boosting"

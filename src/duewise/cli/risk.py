@@ -1,4 +1,4 @@
-"""Commands about who is likely to slip: fit a model and judge it, report, monitor, score."""
+"""Commands about who is likely to slip: rows, fit and judge a model, report, monitor, reasons."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ import typer
 
 from duewise.cli.common import (
     opened,
+    parse_day,
     print_json,
     print_table,
     progress_bar,
     say,
     wants_json,
 )
-from duewise.errors import DuewiseError
+from duewise.cli.ledger import ProductsFile
+from duewise.errors import BadInput, DuewiseError
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from duewise.jobs.risk import Registered, Watched
     from duewise.risk.fit import Columns
     from duewise.risk.reasons import Words
@@ -38,10 +42,73 @@ def register(app: typer.Typer) -> None:
 
 
 @risk.command()
+def rows(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="BOOK", help="The book's folder.")],
+    since: Annotated[str, typer.Option("--as-of-from", help="The first day.")],
+    until: Annotated[str, typer.Option("--as-of-to", help="The last day.")],
+    known: Annotated[
+        str, typer.Option("--known-until", help="The last day of which all payments are there.")
+    ],
+    into: Annotated[Path, typer.Option("--out", help="The Parquet file to write.")],
+    every_days: Annotated[int, typer.Option(min=1, help="Days from one to the next.")] = 30,
+    products: ProductsFile = None,
+) -> None:
+    """Write what was known of each open loan on some mornings, and what became of it."""
+    found = _write_rows(context, folder, since, until, known, into, every_days, products)
+    if wants_json(context):
+        print_json(found.to_dicts())
+    else:
+        print_table("Rows", found.columns, [list(row) for row in found.rows()])
+
+
+def _write_rows(
+    context: typer.Context,
+    folder: Path,
+    since: str,
+    until: str,
+    known: str,
+    into: Path,
+    every_days: int = 30,
+    products: Path | None = None,
+) -> pl.DataFrame:
+    from datetime import timedelta
+
+    from duewise.jobs.risk_rows import write_rows
+    from duewise.store.book import open_book
+
+    first, last = parse_day(since, source="--as-of-from"), parse_day(until, source="--as-of-to")
+    known_until = parse_day(known, source="--known-until")
+    if not first <= last <= known_until:
+        raise BadInput(
+            "the days do not follow each other",
+            source="--as-of-from",
+            mend="--as-of-from, --as-of-to and --known-until, in this order",
+        )
+    days = [first + timedelta(days=n) for n in range(0, (last - first).days + 1, every_days)]
+    with progress_bar("rows") as step:
+        return write_rows(
+            open_book(folder),
+            opened(context).products(products),
+            days,
+            known_until=known_until,
+            out=into,
+            progress=step,
+        )
+
+
+@risk.command()
 def fit(
     context: typer.Context,
-    frame: FrameFile,
-    target: Target,
+    source: Annotated[
+        Path, typer.Argument(metavar="BOOK|FRAME", help="A book's folder, or a file of features.")
+    ],
+    target: Target = "late_1",
+    since: Annotated[str | None, typer.Option("--as-of-from", help="Of a book: first day.")] = None,
+    until: Annotated[str | None, typer.Option("--as-of-to", help="Of a book: last day.")] = None,
+    known: Annotated[
+        str | None, typer.Option("--known-until", help="Of a book: last day with all payments.")
+    ] = None,
     groups: Annotated[str, typer.Option(help="The column of the borrower.")] = "borrower_id",
     as_of: Annotated[
         str | None, typer.Option("--time", help="The column of the row's date: split by it.")
@@ -57,34 +124,54 @@ def fit(
     folds: Annotated[int, typer.Option(help="Folds of borrowers.", min=2, max=20)] = 5,
     seed: Annotated[int, typer.Option(help="The seed of all chance.")] = 0,
     threads: Annotated[int, typer.Option(help="Threads of the boosting.", min=1)] = 1,
-    quick: Annotated[
-        bool, typer.Option(help="Fewer and larger steps: a tenth of the time.")
-    ] = False,
+    quick: Annotated[bool, typer.Option(help="Larger steps: a tenth of the time.")] = False,
 ) -> None:
-    """Judge a model of these features, write its card, and register it unless a guard breaks."""
+    """Judge a model of these features, write its card, and register it unless a guard breaks.
+
+    Of a book, features and outcomes are made first, as by `risk rows`.
+    """
     from duewise.jobs import risk as jobs
     from duewise.risk.boosting import QUICK, Settings
     from duewise.risk.fit import Columns
     from duewise.risk.inputs import Inconclusive
     from duewise.web.report.model_card import render_model_card
 
-    app = opened(context)
-    given = Columns(target, groups, as_of, known_after_days, money, tuple(protected or ()))
+    app, banned = opened(context), tuple(protected or ())
+    columns = Columns(target, groups, as_of, known_after_days, money, banned)
+    if source.is_dir():
+        columns = jobs.book_columns(target, banned, known_after_days)
+        source = _rows_of(context, source, since, until, known)
     with progress_bar("fit") as step:
-        asked = jobs.Request(
-            app.workspace,
-            _signed(given, dictionary),
-            app.clock.now(),
-            render_model_card,
-            seed,
-            folds,
-            replace(QUICK if quick else Settings(), threads=threads),
-            step,
+        found = jobs.fit(
+            source,
+            jobs.Request(
+                app.workspace,
+                _signed(columns, dictionary),
+                app.clock.now(),
+                render_model_card,
+                seed,
+                folds,
+                replace(QUICK if quick else Settings(), threads=threads),
+                step,
+            ),
         )
-        found = jobs.fit(frame, asked)
     if isinstance(found, Inconclusive):
         raise DuewiseError(f"inconclusive, no model: {found.reason.meaning}")
     _tell(context, found)
+
+
+def _rows_of(
+    context: typer.Context, book: Path, since: str | None, until: str | None, known: str | None
+) -> Path:
+    """The rows of a book in the workspace, so that a model's source stays at hand."""
+    if since is None or until is None or known is None:
+        mend = "give --as-of-from, --as-of-to and --known-until"
+        raise BadInput("a book needs the days to learn from", source=str(book), mend=mend)
+    folder = opened(context).workspace / "models"
+    folder.mkdir(exist_ok=True)
+    into = folder / f"rows-{since}-{until}-{known}.parquet"
+    _write_rows(context, book, since, until, known, into)
+    return into
 
 
 def _signed(columns: Columns, dictionary: Path | None) -> Columns:
@@ -170,17 +257,18 @@ def _watched(context: typer.Context, found: Watched) -> None:
 
 
 @risk.command()
-def score(
+def reasons(
     context: typer.Context,
     frame: FrameFile,
     target: Target,
     into: Annotated[Path, typer.Option("--out", help="Where the scores go, as Parquet.")],
     dictionary: Dictionary = None,
 ) -> None:
-    """Score accounts by the model in use, each with its three reasons in both languages."""
+    """Score accounts by the model in use, and say of each why, in both languages."""
     from duewise.jobs import risk as jobs
 
-    words: Words = jobs.read_dictionary(dictionary)[1] if dictionary else {}
+    own: Words = jobs.read_dictionary(dictionary)[1] if dictionary else {}
+    words = {**jobs.shipped_words(), **own}
     found = jobs.score(frame, workspace=opened(context).workspace, target=target, words=words)
     found.write_parquet(into)
     if wants_json(context):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +17,7 @@ from duewise.errors import BadInput
 from duewise.risk.boosting import Settings
 from duewise.risk.card import model_card, read_source
 from duewise.risk.fairness import group_figures
+from duewise.risk.features import KEY, feature_table
 from duewise.risk.fit import (
     SCORE,
     Columns,
@@ -31,6 +32,7 @@ from duewise.risk.inputs import Inconclusive
 from duewise.risk.interval import differences
 from duewise.risk.monitor import Limits, drift, findings, model_in_use, performance
 from duewise.risk.reasons import Words, reasons
+from duewise.risk.target import TARGETS
 from duewise.store import models_registry as registry
 
 VERSIONS_OF = ("duewise", "lightgbm", "numpy", "polars", "scipy")
@@ -89,14 +91,53 @@ def read_dictionary(path: Path) -> tuple[dict[str, int], Words]:
     return signs, words
 
 
+def book_columns(target: str, protected: Sequence[str] = (), known_after_days: int = 60) -> Columns:
+    """What the columns of `risk rows` are for, with the signs of the shipped features."""
+    signs = {feature.name: feature.sign for feature in feature_table() if feature.sign}
+    return Columns(
+        target,
+        "borrower_id",
+        time="as_of",
+        known_after_days=known_after_days,
+        money="next_amount",
+        protected=tuple(protected),
+        signs=signs,
+    )
+
+
+def shipped_words() -> Words:
+    """What a risk is put down to, for the shipped features."""
+    return {feature.name: feature.reason for feature in feature_table()}
+
+
+def prepare(frame: pl.DataFrame, columns: Columns) -> tuple[pl.DataFrame, Columns]:
+    """The rows whose outcome is known, and the columns with their features named.
+
+    No feature: what names a row, any outcome, and a shipped feature that this book never fills
+    (nobody can learn from it; a lender's own column without values is refused later, by name).
+    """
+    target = columns.target
+    known = frame.filter(pl.col(target).is_not_null()) if target in frame.columns else frame
+    shipped = {feature.name for feature in feature_table()}
+    unfilled = {
+        name for name in shipped & set(known.columns) if known[name].null_count() == len(known)
+    }
+    other = {*KEY, *TARGETS, *(f"unknown_{name}" for name in TARGETS)}
+    features = tuple(name for name in columns.features_of(known) if name not in other | unfilled)
+    # What falls due next is money and a feature alike: it is known beforehand.
+    owed = [columns.money] if columns.money in shipped - unfilled else []
+    return known, replace(columns, features=(*features, *(name for name in owed if name)))
+
+
 def fit(path: Path, asked: Request) -> Registered | Inconclusive:
     """Judge a model of the file's rows, make it of all of them, and register it if it may be.
 
     Every fit writes a card. The last champion is judged on the same rows; should it have seen some
     of them, that is in its favour.
     """
-    frame, sha256 = read_frame(path)
-    columns = asked.columns
+    read, sha256 = read_frame(path)
+    frame, columns = prepare(read, asked.columns)
+    asked = replace(asked, columns=columns)
     found = cross_validate(
         frame,
         columns.target,
