@@ -26,6 +26,7 @@ DATA = {
     "web/report": "*.html",
     "web/report/report.css": "report.css",
     "web/report/report.js": "report.js",
+    "web/sheet.html": "sheet.html",
     "web/static": "*",
     "web/templates": "*.html",
     "workspace.toml": "workspace.toml",

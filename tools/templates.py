@@ -40,7 +40,7 @@ def _measured(document: str, templates: dict[str, Template]) -> str:
     template = templates[found[1]]
     sender = EXAMPLE_SENDERS[template.locale]
     parts = measure(worst_case(template, sender)).parts if template.channel == "sms" else None
-    now = replace(template, reading=level_of(template, sender), parts=parts)
+    now = replace(template, reading=level_of(template), parts=parts)
     written = {"reading": now.reading, "parts": now.parts, "approved_hash": now.content_hash}
     for key, value in written.items():
         document = re.sub(rf"^{key}: .*$", f"{key}: {value}", document, flags=re.MULTILINE)

@@ -67,7 +67,7 @@ def test_it_declares_of_each_what_is_measured_and_what_it_rests_on() -> None:
         sender = EXAMPLE_SENDERS[template.locale]
         is_sms = template.channel == "sms"
         assert template.parts == (measure(worst_case(template, sender)).parts if is_sms else None)
-        assert template.reading == level_of(template, sender)
+        assert template.reading == level_of(template)
         assert {*REQUIRED[template.stage]} <= {*template.elements}, template.name
         assert template.legal, template.name
         assert template.is_approved, template.name

@@ -27,13 +27,27 @@ from duewise.cli import (
     people,
     risk,
     schedule,
+    texts,
 )
 from duewise.cli.common import app, fail
 from duewise.errors import BadInput, DuewiseError, Unreachable
 
 INTERRUPTED, TERMINATED = 130, 143  # as a shell counts: 128 and the signal
 
-GROUPS = (book, ledger, schedule, risk, judge, operate, outbox, audit, people, demo, bench)
+GROUPS = (
+    book,
+    ledger,
+    schedule,
+    risk,
+    judge,
+    texts,
+    operate,
+    outbox,
+    audit,
+    people,
+    demo,
+    bench,
+)
 
 for group in GROUPS:
     group.register(app)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date, datetime
+from functools import lru_cache
 from typing import TypeAlias
 
 import polars as pl
@@ -34,6 +35,7 @@ UNFIT_TEXT = "[\x00-\x1f\x7f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff【】]
 FIT_LINK = "^https://[a-z0-9-]+([.][a-z0-9-]+)+(/[A-Za-z0-9._~-]+)*/?$"
 LINK_CHARS_MAX = 60
 TAIL_CHARS = 4
+THOUSAND = 1000
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 WORST_TEXT: Mapping[str, str] = {
@@ -85,7 +87,8 @@ def _is_fit_text(kind: str, value: str) -> bool:
         case "link":
             return len(value) <= LINK_CHARS_MAX and bool(_fit_link.fullmatch(value))
         case _:
-            return kind == "tail" and bool(value.strip())
+            is_there = kind == "tail" and bool(value.strip())
+            return is_there and not _unfit_text.search(value)
 
 
 def fit(kind: str, name: str) -> pl.Expr:
@@ -102,6 +105,7 @@ def fit(kind: str, name: str) -> pl.Expr:
             is_good &= ~column.str.contains(UNFIT_TEXT)
         case "tail":
             is_good = column.str.strip_chars() != ""
+            is_good &= ~column.str.contains(UNFIT_TEXT)
         case "link":
             is_good = column.str.len_chars() <= LINK_CHARS_MAX
             is_good &= column.str.contains(FIT_LINK) & ~column.str.contains("\n", literal=True)
@@ -152,11 +156,11 @@ def write_column(frame: pl.DataFrame, filter_name: str | None, name: str, langua
             written = _full_date_column if filter_name == "full_date" else _date_column
             return written(name, language)
         case "days":
-            return _days_column(name, language)
+            return _days_column(frame, name, language)
         case "tail":
             return pl.col(name).str.tail(TAIL_CHARS)
         case _:
-            return pl.col(name).cast(pl.String)
+            return _as_it_is(frame, name)
 
 
 def write_money(money: Money, language: str) -> str:
@@ -217,15 +221,15 @@ def write_days(count: int, language: str) -> str:
 
 def _money_column(frame: pl.DataFrame, name: str, language: str) -> pl.Expr:
     """A branch per currency and length that occur; the frame says which."""
-    minor = pl.col(f"{name}_minor")
+    minor = pl.col(f"{name}_minor").clip(0)
     text = pl.lit(None, pl.String)
     for currency in frame["currency"].drop_nulls().unique().sort():
         scale = 10 ** minor_digits(currency)
-        largest = frame.select(minor.abs().max()).item() or 0
+        largest = frame.select(minor.max()).item() or 0
         before, after = _around(currency, language)
-        pieces = [pl.lit(before), _grouped(minor.abs() // scale, largest // scale)]
+        pieces = [pl.lit(before), _grouped(minor // scale, largest // scale)]
         if scale > 1:
-            decimals = (minor.abs() % scale).cast(pl.String).str.zfill(minor_digits(currency))
+            decimals = _digits(minor % scale, width=minor_digits(currency))
             pieces += [pl.lit("."), decimals]
         written = pl.concat_str(*pieces, pl.lit(after))
         text = pl.when(pl.col("currency") == currency).then(written).otherwise(text)
@@ -234,13 +238,13 @@ def _money_column(frame: pl.DataFrame, name: str, language: str) -> pl.Expr:
 
 def _figure_column(frame: pl.DataFrame, name: str) -> pl.Expr:
     """A branch per currency that occurs."""
-    minor = pl.col(f"{name}_minor").abs()
+    minor = pl.col(f"{name}_minor").clip(0)
     text = pl.lit(None, pl.String)
     for currency in frame["currency"].drop_nulls().unique().sort():
         digits = minor_digits(currency)
         written = (minor // 10**digits).cast(pl.String)
         if digits:
-            decimals = (minor % 10**digits).cast(pl.String).str.zfill(digits)
+            decimals = _digits(minor % 10**digits, width=digits)
             written = pl.concat_str(written, pl.lit("."), decimals)
         text = pl.when(pl.col("currency") == currency).then(written).otherwise(text)
     return text
@@ -248,15 +252,26 @@ def _figure_column(frame: pl.DataFrame, name: str) -> pl.Expr:
 
 def _grouped(major: pl.Expr, largest: int) -> pl.Expr:
     """Digits in threes: `1,234,567`; as many branches as the largest number needs."""
-    text, head, tail, bound = major.cast(pl.String), major, None, 1000
+    text, head, tail, bound = _digits(major % THOUSAND), major, None, THOUSAND
     while bound <= largest:
-        group = (head % 1000).cast(pl.String).str.zfill(3)
+        group = _digits(head % THOUSAND, width=3)
         tail = group if tail is None else pl.concat_str(group, pl.lit(","), tail)
-        head = head // 1000
-        longer = pl.concat_str(head.cast(pl.String), pl.lit(","), tail)
+        head = head // THOUSAND
+        longer = pl.concat_str(_digits(head % THOUSAND), pl.lit(","), tail)
         text = pl.when(major >= bound).then(longer).otherwise(text)
-        bound *= 1000
+        bound *= THOUSAND
     return text
+
+
+def _digits(number: pl.Expr, *, width: int = 0) -> pl.Expr:
+    """A number below 1,000, or below what its width holds: looked up, for that is quickest."""
+    return pl.lit(_table(width)).gather(number)
+
+
+@lru_cache
+def _table(width: int) -> pl.Series:
+    count = 10**width if width else THOUSAND
+    return pl.Series([f"{number:0{width}}" for number in range(count)], dtype=pl.String)
 
 
 def _around(currency: str, language: str) -> tuple[str, str]:
@@ -281,9 +296,17 @@ def _full_date_column(name: str, language: str) -> pl.Expr:
     return pl.concat_str(written, pl.lit(" "), year)
 
 
-def _days_column(name: str, language: str) -> pl.Expr:
-    count = pl.col(name)
+def _days_column(frame: pl.DataFrame, name: str, language: str) -> pl.Expr:
+    number = _as_it_is(frame, name)
     if language == "zh":
-        return pl.concat_str(count.cast(pl.String), pl.lit("天"))
-    word = pl.when(count == 1).then(pl.lit(" day")).otherwise(pl.lit(" days"))
-    return pl.concat_str(count.cast(pl.String), word)
+        return pl.concat_str(number, pl.lit("天"))
+    word = pl.when(pl.col(name) == 1).then(pl.lit(" day")).otherwise(pl.lit(" days"))
+    return pl.concat_str(number, word)
+
+
+def _as_it_is(frame: pl.DataFrame, name: str) -> pl.Expr:
+    """A text, or a number: looked up where the largest is small enough."""
+    column = frame[name]
+    if column.dtype.is_integer() and (column.max() or 0) < THOUSAND:  # type: ignore[operator]
+        return _digits(pl.col(name).clip(0))
+    return pl.col(name).cast(pl.String)

@@ -13,7 +13,14 @@ from duewise.message.elements import elements_of, shows_debt
 from duewise.message.examples import example
 from duewise.message.parts import measure
 from duewise.message.reading import LEVEL_MAX, rare_characters, reading_level
-from duewise.message.template import Sender, Template, render_keywords, worst_case, worst_values
+from duewise.message.template import (
+    EXAMPLE_SENDERS,
+    Sender,
+    Template,
+    render_keywords,
+    worst_case,
+    worst_values,
+)
 
 CHARACTERS_MAX: Mapping[str, Mapping[str, int]] = {
     "push": {"preview": 24, "text": 360},
@@ -51,7 +58,7 @@ def flaws_of(template: Template, sender: Sender) -> Iterator[Flaw]:
             yield Flaw("missing_element", "block", element, mend)
     yield from _lines(template, worst)
     yield from _keywords(template, sender)
-    yield from _measures(template, sender, worst)
+    yield from _measures(template)
 
 
 def _lines(template: Template, worst: str) -> Iterator[Flaw]:
@@ -87,12 +94,13 @@ def _keywords(template: Template, sender: Sender) -> Iterator[Flaw]:
             yield Flaw("keyword_unfit", "block", f"{name}: {text}", f"fit it to {pattern}")
 
 
-def _measures(template: Template, sender: Sender, worst: str) -> Iterator[Flaw]:
-    """What is declared of length and reading, against what is measured."""
-    parts = measure(worst).parts if template.channel == "sms" else None
+def _measures(template: Template) -> Iterator[Flaw]:
+    """What is declared of length and reading, against what is measured for the example sender."""
+    sender = EXAMPLE_SENDERS[template.locale]
+    parts = measure(worst_case(template, sender)).parts if template.channel == "sms" else None
     if template.parts is not None and template.parts != parts:
         yield Flaw("declared_parts", "review", f"{parts}", "declare the parts measured")
-    level = level_of(template, sender)
+    level = level_of(template)
     if template.reading is not None and template.reading != level:
         yield Flaw("declared_reading", "review", f"{level}", "declare the level measured")
     if level > LEVEL_MAX[template.language]:
@@ -101,6 +109,7 @@ def _measures(template: Template, sender: Sender, worst: str) -> Iterator[Flaw]:
         yield Flaw("rare_characters", "review", "".join(rare), "use everyday characters")
 
 
-def level_of(template: Template, sender: Sender) -> float:
-    """The reading level of the message as Li would read it."""
-    return reading_level(example(template, sender), template.language)
+def level_of(template: Template) -> float:
+    """The reading level of the message as Li would read it, whoever sends it."""
+    text = example(template, EXAMPLE_SENDERS[template.locale])
+    return reading_level(text, template.language)

@@ -168,6 +168,7 @@ def render_column(template: Template, frame: pl.DataFrame, *, sender: Sender) ->
     kinds, constants = template.variables, asdict(sender)
     text = ""
     pieces: list[pl.Expr] = []
+    fit = [filters.fit(kind, name) for name, kind in kinds.items()]
     for piece in outputs(template.text, template.language):
         match piece:
             case str():
@@ -175,13 +176,14 @@ def render_column(template: Template, frame: pl.DataFrame, *, sender: Sender) ->
             case (name, _) if name in constants:
                 text += constants[name]
             case (name, written_by):
-                written = filters.write_column(frame, written_by, name, template.language)
                 pieces += [
                     pl.lit(text),
-                    pl.when(filters.fit(kinds[name], name)).then(written),
+                    filters.write_column(frame, written_by, name, template.language),
                 ]
                 text = ""
-    return frame.with_columns(text=pl.concat_str(*pieces, pl.lit(text))).get_column("text")
+    written = pl.concat_str(*pieces, pl.lit(text))
+    masked = pl.when(pl.all_horizontal(fit)).then(written) if fit else written
+    return frame.with_columns(text=masked).get_column("text")
 
 
 def missing_variables(template: Template, frame: pl.DataFrame) -> pl.Series:
