@@ -15,13 +15,13 @@ from typing import NoReturn
 
 import typer
 
-from duewise.cli import audit, bench, book, demo, judge, ledger, operate, people, schedule
+from duewise.cli import audit, bench, book, demo, judge, ledger, operate, people, schedule, strategy
 from duewise.cli.common import app, fail
 from duewise.errors import BadInput, DuewiseError, Unreachable
 
 INTERRUPTED, TERMINATED = 130, 143  # as a shell counts: 128 and the signal
 
-for group in (book, ledger, schedule, judge, operate, audit, people, demo, bench):
+for group in (book, ledger, schedule, judge, strategy, operate, audit, people, demo, bench):
     group.register(app)
 
 
