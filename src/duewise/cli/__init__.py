@@ -27,6 +27,7 @@ from duewise.cli import (
     people,
     risk,
     schedule,
+    strategy,
     texts,
 )
 from duewise.cli.common import app, fail
@@ -41,6 +42,7 @@ GROUPS = (
     risk,
     judge,
     texts,
+    strategy,
     operate,
     outbox,
     audit,

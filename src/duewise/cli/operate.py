@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from duewise.app import App
+    from duewise.engine.share_out import SharedOut
 
 WORKERS_MAX = 64
 SEAL_EVERY_S = 10.0
@@ -77,13 +78,25 @@ def plan(
     }
     rows = [list(row) for row in summary.by_step.iter_rows()]
     if wants_json(context):
-        print_json(head | {"by_step": summary.by_step.to_dicts()})
+        budgets = [asdict(use) for use in summary.budgets.uses] if summary.budgets else []
+        print_json(head | {"by_step": summary.by_step.to_dicts(), "budgets": budgets})
         return
     print_table(f"Plan {summary.plan_id} for {day}", summary.by_step.columns, rows)
+    if summary.budgets:
+        _print_budgets(summary.budgets, currency=tenant.currency)
     say(
         f"{summary.borrowers:,} borrowers considered, {summary.proposals:,} proposals,"
         f" {summary.held_out:,} held out. Next: duewise release {into}"
     )
+
+
+def _print_budgets(shared: SharedOut, *, currency: str) -> None:
+    """What each budget came to, and what one more unit of it would be worth."""
+    rows = [
+        [use.name, f"{use.limit:,} {use.of}", f"{use.used:,.10g}", f"{currency} {use.price:,.2f}"]
+        for use in shared.uses
+    ]
+    print_table("Budgets", ["budget", "limit", "used", "one more is worth"], rows)
 
 
 def release(

@@ -18,11 +18,13 @@ from duewise.book.product import Products
 from duewise.book.schema import EXTENSIONS, PAUSES
 from duewise.engine.compose import STAND_IN, compose
 from duewise.engine.facts import CaseFacts, LenderFacts, message_facts
+from duewise.engine.share_out import offers
 from duewise.frames import INSTANT, Schema, conform, empty
 from duewise.guard.judge import judge
 from duewise.guard.rule import Rulebook
 from duewise.message.choose import choose_column
 from duewise.message.template import Sender, Template
+from duewise.money import Money
 from duewise.risk.model import Prior, probability_of_default
 from duewise.strategy.decide import Decision, decide
 from duewise.strategy.plan import Strategy
@@ -111,13 +113,18 @@ class PlanContext:
     ledger_complete_until: datetime
     prior: Prior = field(default_factory=Prior)
     ladder: tuple[Rung, ...] = field(default_factory=shipped_ladder)
+    part_price: Money = field(default_factory=lambda: Money(0, "CNY"))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`rows` conforms to `PLAN`: one row per borrower with a loan, sorted by borrower_id."""
+    """`rows` conforms to `PLAN`: one row per borrower with a loan, sorted by borrower_id.
+
+    `offers` are what its messages would take of the strategy's budgets, before any is cut.
+    """
 
     rows: pl.DataFrame
+    offers: pl.DataFrame
 
 
 def plan_partition(tables: Tables, *, context: PlanContext) -> Plan:
@@ -142,7 +149,9 @@ def plan_partition(tables: Tables, *, context: PlanContext) -> Plan:
         ),
     )
     judged = _first_gate(rows, tables, context=context)
-    return Plan(conform(judged.sort("borrower_id"), PLAN, name="plan"))
+    judged = judged.sort("borrower_id")
+    asked = offers(judged, context.strategy, part_price=context.part_price)
+    return Plan(conform(judged, PLAN, name="plan"), asked)
 
 
 def open_loans(tables: Tables, *, context: PlanContext) -> pl.DataFrame:

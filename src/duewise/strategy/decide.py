@@ -10,7 +10,9 @@ import polars as pl
 
 from duewise.frames import INSTANT
 from duewise.strategy.assign import draw_arm, hour_draw, is_held_out
-from duewise.strategy.plan import WHOLE_BP, Step, Strategy, condition
+from duewise.strategy.conditions import condition
+from duewise.strategy.plan import Step, Strategy
+from duewise.strategy.reading import WHOLE_BP
 
 
 class Decision(StrEnum):
@@ -31,6 +33,7 @@ class Reason(StrEnum):
     CHANNEL_OPTED_OUT = "channel_opted_out"
     FATIGUE = "fatigue"
     WINDOW_OVER = "window_over"
+    OVER_BUDGET = "over_budget"
 
 
 def decide(
