@@ -172,7 +172,15 @@ def open_loans(tables: Tables, *, context: PlanContext) -> pl.DataFrame:
             maintain_order="left",
         )
     )
+    paused = loans["loan_id"].is_in(_paused(tables.pauses, as_of=context.as_of).implode())
+    loans = loans.with_columns(paused.alias("messages_paused"))
     return _with_strategy_columns(loans, as_of=context.as_of)
+
+
+def _paused(pauses: pl.DataFrame, *, as_of: date) -> pl.Series:
+    """The loans about which only required messages may go that day; `until_date` is exclusive."""
+    stands = (pl.col("from_date") <= as_of) & (pl.col("until_date") > as_of)
+    return pauses.filter((pl.col("what") == "messages") & stands)["loan_id"]
 
 
 # What a strategy, a text or a rule may ask of a loan besides its ledger.
