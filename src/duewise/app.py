@@ -9,14 +9,14 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as datetime_time
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from duewise.config import FILE, LICENCES, Config, load_config
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection, Connection
 
     from duewise.book.product import Products
-    from duewise.channels.smpp.channel import SmppChannel
+    from duewise.channels.wire.channel import WireChannel
     from duewise.guard.rule import Rulebook
     from duewise.jobs.deliver import DeliverySettings
     from duewise.jobs.tenant import Tenant
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 CLOCK_RATE_MAX = 1_000_000
 ZONE = "Asia/Shanghai"  # of the demo
+Settings = TypeVar("Settings")
 
 
 class SystemClock:
@@ -83,6 +84,12 @@ def parse_clock(spec: str | None) -> Clock:
     if not 0 < factor <= CLOCK_RATE_MAX:
         raise BadInput(f"a rate of {factor} is too fast or too slow", source="--clock", mend=mend)
     return clock
+
+
+def pinned(spec: str) -> str:
+    """The same clock for processes that start one after the other: it says since when it runs."""
+    rate = "" if "*" in spec else "*1"
+    return spec if "@" in spec else f"{spec}{rate}@{time.time()}"
 
 
 @dataclass(frozen=True)
@@ -153,13 +160,15 @@ class App:
             products=self.products(),
             lender=LenderFacts(
                 licence=config.lender.licence,
-                port=config.smpp.line,
-                is_signature_registered=config.smpp.signature_registered,
+                port=config.account.line,
+                is_signature_registered=config.account.signature_registered,
             ),
             keyring=self.keyring,
-            sender_id=config.smpp.sender_id,
+            sender_id=config.account.sender_id,
             currency=config.lender.currency,
-            price_per_part_minor=to_minor(str(config.smpp.price_per_part), config.lender.currency),
+            price_per_part_minor=to_minor(
+                str(config.account.price_per_part), config.lender.currency
+            ),
         )
 
     def products(self, path: Path | None = None) -> Products:
@@ -233,33 +242,38 @@ class App:
 
         return open_book(path or self.workspace / self.config.book)
 
-    def channel(self, *, port: int | None = None) -> SmppChannel:
-        """The SMPP account of the settings, or the same at another port."""
-        from duewise.channels.smpp.channel import SmppChannel
+    def channel(self, *, port: int | None = None) -> WireChannel:
+        """The carrier's account of the settings, or the same at another port."""
+        from duewise.channels.cmpp.channel import cmpp_channel
+        from duewise.channels.cmpp.settings import CmppSettings
+        from duewise.channels.smpp.channel import smpp_channel
         from duewise.channels.smpp.settings import SmppSettings
 
-        smpp = self.config.smpp
-        settings = SmppSettings(
-            host=smpp.host,
-            port=port or smpp.port,
-            system_id=smpp.system_id,
-            password=smpp_password(self.workspace, self.config),
-            sender_id=smpp.sender_id,
-            window=smpp.window,
-            rate_per_s=smpp.rate_per_s,
-            echoes_reference=smpp.echoes_reference,
-        )
-        return SmppChannel(settings, clock=self.clock)
+        account = self.config.account
+        password = account_password(self.workspace, self.config)
+        given = account.model_dump() | {"password": password, "port": port or account.port}
+        if self.config.carrier == "cmpp":
+            return cmpp_channel(_taken(CmppSettings, given), clock=self.clock)
+        return smpp_channel(_taken(SmppSettings, given), clock=self.clock)
+
+    @property
+    def routes(self) -> tuple[str, ...]:
+        """The names of the routes that the settings know."""
+        from duewise.channels.smpp.settings import SmppSettings
+
+        return (SmppSettings.name,)
 
     @property
     def delivery(self) -> DeliverySettings:
         """When a doubt about a message may end."""
         from duewise.jobs.deliver import DeliverySettings
 
-        smpp = self.config.smpp
+        # CMPP has no field for our reference: no doubt ends by its absence from the receipts.
+        is_smpp = self.config.carrier == "smpp"
         return DeliverySettings(
-            receipt_horizon_s=smpp.receipt_horizon_s,
-            resend_unknown_after_s=smpp.resend_unknown_after_s,
+            receipt_horizon_s=self.config.account.receipt_horizon_s,
+            resend_unknown_after_s=self.config.smpp.resend_unknown_after_s if is_smpp else None,
+            rate_per_s=self.config.account.rate_per_s,
         )
 
     def services(self, dsn: str) -> Services:
@@ -309,16 +323,23 @@ def demo_app(folder: Path, first: date) -> App:
     return App(folder.resolve(), config, ManualClock(evening))
 
 
-def smpp_password(workspace: Path, config: Config) -> str:
+def _taken(kind: type[Settings], given: Mapping[str, Any]) -> Settings:
+    """Settings of that kind, from those of the given that it knows."""
+    names = [each.name for each in fields(kind)]  # type: ignore[arg-type]
+    return kind(**{name: given[name] for name in names if name in given})
+
+
+def account_password(workspace: Path, config: Config) -> str:
     """The account's password: from the settings' environment, else from the workspace's secrets."""
-    if config.smpp.password is not None:
-        return config.smpp.password
-    path = workspace / "secrets" / "smpp"
+    carrier, password = config.carrier, config.account.password
+    if password is not None:
+        return password
+    path = workspace / "secrets" / carrier
     if not path.exists():
         raise BadInput(
-            "no password for the SMPP account",
+            f"no password for the {carrier.upper()} account",
             source=str(path),
-            mend="write it there (mode 0600) or set DUEWISE_SMPP__PASSWORD",
+            mend=f"write it there (mode 0600) or set DUEWISE_{carrier.upper()}__PASSWORD",
         )
     return path.read_text(encoding="utf-8").strip()
 

@@ -105,10 +105,16 @@ class SmppSection(_Section):
         default=True, description="Whether signature and templates are registered."
     )
     window: int = Field(
-        default=100, ge=1, le=2_000, description="Most submissions without an answer."
+        default=100, ge=1, le=2_000, description="Most submissions without an answer, per link."
+    )
+    links: int = Field(default=1, ge=1, le=64, description="Binds kept up side by side.")
+    binds: Literal["transceiver", "transmitter_and_receiver"] = Field(
+        default="transceiver", description="One bind for both directions, or one for each."
     )
     rate_per_s: float | None = Field(
-        default=None, gt=0, description="Most submissions a second; none: no limit."
+        default=None,
+        gt=0,
+        description="Most parts a second, of all workers together; none: no limit.",
     )
     echoes_reference: bool = Field(default=False, description="Receipts carry our reference.")
     receipt_horizon_s: int = Field(
@@ -122,6 +128,54 @@ class SmppSection(_Section):
     price_per_part: float = Field(
         default=0.05, ge=0, description="In major units; for reports only."
     )
+
+    @property
+    def login(self) -> str:
+        """What the gateway knows the account by."""
+        return self.system_id
+
+
+class CmppSection(_Section):
+    """The CMPP account. The secret lies in `secrets/cmpp` or DUEWISE_CMPP__PASSWORD."""
+
+    host: str = Field(default="127.0.0.1", description="The gateway.")
+    port: int = Field(default=7890, ge=1, le=65_535, description="Its CMPP port.")
+    version: Literal["2.0", "3.0"] = Field(default="2.0", description="What the gateway speaks.")
+    source_addr: str = Field(default="901234", max_length=6, description="The account (SP_Id).")
+    password: str | None = Field(
+        default=None,
+        max_length=64,
+        repr=False,
+        description="The shared secret; better kept in secrets/cmpp.",
+    )
+    service_id: str = Field(default="", max_length=10, description="The service that is billed.")
+    sender_id: str = Field(
+        default="1069000095123", max_length=21, description="What the handset shows."
+    )
+    line: Literal["fi_dedicated", "service", "marketing"] = Field(
+        default="fi_dedicated", description="What the line is licensed for."
+    )
+    signature_registered: bool = Field(
+        default=True, description="Whether signature and templates are registered."
+    )
+    window: int = Field(
+        default=16, ge=1, le=2_000, description="Most submissions without an answer, per link."
+    )
+    links: int = Field(default=1, ge=1, le=64, description="Connections kept up side by side.")
+    rate_per_s: float | None = Field(
+        default=None, gt=0, description="Most submissions a second; none: no limit."
+    )
+    receipt_horizon_s: int = Field(
+        default=72 * 3_600, ge=60, description="Accepted and no receipt for so long: unknown."
+    )
+    price_per_part: float = Field(
+        default=0.05, ge=0, description="In major units; for reports only."
+    )
+
+    @property
+    def login(self) -> str:
+        """What the gateway knows the account by."""
+        return self.source_addr
 
 
 class WebSection(_Section):
@@ -164,11 +218,20 @@ class Config(BaseSettings):
         description="The product file; where there is none, the loans' own terms hold.",
     )
     book: Path = Field(default=Path("book"), description="The book.")
+    carrier: Literal["smpp", "cmpp"] = Field(
+        default="smpp", description="The account that text messages go through."
+    )
     lender: LenderSection = LenderSection()
     guard: GuardSection = GuardSection()
     ledger: LedgerSection = LedgerSection()
     smpp: SmppSection = SmppSection()
+    cmpp: CmppSection = CmppSection()
     web: WebSection = WebSection()
+
+    @property
+    def account(self) -> SmppSection | CmppSection:
+        """The carrier's account in use."""
+        return self.smpp if self.carrier == "smpp" else self.cmpp
 
     @classmethod
     def settings_customise_sources(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,11 +14,23 @@ from pathlib import Path
 from typing import Any
 
 from duewise.channels.base import Accepted, Inbound, Message
+from duewise.channels.cmpp.channel import cmpp_channel
+from duewise.channels.cmpp.settings import CmppSettings
 from duewise.channels.gateway import GatewayControl, GatewayPorts, GatewaySettings, run_gateway
-from duewise.channels.smpp.channel import SmppChannel
-from duewise.channels.smpp.framing import Deframer
-from duewise.channels.smpp.pdu import RESPONSE, BindResp, Command, Pdu, decode, encode
+from duewise.channels.smpp.channel import smpp_channel
+from duewise.channels.smpp.pdu import (
+    HEADER_LENGTH,
+    PDU_LENGTH_MAX,
+    RESPONSE,
+    BindResp,
+    Command,
+    Pdu,
+    decode,
+    encode,
+)
 from duewise.channels.smpp.settings import SmppSettings
+from duewise.channels.wire.channel import WireChannel
+from duewise.channels.wire.framing import Deframer
 from duewise.times import ManualClock
 
 MORNING = datetime(2026, 8, 10, 1, 0, tzinfo=UTC)  # nine o'clock in Shanghai
@@ -25,6 +38,11 @@ PATIENCE_S = 10
 LI, WANG = "+8613800000001", "+8613800000002"
 LINE = "10690001"
 REMINDER = "【甲消费金融】Li，您本期应还1,234.56元，8月10日到期。客服400-000-0000，拒收请回复R"
+
+
+DELAY: dict[str, Any] = {"delay_s": (1.0, 30.0)}
+CMPP: dict[str, Any] = DELAY | {"protocol": "cmpp", "accounts": {"901234": "duewise"}}
+PLAIN = {"smpp": DELAY, "cmpp2": CMPP, "cmpp3": CMPP}
 
 
 def message(number: int = 1, *, text: str = REMINDER, address: str = LI) -> Message:
@@ -46,9 +64,27 @@ class World:
     control: GatewayControl
     clock: ManualClock
     log_path: Path
+    carrier: str = "smpp"
 
     def records(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log_path.read_text("utf-8").splitlines()]
+
+    def line(self, **settings: Any) -> SmppSettings | CmppSettings:
+        """The account at this gateway, in the protocol it speaks."""
+        return self.smpp(**settings) if self.carrier == "smpp" else self.cmpp(**settings)
+
+    def cmpp(self, **settings: Any) -> CmppSettings:
+        given: dict[str, Any] = {
+            "host": self.ports.host,
+            "port": self.ports.port,
+            "source_addr": "901234",
+            "password": "duewise",
+            "version": "3.0" if self.carrier == "cmpp3" else "2.0",
+            "window": 100,
+            "reconnect_s": 0.01,
+            "proves_itself": True,
+        }
+        return CmppSettings(**(given | settings))
 
     def smpp(self, **settings: Any) -> SmppSettings:
         given: dict[str, Any] = {
@@ -69,11 +105,11 @@ class World:
 
 
 @asynccontextmanager
-async def world(tmp_path: Path, **settings: Any) -> AsyncIterator[World]:
+async def world(tmp_path: Path, *, carrier: str = "smpp", **settings: Any) -> AsyncIterator[World]:
     """The bundled gateway, its clock set by hand, on free ports."""
     log_path, clock = tmp_path / "gateway.jsonl", ManualClock(MORNING)
     announced: asyncio.Future[GatewayPorts] = asyncio.get_running_loop().create_future()
-    given = GatewaySettings(**({"delay_s": (1.0, 30.0)} | settings))
+    given = GatewaySettings(**(PLAIN[carrier] | settings))
     running = asyncio.create_task(
         run_gateway(given, clock=clock, log_path=log_path, ready=announced.set_result)
     )
@@ -83,15 +119,23 @@ async def world(tmp_path: Path, **settings: Any) -> AsyncIterator[World]:
     ports = await announced
     async with await GatewayControl.open("127.0.0.1", ports.control_port) as control:
         try:
-            yield World(ports, control, clock, log_path)
+            yield World(ports, control, clock, log_path, carrier)
         finally:
             await control.stop()
             await asyncio.wait_for(running, PATIENCE_S)
 
 
+def closed(settings: SmppSettings | CmppSettings, clock: ManualClock | None = None) -> WireChannel:
+    """The channel of an account, not opened yet."""
+    clock = clock or ManualClock(MORNING)
+    if isinstance(settings, CmppSettings):
+        return cmpp_channel(settings, clock=clock)
+    return smpp_channel(settings, clock=clock)
+
+
 @asynccontextmanager
-async def channel(settings: SmppSettings) -> AsyncIterator[SmppChannel]:
-    opened = SmppChannel(settings, clock=ManualClock(MORNING))
+async def channel(settings: SmppSettings | CmppSettings) -> AsyncIterator[WireChannel]:
+    opened = closed(settings)
     await opened.open()
     try:
         yield opened
@@ -99,7 +143,7 @@ async def channel(settings: SmppSettings) -> AsyncIterator[SmppChannel]:
         await opened.close()
 
 
-async def arrival(opened: SmppChannel, *, acks: bool = True) -> Inbound:
+async def arrival(opened: WireChannel, *, acks: bool = True) -> Inbound:
     """The next receipt or reply."""
     delivery = await asyncio.wait_for(opened.inbound.get(), PATIENCE_S)
     if acks:
@@ -107,13 +151,19 @@ async def arrival(opened: SmppChannel, *, acks: bool = True) -> Inbound:
     return delivery.inbound
 
 
-async def send_until_accepted(opened: SmppChannel) -> None:
+async def send_until_accepted(opened: WireChannel) -> None:
     """New messages, one after the other, until the link is back and takes one."""
     number = 1_000
     async with asyncio.timeout(PATIENCE_S):
         while not isinstance(await opened.send(message(number), key=""), Accepted):
             await asyncio.sleep(0.01)
             number += 1
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
 
 
 async def eventually(is_true: Callable[[], bool]) -> None:
@@ -136,7 +186,7 @@ class Script:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.writers.append(writer)
-        deframer = Deframer()
+        deframer = Deframer(shortest=HEADER_LENGTH, longest=PDU_LENGTH_MAX)
         try:
             while octets := await reader.read(65_536):
                 for frame in deframer.feed(octets):

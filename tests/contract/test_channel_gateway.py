@@ -7,6 +7,7 @@ import json
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.contract.channel_world import (
@@ -24,8 +25,9 @@ from tests.contract.channel_world import (
 
 from duewise.channels.base import Accepted, Message, Refused, Unknown
 from duewise.channels.gateway import GatewayControl, GatewayPorts, GatewaySettings, run_gateway
-from duewise.channels.smpp.framing import Deframer
 from duewise.channels.smpp.pdu import (
+    HEADER_LENGTH,
+    PDU_LENGTH_MAX,
     Bind,
     Command,
     Pdu,
@@ -34,6 +36,7 @@ from duewise.channels.smpp.pdu import (
     encode,
     frame,
 )
+from duewise.channels.wire.framing import Deframer
 from duewise.errors import BadInput, Unreachable
 from duewise.times import ManualClock
 
@@ -46,7 +49,10 @@ class Wire:
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
-        self.deframer, self.read = Deframer(), list[Pdu]()
+        self.deframer, self.read = (
+            Deframer(shortest=HEADER_LENGTH, longest=PDU_LENGTH_MAX),
+            list[Pdu](),
+        )
 
     @classmethod
     async def open(cls, gateway: World) -> Wire:
@@ -142,7 +148,7 @@ async def test_it_gives_no_id_twice_over_the_same_record(tmp_path: Path) -> None
     [({"throttle_per_s": 5.0}, "ESME_RTHROTTLED"), ({"window": 5}, "ESME_RMSGQFUL")],
 )
 async def test_it_holds_each_link_to_its_limits(
-    tmp_path: Path, settings: dict[str, object], status: str
+    tmp_path: Path, settings: dict[str, Any], status: str
 ) -> None:
     async with world(tmp_path, **settings) as gateway, channel(gateway.smpp()) as sms:
         await gateway.control.delay(0.3)
@@ -154,7 +160,12 @@ async def test_it_holds_each_link_to_its_limits(
 
 
 async def test_it_deals_out_fates_by_their_shares_and_the_same_ones_again(tmp_path: Path) -> None:
-    shares = {"refuse_share": 0.2, "failed_share": 0.3, "expired_share": 0.1, "silent_share": 0.2}
+    shares: dict[str, Any] = {
+        "refuse_share": 0.2,
+        "failed_share": 0.3,
+        "expired_share": 0.1,
+        "silent_share": 0.2,
+    }
     sent = [message(number, text=f"no. {number}") for number in range(400)]
 
     async def run(folder: Path) -> tuple[list[str], list[tuple[str, str]]]:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,6 +21,7 @@ from tests.contract.channel_world import (
     REMINDER,
     arrival,
     channel,
+    free_port,
     message,
     world,
 )
@@ -133,12 +133,6 @@ async def peer(script: str, port: int) -> AsyncIterator[Peer]:
         if process.returncode is None:
             process.kill()
         await process.wait()
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
 
 
 async def test_it_sends_to_a_server_of_another_make(tmp_path: Path) -> None:

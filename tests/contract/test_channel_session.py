@@ -29,7 +29,8 @@ from tests.contract.channel_world import (
 )
 
 from duewise.channels.base import Accepted, InboundReceipt, Refused, SendResult, Unknown
-from duewise.channels.smpp.channel import SmppChannel
+from duewise.channels.smpp.channel import smpp_channel
+from duewise.channels.smpp.codec import SmppCodec
 from duewise.channels.smpp.pdu import (
     Command,
     Pdu,
@@ -38,8 +39,9 @@ from duewise.channels.smpp.pdu import (
     encode_short_message,
     frame,
 )
-from duewise.channels.smpp.session import NEVER_WRITTEN, Session, open_session
 from duewise.channels.smpp.settings import SmppSettings
+from duewise.channels.wire.codec import Told
+from duewise.channels.wire.session import NEVER_WRITTEN, Session, open_session
 from duewise.errors import Unreachable
 from duewise.times import ManualClock
 
@@ -51,8 +53,12 @@ def ours(gateway: Script, **settings: Any) -> SmppSettings:
     return SmppSettings("127.0.0.1", gateway.port, "duewise", "duewise", **given)
 
 
-def ignore(_session: Session, _sequence: int, _message: ShortMessage) -> None:
+def ignore(_session: Session, _told: Told) -> None:
     """A session that is told nothing."""
+
+
+async def opened(settings: SmppSettings) -> Session:
+    return await open_session(SmppCodec(settings, clock=ManualClock(MORNING)), settings, ignore)
 
 
 async def test_it_never_has_more_in_flight_than_its_window() -> None:
@@ -132,7 +138,7 @@ async def test_it_settles_a_submit_whatever_comes(octets: bytes, result: type) -
 async def test_it_refuses_for_now_what_had_not_reached_the_socket() -> None:
     results: list[SendResult] = []
     async with script(polite) as gateway:
-        session = await open_session(ours(gateway), ignore)
+        session = await opened(ours(gateway))
         for _ in range(2):
             await session.room()
             session.submit(BODY, results.append)
@@ -145,7 +151,7 @@ async def test_it_refuses_for_now_what_had_not_reached_the_socket() -> None:
 
 async def test_it_settles_everything_when_it_is_closed_with_submits_in_flight() -> None:
     async with script(silent) as gateway:
-        sms = SmppChannel(ours(gateway, response_timeout_s=60), clock=ManualClock(MORNING))
+        sms = smpp_channel(ours(gateway, response_timeout_s=60), clock=ManualClock(MORNING))
         await sms.open()
         sending = asyncio.create_task(sms.send_many([message(n) for n in range(3)]))
         await eventually(lambda: gateway.count(Command.SUBMIT_SM) == 3)
@@ -165,7 +171,7 @@ async def test_it_asks_whether_the_link_lives_and_drops_one_that_does_not() -> N
 
     async with script(answer) as gateway:
         settings = ours(gateway, enquire_link_s=0.05, response_timeout_s=1.0)
-        session = await open_session(settings, ignore)
+        session = await opened(settings)
         await eventually(lambda: gateway.count(Command.ENQUIRE_LINK) >= 3)
         assert not session.is_lost
         alive = False
@@ -211,7 +217,7 @@ async def test_it_says_what_is_wrong_with_what_listens(
     answer: Callable[[Pdu], bytes], words: str
 ) -> None:
     async with script(answer) as gateway:
-        sms = SmppChannel(ours(gateway, bind_timeout_s=0.2), clock=ManualClock(MORNING))
+        sms = smpp_channel(ours(gateway, bind_timeout_s=0.2), clock=ManualClock(MORNING))
         with pytest.raises(Unreachable, match=words):
             await sms.open()
 
@@ -293,4 +299,4 @@ async def test_it_speaks_through_tls(tmp_path: Path) -> None:
             "localhost", gateway.port, "duewise", "duewise", tls=ssl.create_default_context()
         )
         with pytest.raises(Unreachable, match="certificate"):
-            await SmppChannel(strict, clock=ManualClock(MORNING)).open()
+            await smpp_channel(strict, clock=ManualClock(MORNING)).open()

@@ -17,21 +17,23 @@ from duewise.channels.base import (
     provider_id_candidates,
 )
 from duewise.channels.gateway.settings import GatewaySettings, fate
-from duewise.channels.smpp.channel import fold
-from duewise.channels.smpp.framing import Deframer
 from duewise.channels.smpp.pdu import (
+    HEADER_LENGTH,
+    PDU_LENGTH_MAX,
     Bind,
     BindResp,
     Command,
     Pdu,
-    ProtocolError,
     ShortMessage,
     decode,
     encode,
     frame,
 )
 from duewise.channels.smpp.receipt import read_fields, read_receipt
-from duewise.channels.smpp.text import absolute_time, read_text, read_time, relative_time
+from duewise.channels.smpp.text import read_text
+from duewise.channels.wire.channel import fold
+from duewise.channels.wire.framing import Deframer, ProtocolError
+from duewise.channels.wire.times import absolute_time, read_time, relative_time
 from duewise.message.parts import split
 
 NOON = datetime(2026, 8, 9, 12, 0, tzinfo=UTC)
@@ -141,7 +143,10 @@ def test_it_survives_one_octet_changed_on_the_way(pdu: Pdu, data: st.DataObject)
 def test_it_cuts_the_same_frames_however_the_stream_is_cut(
     sent: list[Pdu], data: st.DataObject
 ) -> None:
-    stream, deframer = b"".join(encode(pdu) for pdu in sent), Deframer()
+    stream, deframer = (
+        b"".join(encode(pdu) for pdu in sent),
+        Deframer(shortest=HEADER_LENGTH, longest=PDU_LENGTH_MAX),
+    )
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
     pieces = [
         stream[start:end] for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True)

@@ -30,11 +30,13 @@ TINY = Sizes(
     judged=100,
     messages=100,
     fields=50,
+    allocated=2_000,
     envelopes=20,
     payments=4,
+    submits=200,
     turns=2,
 )
-WITH_PEER = {"ledger", "guard", "render", "seal", "release", "hold", "audit"}
+WITH_PEER = {"ledger", "guard", "render", "seal", "allocate", "wire", "release", "hold", "audit"}
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any, TypeAlias
 
 import polars as pl
 import pytest
@@ -20,10 +21,12 @@ from tests.unit.lender import (
     tables,
 )
 
+from duewise.book.schema import PAUSES
 from duewise.engine.partition import PLAN, Tables, plan_partition
 from duewise.ids import stable_hash
 from duewise.strategy.assign import is_held_out
 
+Frame: TypeAlias = pl.DataFrame
 YESTERDAY = AS_OF - timedelta(days=1)
 LI = {"borrower": "Li", "due": [YESTERDAY]}
 
@@ -94,6 +97,32 @@ def test_it_speaks_of_one_loan_where_the_other_is_another_matter(days: int) -> N
     assert (row["loan_id"], row["loan_count"]) == ("Li-1001", 1)
     assert row["total_minor"] == row["amount_minor"]
     assert not str(row["template"]).endswith(".several")
+
+
+def paused(*loans: str, what: str = "messages", until: date = AS_OF + timedelta(days=1)) -> Frame:
+    rows = [(loan, loan.split("-")[0], AS_OF, until, what, "illness") for loan in loans]
+    names = ("loan_id", "borrower_id", "from_date", "until_date", "what", "reason")
+    return pl.DataFrame(rows, schema={name: PAUSES[name] for name in names}, orient="row")
+
+
+def test_it_sends_no_optional_message_about_a_loan_whose_messages_are_paused() -> None:
+    (row,) = _rows(tables(LI, pauses=paused("Li-1001")))
+    assert (row["decision"], row["reason"]) == ("none", "messages_paused")
+    required = {"borrower": "Li", "due": [AS_OF - timedelta(days=7)]}
+    (row,) = _rows(tables(required, pauses=paused("Li-1001")))
+    assert (row["decision"], row["step"]) == ("proposed", "m1_day7")
+
+
+@pytest.mark.parametrize("pause", [{"what": "penalty"}, {"until": AS_OF}])
+def test_it_heeds_no_other_pause_and_none_that_is_over(pause: dict[str, Any]) -> None:
+    (row,) = _rows(tables(LI, pauses=paused("Li-1001", **pause)))
+    assert row["decision"] == "proposed"
+
+
+def test_it_lets_a_paused_loan_silence_no_other() -> None:
+    other = {"borrower": "Li", "loan": "Li-1002", "due": [YESTERDAY]}
+    (row,) = _rows(tables(LI, other, pauses=paused("Li-1001")))
+    assert (row["decision"], row["loan_id"], row["losers"]) == ("proposed", "Li-1002", [])
 
 
 def test_it_writes_in_the_borrowers_language() -> None:

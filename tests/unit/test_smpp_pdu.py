@@ -5,14 +5,13 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from duewise.channels.base import InboundReceipt, normalise_provider_id, provider_id_candidates
-from duewise.channels.smpp.framing import Deframer
 from duewise.channels.smpp.pdu import (
+    HEADER_LENGTH,
     PDU_LENGTH_MAX,
     Bind,
     BindResp,
     Command,
     Pdu,
-    ProtocolError,
     ShortMessage,
     Tag,
     decode,
@@ -20,14 +19,10 @@ from duewise.channels.smpp.pdu import (
     frame,
 )
 from duewise.channels.smpp.receipt import is_receipt, read_fields, read_receipt
-from duewise.channels.smpp.text import (
-    absolute_time,
-    decode_gsm7,
-    read_address,
-    read_text,
-    read_time,
-    relative_time,
-)
+from duewise.channels.smpp.text import read_text
+from duewise.channels.wire.framing import Deframer, ProtocolError
+from duewise.channels.wire.text import decode_gsm7, read_address
+from duewise.channels.wire.times import absolute_time, read_time, relative_time
 from duewise.message.parts import split
 
 NOON = datetime(2026, 8, 9, 12, 0, tzinfo=UTC)
@@ -126,7 +121,7 @@ def test_it_refuses_to_write_what_does_not_fit(message: ShortMessage) -> None:
 
 
 def test_it_holds_back_a_frame_that_is_not_whole() -> None:
-    deframer = Deframer()
+    deframer = Deframer(shortest=HEADER_LENGTH, longest=PDU_LENGTH_MAX)
     octets = encode(SUBMIT) + frame(Command.ENQUIRE_LINK, 2)
     assert deframer.feed(octets[:40]) == []
     assert deframer.feed(octets[40:90]) == [encode(SUBMIT)]
@@ -136,7 +131,9 @@ def test_it_holds_back_a_frame_that_is_not_whole() -> None:
 @pytest.mark.parametrize("length", [0, 15, PDU_LENGTH_MAX + 1, 0xFFFFFFFF])
 def test_it_stops_at_a_length_no_frame_can_have(length: int) -> None:
     with pytest.raises(ProtocolError):
-        Deframer().feed(length.to_bytes(4, "big") + bytes(12))
+        Deframer(shortest=HEADER_LENGTH, longest=PDU_LENGTH_MAX).feed(
+            length.to_bytes(4, "big") + bytes(12)
+        )
 
 
 def test_it_takes_a_long_payload_from_its_parameter() -> None:

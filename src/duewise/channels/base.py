@@ -148,6 +148,9 @@ class Channel(Protocol):
         ...
 
 
+_ZEROS_AHEAD = re.compile(r"^[\s0]+")
+
+
 def normalise_provider_id(provider_id: str) -> str:
     """The form in which a gateway's message ids are compared: trimmed, lower case, no zeros ahead.
 
@@ -158,7 +161,9 @@ def normalise_provider_id(provider_id: str) -> str:
     ['a7f', 'a7f', '0', '0', '7']
     """
     trimmed = provider_id.strip().lower()
-    return re.sub(r"^[\s0]+", "", trimmed) or trimmed[-1:]
+    if not trimmed.startswith("0"):  # as nearly all are
+        return trimmed
+    return _ZEROS_AHEAD.sub("", trimmed) or trimmed[-1:]
 
 
 def provider_id_candidates(provider_id: str) -> tuple[str, ...]:

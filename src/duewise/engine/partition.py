@@ -18,11 +18,13 @@ from duewise.book.product import Products
 from duewise.book.schema import EXTENSIONS, PAUSES
 from duewise.engine.compose import STAND_IN, compose
 from duewise.engine.facts import CaseFacts, LenderFacts, message_facts
+from duewise.engine.share_out import offers
 from duewise.frames import INSTANT, Schema, conform, empty
 from duewise.guard.judge import judge
 from duewise.guard.rule import Rulebook
 from duewise.message.choose import choose_column
 from duewise.message.template import Sender, Template
+from duewise.money import Money
 from duewise.risk.model import Prior, probability_of_default
 from duewise.strategy.decide import Decision, decide
 from duewise.strategy.plan import Strategy
@@ -113,13 +115,18 @@ class PlanContext:
     ledger_complete_until: datetime
     prior: Prior = field(default_factory=Prior)
     ladder: tuple[Rung, ...] = field(default_factory=shipped_ladder)
+    part_price: Money = field(default_factory=lambda: Money(0, "CNY"))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`rows` conforms to `PLAN`: one row per borrower with a loan, sorted by borrower_id."""
+    """`rows` conforms to `PLAN`: one row per borrower with a loan, sorted by borrower_id.
+
+    `offers` are what its messages would take of the strategy's budgets, before any is cut.
+    """
 
     rows: pl.DataFrame
+    offers: pl.DataFrame
 
 
 def plan_partition(tables: Tables, *, context: PlanContext) -> Plan:
@@ -144,7 +151,9 @@ def plan_partition(tables: Tables, *, context: PlanContext) -> Plan:
         ),
     )
     judged = _first_gate(rows, tables, context=context)
-    return Plan(conform(judged.sort("borrower_id"), PLAN, name="plan"))
+    judged = judged.sort("borrower_id")
+    asked = offers(judged, context.strategy, part_price=context.part_price)
+    return Plan(conform(judged, PLAN, name="plan"), asked)
 
 
 def open_loans(tables: Tables, *, context: PlanContext) -> pl.DataFrame:
@@ -165,7 +174,15 @@ def open_loans(tables: Tables, *, context: PlanContext) -> pl.DataFrame:
             maintain_order="left",
         )
     )
+    paused = loans["loan_id"].is_in(_paused(tables.pauses, as_of=context.as_of).implode())
+    loans = loans.with_columns(paused.alias("messages_paused"))
     return _with_strategy_columns(loans, as_of=context.as_of)
+
+
+def _paused(pauses: pl.DataFrame, *, as_of: date) -> pl.Series:
+    """The loans about which only required messages may go that day; `until_date` is exclusive."""
+    stands = (pl.col("from_date") <= as_of) & (pl.col("until_date") > as_of)
+    return pauses.filter((pl.col("what") == "messages") & stands)["loan_id"]
 
 
 # What a strategy, a text or a rule may ask of a loan besides its ledger.
@@ -200,10 +217,10 @@ def _together(decided: pl.DataFrame, loans: pl.DataFrame) -> pl.DataFrame:
     """
     is_late = pl.col("days_past_due") > 0
     on = {"_late": is_late, "_due": pl.when(~is_late).then("due_date")}
-    keys = ["borrower_id", "currency", "autopay", *on]
+    keys = ["borrower_id", "currency", "autopay", "messages_paused", *on]
     sums = (
         loans.filter(pl.col("open_loans") > 1, pl.col("amount_minor") > 0)
-        .group_by([*keys[:3], *(each.alias(name) for name, each in on.items())])
+        .group_by([*keys[:4], *(each.alias(name) for name, each in on.items())])
         .agg(
             loan_count=pl.len().cast(pl.Int32),
             total_minor=pl.col("amount_minor").sum(),

@@ -146,16 +146,18 @@ def _settle_borderline(sized: pl.DataFrame) -> pl.DataFrame:
     return sized.with_columns(parts=pl.when(is_open).then(settled).otherwise(pl.col("parts")))
 
 
-def split(text: str, *, reference: int) -> list[Part]:
+def split(text: str, *, reference: int, encoding: Encoding | None = None) -> list[Part]:
     """The text as parts to submit, joined under `reference` (its low 8 bits).
+
+    `encoding` is the one to use where a wire knows no other; without it the smaller that fits.
 
     >>> [(len(part.payload), part.udh.hex()) for part in split("x" * 161, reference=7)]
     [(153, '050003070201'), (8, '050003070202')]
 
     Raises BadInput for a text of more than 255 parts.
     """
-    encoding = _encoding(text)
-    if measure(text).parts == 1:
+    encoding = encoding or _encoding(text)
+    if len(text) + _pairs(text, encoding) <= encoding.single_units:
         return [Part(_encode(text, encoding), encoding.data_coding, b"")]
     chunks = list(_chunks(text, encoding))
     if len(chunks) > PARTS_MAX:

@@ -1,4 +1,4 @@
-"""A gateway that never was: real SMPP over TCP for the demo and the tests, no handset behind it."""
+"""A gateway that never was: real SMPP or CMPP over TCP, for demo and tests, no handset behind."""
 
 from duewise.channels.gateway.control import GatewayControl
 from duewise.channels.gateway.server import run_gateway

@@ -5,18 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-
-class Outgoing(NamedTuple):
-    """The body of one deliver_sm."""
-
-    body: bytes
-    is_receipt: bool
+from duewise.channels.gateway.dialect import Outgoing
 
 
 class Receiver(Protocol):
-    """A link that takes deliver_sm."""
+    """A link that takes receipts and replies."""
 
     def pull(self) -> None:
         """Take from the account what the link's window has room for."""
@@ -25,9 +20,9 @@ class Receiver(Protocol):
 
 @dataclass
 class Account:
-    """Everything of one system id; links come and go, what waits stays."""
+    """Everything of one account; links come and go, what waits stays."""
 
-    system_id: str
+    name: str
     waiting: deque[Outgoing] = field(default_factory=deque)
     receivers: list[Receiver] = field(default_factory=list)
     in_flight: int = 0

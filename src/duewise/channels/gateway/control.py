@@ -25,14 +25,12 @@ from typing import Any, Final, Self
 
 from duewise.channels.gateway.hub import Hub
 from duewise.channels.gateway.link import Link
-from duewise.channels.smpp import status
 from duewise.errors import BadInput, DuewiseError, Unreachable
 from duewise.times import ManualClock, parse_instant
 
 LINE_MAX: Final = 65_536
 FLUSH_TIMEOUT_S: Final = 30.0
 CLOSE_TIMEOUT_S: Final = 1.0
-_STATUSES = {name: number for number, name in status.NAMES.items()}
 
 
 class ControlServer:
@@ -87,9 +85,7 @@ class ControlServer:
             case "drop":
                 return {"dropped": self._drop(int(request.get("after", 0)))}
             case "refuse":
-                given = request["status"]
-                code = given if isinstance(given, int) else _STATUSES[given]
-                hub.order_refusals(code, int(request["count"]))
+                hub.order_refusals(self._status(request["status"]), int(request["count"]))
             case "throttle":
                 per_s = request["per_s"]
                 hub.throttle_per_s = None if per_s is None else float(per_s)
@@ -108,6 +104,10 @@ class ControlServer:
             raise BadInput("this gateway's clock runs by itself", mend="start it with --clock")
         self._hub.clock.set(instant)
         return {"clock": instant.isoformat()}
+
+    def _status(self, given: int | str) -> int:
+        names = self._hub.dialect.statuses.names
+        return given if isinstance(given, int) else {names[each]: each for each in names}[given]
 
     def _reply(self, request: Mapping[str, Any]) -> str:
         accounts = self._hub.accounts

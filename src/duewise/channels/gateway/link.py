@@ -1,4 +1,4 @@
-"""One connection to the simulated gateway: bind, submits in, receipts and replies out."""
+"""One connection to the simulated gateway: login, submits in, receipts and replies out."""
 
 from __future__ import annotations
 
@@ -7,42 +7,32 @@ import math
 from datetime import datetime
 from typing import Final
 
-from duewise.channels.gateway.account import Account, Outgoing
-from duewise.channels.gateway.hub import Hub
-from duewise.channels.smpp import status
-from duewise.channels.smpp.framing import Deframer
-from duewise.channels.smpp.pdu import (
-    RESPONSE,
-    SEQUENCE_MAX,
-    Bind,
-    BindResp,
-    Command,
-    Pdu,
-    ProtocolError,
-    ShortMessage,
-    decode,
-    encode,
-    frame,
-    header,
+from duewise.channels.gateway.account import Account
+from duewise.channels.gateway.dialect import (
+    Acked,
+    Dialect,
+    Login,
+    Outgoing,
+    Submitted,
 )
+from duewise.channels.gateway.hub import Hub
+from duewise.channels.wire.codec import Farewell, Say
+from duewise.channels.wire.framing import Deframer, ProtocolError
 
 BIND_PATIENCE_S: Final = 10.0
 RETRY_S: Final = 0.1  # after the other side was too busy to take a receipt
 CHUNK_MAX: Final = 32  # PDUs between two writes of the record and of answers
-NAME: Final = "duewise-gateway"
-_SUBMITTERS = frozenset({Command.BIND_TRANSMITTER, Command.BIND_TRANSCEIVER})
-_RECEIVERS = frozenset({Command.BIND_RECEIVER, Command.BIND_TRANSCEIVER})
 
 
 class Link(asyncio.Protocol):
     """What one client sees of the gateway."""
 
-    def __init__(self, hub: Hub, links: set[Link]) -> None:
-        self._hub, self._links = hub, links
+    def __init__(self, hub: Hub, links: set[Link], dialect: Dialect) -> None:
+        self._hub, self._links, self._dialect = hub, links, dialect
         self._loop = asyncio.get_running_loop()
-        self._deframer = Deframer()
+        self._deframer = Deframer(shortest=dialect.shortest, longest=dialect.longest)
         self._account: Account | None = None
-        self._bound_as = 0
+        self._sends = False
         self._out: list[bytes] = []
         self._answers: list[bytes] = []
         self._unanswered = 0
@@ -86,7 +76,7 @@ class Link(asyncio.Protocol):
         try:
             frames = self._deframer.feed(data)
         except ProtocolError:
-            self._write(frame(Command.GENERIC_NACK, 0, status=0x02))
+            self._write(self._dialect.farewell())
             self._end_of_chunk()
             if self._transport is not None:
                 self._transport.close()
@@ -105,73 +95,54 @@ class Link(asyncio.Protocol):
         if account is None or self._transport is None or self._is_paused:
             return
         while len(self._in_flight) < room and (item := account.take()) is not None:
-            self._sequence = self._sequence % SEQUENCE_MAX + 1
+            self._sequence = self._sequence % self._dialect.sequence_max + 1
             self._in_flight[self._sequence] = item
-            self._write(frame(Command.DELIVER_SM, self._sequence, item.body))
+            self._write(self._dialect.deliver(self._sequence, item))
         self._flush()
 
     def _receive(self, octets: bytes, *, now: datetime) -> None:
-        try:
-            pdu = decode(octets)
-        except ProtocolError:
-            command, _, sequence = header(octets)
-            if not command & RESPONSE:
-                self._write(frame(Command.GENERIC_NACK, sequence, status=status.INVALID_COMMAND))
-            return
-        match pdu.command:
-            case Command.SUBMIT_SM if isinstance(pdu.body, ShortMessage):
-                self._submit(pdu.sequence, pdu.body, now=now)
-            case Command.BIND_TRANSCEIVER | Command.BIND_TRANSMITTER | Command.BIND_RECEIVER if (
-                isinstance(pdu.body, Bind)
-            ):
-                self._bind(pdu, pdu.body)
-            case Command.DELIVER_SM_RESP | Command.GENERIC_NACK:
-                self._delivered(pdu)
-            case Command.ENQUIRE_LINK:
-                self._write(frame(Command.ENQUIRE_LINK_RESP, pdu.sequence))
-            case Command.UNBIND:
-                self._write(frame(Command.UNBIND_RESP, pdu.sequence))
+        said = self._dialect.read(octets, now=now)
+        match said:
+            case Submitted():
+                self._submit(said, now=now)
+            case Login():
+                self._login(said)
+            case Acked():
+                self._delivered(said)
+            case Say():
+                self._write(said.octets)
+            case Farewell():
+                self._write(said.octets)
                 self._end_of_chunk()
                 if self._transport is not None:
                     self._transport.close()
-            case command if not command & RESPONSE:
-                self._write(
-                    frame(Command.GENERIC_NACK, pdu.sequence, status=status.INVALID_COMMAND)
-                )
 
-    def _bind(self, pdu: Pdu, bind: Bind) -> None:
-        """Sections 4.1.1 to 4.1.6."""
-        answer = pdu.command | RESPONSE
-        refusal = status.ALREADY_BOUND if self._account is not None else self._check(bind)
-        if refusal:
-            self._write(encode(Pdu(answer, refusal, pdu.sequence, BindResp())))
+    def _login(self, login: Login) -> None:
+        if self._account is not None:
+            login = login._replace(refusal=self._dialect.statuses.already_bound)
+        self._write(self._dialect.login_answer(login))
+        if login.refusal:
             return
-        account = self._account = self._hub.accounts[bind.system_id]
-        self._bound_as = pdu.command
-        self._write(encode(Pdu(answer, status.OK, pdu.sequence, BindResp(NAME))))
-        if self._bound_as in _RECEIVERS:
+        account = self._account = self._hub.accounts[login.account]
+        self._sends = login.sends
+        if login.hears:
             account.receivers.append(self)
             self._loop.call_soon(self.pull)
-
-    def _check(self, bind: Bind) -> int:
-        password = self._hub.settings.accounts.get(bind.system_id)
-        if password is None:
-            return status.INVALID_SYSTEM_ID
-        return status.OK if bind.password == password else status.INVALID_PASSWORD
 
     def _check_bound(self) -> None:
         if self._account is None and self._transport is not None:
             self._transport.close()
 
-    def _submit(self, sequence: int, message: ShortMessage, *, now: datetime) -> None:
-        if self._account is None or self._bound_as not in _SUBMITTERS:
-            self._answer(sequence, status.INVALID_BIND_STATE, "")
+    def _submit(self, said: Submitted, *, now: datetime) -> None:
+        sequence, submission = said.sequence, said.submission
+        if self._account is None or not self._sends:
+            self._answer(sequence, self._dialect.statuses.not_bound, "")
             return
-        if refusal := self._limits():
-            self._hub.refuse(message, refusal, now=now)
+        if refusal := said.refusal or self._limits():
+            self._hub.refuse(submission, refusal, now=now)
             self._answer(sequence, refusal, "")
             return
-        taken = self._hub.take(self._account, message, now=now)
+        taken = self._hub.take(self._account, submission, now=now)
         if taken.loses_link:
             self._hub.log.flush()
             self.drop()
@@ -181,23 +152,23 @@ class Link(asyncio.Protocol):
     def _limits(self) -> int:
         """Window and throttle of this link: 0, or the status of a submit too many."""
         if self._unanswered >= self._hub.settings.window:
-            return status.QUEUE_FULL
+            return self._dialect.statuses.queue_full
         rate = self._hub.throttle_per_s
         if rate is None:
-            return status.OK
+            return 0
         now = self._loop.time()
         self._tokens = min(max(rate, 1.0), self._tokens + (now - self._tokens_at) * rate)
         self._tokens_at = now
         if self._tokens < 1:
-            return status.THROTTLED
+            return self._dialect.statuses.throttled
         self._tokens -= 1
-        return status.OK
+        return 0
 
-    def _delivered(self, pdu: Pdu) -> None:
-        item = self._in_flight.pop(pdu.sequence, None)
+    def _delivered(self, acked: Acked) -> None:
+        item = self._in_flight.pop(acked.sequence, None)
         if item is None or self._account is None:
             return
-        if pdu.command == Command.DELIVER_SM_RESP and pdu.status == status.OK:
+        if acked.is_taken:
             self._account.settle()
             return
         self._account.put_back([item])
@@ -211,8 +182,7 @@ class Link(asyncio.Protocol):
 
     def _answer(self, sequence: int, status_code: int, message_id: str) -> None:
         self._unanswered += 1
-        body = b"" if status_code else message_id.encode("ascii") + b"\0"
-        self._answers.append(frame(Command.SUBMIT_SM_RESP, sequence, body, status=status_code))
+        self._answers.append(self._dialect.submit_answer(sequence, status_code, message_id))
 
     def _end_of_chunk(self) -> None:
         """The record first, then early receipts, then the answers, then what else waits."""
@@ -234,7 +204,8 @@ class Link(asyncio.Protocol):
         self._flush()
 
     def _write(self, octets: bytes) -> None:
-        self._out.append(octets)
+        if octets:
+            self._out.append(octets)
 
     def _flush(self) -> None:
         if self._transport is not None and self._out:

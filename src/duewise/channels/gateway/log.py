@@ -18,7 +18,7 @@ class SubmitLog:
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self._lines: list[str] = []
         # Every id adds a line longer than 1 octet, so ids that start at the size never repeat.
-        self._next_id = FIRST_ID + os.fstat(self._file).st_size
+        self._next_number = FIRST_ID + os.fstat(self._file).st_size
 
     def __enter__(self) -> Self:
         return self
@@ -31,10 +31,10 @@ class SubmitLog:
     ) -> None:
         os.close(self._file)
 
-    def next_id(self) -> str:
-        """A message id that this log has never seen, in lower-case hexadecimal."""
-        self._next_id += 1
-        return f"{self._next_id:x}"
+    def next_number(self) -> int:
+        """A number for a message id that this log has never seen."""
+        self._next_number += 1
+        return self._next_number
 
     def append(self, record: dict[str, str | int]) -> None:
         """Remember a line for the next `flush`."""

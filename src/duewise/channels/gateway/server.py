@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from duewise.channels.gateway.cmpp import CmppDialect
 from duewise.channels.gateway.control import LINE_MAX, ControlServer
+from duewise.channels.gateway.dialect import Dialect
 from duewise.channels.gateway.hub import Hub
 from duewise.channels.gateway.link import Link
 from duewise.channels.gateway.log import SubmitLog
-from duewise.channels.gateway.settings import GatewayPorts, GatewaySettings
+from duewise.channels.gateway.settings import GatewayPorts, GatewaySettings, Protocol
+from duewise.channels.gateway.smpp import SmppDialect
 from duewise.errors import BadInput
 from duewise.times import Clock
 
 CONTROL_HOST: Final = "127.0.0.1"
+_DIALECTS: Final[Mapping[Protocol, Callable[[GatewaySettings], Dialect]]] = {
+    "smpp": SmppDialect,
+    "cmpp": CmppDialect,
+}
 
 
 async def run_gateway(
@@ -37,12 +45,13 @@ async def run_gateway(
             f"the gateway's record cannot be written ({error.strerror})", source=str(log_path)
         ) from None
     with log:
-        hub, links = Hub(settings, clock=clock, log=log), set[Link]()
+        dialect = partial(_DIALECTS[settings.protocol], settings)
+        hub, links = Hub(settings, dialect(), clock=clock, log=log), set[Link]()
         control = ControlServer(hub, links)
         loop = asyncio.get_running_loop()
         try:
             server = await loop.create_server(
-                lambda: Link(hub, links), settings.host, settings.port
+                lambda: Link(hub, links, dialect()), settings.host, settings.port
             )
             controller = await asyncio.start_server(
                 control.serve, CONTROL_HOST, settings.control_port, limit=LINE_MAX

@@ -16,6 +16,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from duewise.channels.smpp import status
 
+Protocol: TypeAlias = Literal["smpp", "cmpp"]
 IdForm: TypeAlias = Literal["same", "upper", "padded", "decimal"]
 
 LinkLoss: TypeAlias = Literal["none", "before_taken", "after_taken"]
@@ -32,9 +33,11 @@ class GatewaySettings:
     are the machine's own seconds. `silent_share` never gets a receipt; `duplicate_share` gets it
     twice; `early_share` gets it before the submit's own answer; `drop_share` of the submits lose
     their link, about half of them before the gateway took the message, the others after.
-    `receipt_id_form` is how a receipt spells the message id of the answer.
+    `receipt_id_form` is how a receipt spells the message id of the answer (SMPP only: CMPP's is a
+    number). `refuse_statuses` are codes of the protocol.
     """
 
+    protocol: Protocol = "smpp"
     host: str = "127.0.0.1"
     port: int = 0
     control_port: int = 0
@@ -62,7 +65,7 @@ class GatewaySettings:
 
 @dataclass(frozen=True)
 class GatewayPorts:
-    """Where the gateway listens: SMPP, and control on 127.0.0.1."""
+    """Where the gateway listens: its protocol, and control on 127.0.0.1."""
 
     host: str
     port: int

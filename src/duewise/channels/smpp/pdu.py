@@ -15,17 +15,14 @@ from enum import IntEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
-from duewise.errors import DuewiseError
+from duewise.channels.wire.framing import ProtocolError
 
 HEADER_LENGTH: Final = 16
 PDU_LENGTH_MAX: Final = 70_000  # a message_payload of 64 KiB and everything around it
 SHORT_MESSAGE_MAX: Final = 254
+MESSAGE_ID_MAX: Final = 65  # its NUL included
 RESPONSE: Final = 0x8000_0000  # the bit that turns a request's command into its answer's
 SEQUENCE_MAX: Final = 0x7FFF_FFFF
-
-
-class ProtocolError(DuewiseError):
-    """The octets are no SMPP 3.4, or a value does not fit its field."""
 
 
 class Command(IntEnum):
@@ -139,7 +136,7 @@ _BIND = re.compile(
     _c_octets(16) + _c_octets(65) + _c_octets(13) + rb"(...)" + _c_octets(41), re.DOTALL
 )
 _SYSTEM_ID = re.compile(_c_octets(16))
-_MESSAGE_ID = re.compile(_c_octets(65))
+_MESSAGE_ID = re.compile(_c_octets(MESSAGE_ID_MAX))
 _SHORT_MESSAGE = re.compile(
     _c_octets(6)  # service_type
     + rb"(..)"
@@ -268,7 +265,7 @@ def _encode_body(pdu: Pdu) -> bytes:
         case ShortMessage():
             return encode_short_message(body)
         case str():
-            return b"" if pdu.status and not body else _packed(body, 65)
+            return b"" if pdu.status and not body else _packed(body, MESSAGE_ID_MAX)
         case BindResp():
             if pdu.status and not body.system_id and not body.tlvs:
                 return b""

@@ -6,11 +6,11 @@ import ssl
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
-from typing import Final
+from typing import Literal, TypeAlias
 
 from duewise.channels.smpp import status
 
-BACKOFF_CAP_S: Final = 30.0
+Binds: TypeAlias = Literal["transceiver", "transmitter_and_receiver"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class SmppSettings:
     receipts; leave it off where the carrier refuses parameters it does not know.
     `receipt_zone` is the zone in which the gateway writes the dates of its receipts;
     `country_code` completes a reply's national number; `rate_per_s` is the contract's limit.
+    `links` binds are kept up side by side, each with a window of its own; where the carrier wants
+    two directions apart, each of them is a pair.
     """
 
     host: str
@@ -41,15 +43,8 @@ class SmppSettings:
     parts_max: int = 10
     inbound_max: int = 10_000
     echoes_reference: bool = False
+    binds: Binds = "transceiver"
+    links: int = 1
     country_code: str = "86"
     receipt_zone: tzinfo = UTC
     tls: ssl.SSLContext | None = None
-
-
-def backoff_s(*, attempt: int, base_s: float) -> float:
-    """Seconds to wait before bind attempt number `attempt`, counted from 1.
-
-    >>> [backoff_s(attempt=n, base_s=0.5) for n in (1, 2, 3, 99)]
-    [0.5, 1.0, 2.0, 30.0]
-    """
-    return float(min(BACKOFF_CAP_S, base_s * 2 ** min(attempt - 1, 16)))

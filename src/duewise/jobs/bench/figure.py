@@ -30,8 +30,10 @@ class Sizes:
     judged: int = 200_000
     messages: int = 200_000
     fields: int = 200_000
+    allocated: int = 1_000_000
     envelopes: int = 5_000
     payments: int = 500
+    submits: int = 100_000
     turns: int = 5
     seed: int = 1
 
@@ -43,8 +45,10 @@ QUICK = Sizes(
     judged=40_000,
     messages=50_000,
     fields=50_000,
+    allocated=100_000,
     envelopes=1_000,
     payments=200,
+    submits=20_000,
     turns=3,
 )
 

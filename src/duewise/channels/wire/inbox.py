@@ -12,13 +12,9 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
-from duewise.channels.base import Delivery, Inbound, InboundReply
-from duewise.channels.smpp import status
-from duewise.channels.smpp.pdu import ShortMessage, Tag, c_string
-from duewise.channels.smpp.receipt import is_receipt, read_receipt
-from duewise.channels.smpp.session import Session
-from duewise.channels.smpp.settings import SmppSettings
-from duewise.channels.smpp.text import read_address, read_text
+from duewise.channels.base import Delivery, Inbound, InboundReceipt, InboundReply
+from duewise.channels.wire.codec import ReplyPart, Told
+from duewise.channels.wire.session import Session
 from duewise.times import Clock
 
 ASSEMBLY_S: Final = 60.0
@@ -26,43 +22,38 @@ ASSEMBLIES_MAX: Final = 1_000
 
 
 class _Ticket(NamedTuple):
-    """The deliver_sm whose answer is owed, and the link it is owed on."""
+    """An acknowledgement that is owed, and the link it is owed on."""
 
     session: Session
-    sequence: int
+    told: Told
 
 
 class _Part(NamedTuple):
-    text: str
+    reply: ReplyPart
     ticket: _Ticket
-    message: ShortMessage
 
 
 _AssemblyKey: TypeAlias = tuple[str, str, int, int]
 
 
 class Inbox:
-    """Reads deliver_sm into `queue`."""
+    """Puts into `queue` what sessions are told."""
 
-    def __init__(self, settings: SmppSettings, *, clock: Clock) -> None:
-        self._settings, self._clock = settings, clock
-        self.queue: asyncio.Queue[Delivery] = asyncio.Queue(settings.inbound_max)
+    def __init__(self, *, inbound_max: int, clock: Clock) -> None:
+        self._clock = clock
+        self.queue: asyncio.Queue[Delivery] = asyncio.Queue(inbound_max)
         self._assemblies: dict[_AssemblyKey, dict[int, _Part]] = {}
         self._timers: dict[_AssemblyKey, asyncio.TimerHandle] = {}
 
-    def take(self, session: Session, sequence: int, message: ShortMessage) -> None:
-        """Queue one deliver_sm; its answer goes out with the delivery's `ack`."""
-        ticket = _Ticket(session, sequence)
-        if not is_receipt(message):
-            self._take_reply(ticket, message)
-            return
-        receipt = read_receipt(
-            message, received_at=self._clock.now(), zone=self._settings.receipt_zone
-        )
-        if receipt is None:
-            session.answer_deliver(sequence)  # on its way: nothing to remember
-        else:
-            self._put(receipt, [ticket])
+    def take(self, session: Session, told: Told) -> None:
+        """Queue one thing told; its answer goes out with the delivery's `ack`."""
+        match told.said:
+            case None:
+                session.say(told.taken)
+            case InboundReceipt():
+                self._put(told.said, [_Ticket(session, told)])
+            case ReplyPart():
+                self._take_reply(_Part(told.said, _Ticket(session, told)))
 
     def close(self) -> None:
         """Forget half replies: they were never acknowledged, so they come again."""
@@ -71,13 +62,12 @@ class Inbox:
         self._timers.clear()
         self._assemblies.clear()
 
-    def _take_reply(self, ticket: _Ticket, message: ShortMessage) -> None:
-        text, place = read_text(message)
-        part = _Part(text, ticket, message)
-        if place.total <= 1:
+    def _take_reply(self, part: _Part) -> None:
+        reply = part.reply
+        if reply.place.total <= 1:
             self._put_reply([part])
             return
-        key = (message.source, message.destination, place.reference, place.total)
+        key = (reply.source, reply.destination, reply.place.reference, reply.place.total)
         if key not in self._assemblies:
             if len(self._assemblies) >= ASSEMBLIES_MAX:
                 self._finish(next(iter(self._assemblies)))
@@ -85,8 +75,8 @@ class Inbox:
             loop = asyncio.get_running_loop()
             self._timers[key] = loop.call_later(ASSEMBLY_S, self._finish, key)
         parts = self._assemblies[key]
-        parts[place.number] = part
-        if len(parts) == place.total:
+        parts[reply.place.number] = part
+        if len(parts) == reply.place.total:
             self._finish(key)
 
     def _finish(self, key: _AssemblyKey) -> None:
@@ -96,18 +86,10 @@ class Inbox:
         self._put_reply([parts[number] for number in sorted(parts)])
 
     def _put_reply(self, parts: Sequence[_Part]) -> None:
-        first = parts[0].message
-        at, country_code = self._clock.now(), self._settings.country_code
-        source = read_address(first.source_ton, first.source, country_code=country_code)
-        text = "".join(part.text for part in parts)
-        given = c_string(first.tlvs.get(Tag.REFERENCE, b""))
-        reply = InboundReply(
-            inbound_id=given or _inbound_id(source, first.destination, f"{at:%Y-%m-%d}", text),
-            source=source,
-            destination=first.destination,
-            text=text,
-            at=at,
-        )
+        first, at = parts[0].reply, self._clock.now()
+        text = "".join(part.reply.text for part in parts)
+        name = first.name or _name(first.source, first.destination, f"{at:%Y-%m-%d}", text)
+        reply = InboundReply(name, first.source, first.destination, text, at)
         self._put(reply, [part.ticket for part in parts])
 
     def _put(self, inbound: Inbound, tickets: Sequence[_Ticket]) -> None:
@@ -115,15 +97,15 @@ class Inbox:
             self.queue.put_nowait(Delivery(inbound, partial(_ack, tickets)))
         except asyncio.QueueFull:
             for ticket in tickets:
-                ticket.session.answer_deliver(ticket.sequence, status.RECEIVER_BUSY)
+                ticket.session.say(ticket.told.busy)
 
 
 async def _ack(tickets: Sequence[_Ticket]) -> None:
     for ticket in tickets:
-        ticket.session.answer_deliver(ticket.sequence)
+        ticket.session.say(ticket.told.taken)
 
 
-def _inbound_id(*fields: str) -> str:
+def _name(*fields: str) -> str:
     """A name for a reply to which the gateway gave none: the same words on the same day are one.
 
     A reply told again keeps its name; the same word sent twice in a day counts once, which no

@@ -1,0 +1,220 @@
+"""CMPP 2.0 and 3.0 for a session: what we say in it, and what a gateway's frame means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+from functools import lru_cache
+from typing import Final
+
+from duewise.channels.base import Accepted, InboundReceipt, Message, Refused, Unknown
+from duewise.channels.cmpp import status
+from duewise.channels.cmpp.ident import gateway_proof, source_proof, timestamp
+from duewise.channels.cmpp.pdu import (
+    FRAME_MAX,
+    HEADER_LENGTH,
+    RESPONSE,
+    V2,
+    V3,
+    Command,
+    Connect,
+    ConnectResp,
+    Deliver,
+    MsgResult,
+    Pdu,
+    Submit,
+    decode,
+    encode,
+    encode_body,
+    frame,
+    header,
+)
+from duewise.channels.cmpp.report import read_report, status_of
+from duewise.channels.cmpp.settings import CmppSettings
+from duewise.channels.cmpp.text import content_of, encoding_of, read_text, write_number
+from duewise.channels.wire.codec import (
+    Answer,
+    Farewell,
+    Heard,
+    LoginRefused,
+    ReplyPart,
+    Response,
+    Say,
+    Told,
+)
+from duewise.channels.wire.framing import ProtocolError
+from duewise.channels.wire.parts import INVALID_MESSAGE, parts_of
+from duewise.channels.wire.text import read_address
+from duewise.channels.wire.times import absolute_time
+from duewise.times import Clock
+
+RECEIPT_REQUESTED: Final = 1
+SEQUENCE_MAX: Final = 0xFFFF_FFFF
+_BAD_STRUCTURE: Final = 1
+
+
+class CmppCodec:
+    """A `wire.codec.Codec`. `version` is what was asked for until the gateway has answered."""
+
+    shortest: Final = HEADER_LENGTH
+    longest: Final = FRAME_MAX
+    sequence_max: Final = SEQUENCE_MAX
+
+    def __init__(self, settings: CmppSettings, *, clock: Clock) -> None:
+        self._settings, self._clock = settings, clock
+        self.version = V3 if settings.version == "3.0" else V2
+        self._proof = b""
+
+    def login(self, sequence: int) -> bytes:
+        settings = self._settings
+        stamp = timestamp(self._clock.now().astimezone(settings.zone))
+        self._proof = source_proof(settings.source_addr, settings.password, stamp)
+        asked = Connect(settings.source_addr, self._proof, self.version, stamp)
+        return encode(Pdu(Command.CONNECT, sequence, asked), self.version)
+
+    def check_login(self, answer: Answer | Response) -> None:
+        body = answer.body if isinstance(answer, Response) else None
+        if not isinstance(body, ConnectResp):
+            raise LoginRefused("no answer to CMPP_CONNECT", "check the port: is this CMPP?")
+        if body.status:
+            raise LoginRefused(status.connect_name(body.status), _login_mend(body.status))
+        if V2 <= body.version < V3:
+            self.version = V2  # section 8.4.1.2: the highest that the gateway speaks
+        octets = body.status.to_bytes(1 if self.version == V2 else 4, "big")
+        expected = gateway_proof(octets, self._proof, self._settings.password)
+        if self._settings.proves_itself and body.authenticator != expected:
+            raise LoginRefused("the gateway does not know the secret", "check host and secret")
+
+    def logout(self, sequence: int) -> bytes:
+        return frame(Command.TERMINATE, sequence)
+
+    def enquiry(self, sequence: int) -> bytes:
+        return frame(Command.ACTIVE_TEST, sequence)
+
+    def submit(self, sequence: int, body: bytes) -> bytes:
+        return frame(Command.SUBMIT, sequence, body)
+
+    def bodies(self, message: Message) -> Sequence[bytes] | Refused:
+        """The bodies of a message's CMPP_SUBMITs, in part order; or why there are none."""
+        settings = self._settings
+        encoding = encoding_of(message.text)
+        parts = parts_of(message, parts_max=settings.parts_max, encoding=encoding)
+        if isinstance(parts, Refused):
+            return parts
+        number = write_number(message.address, country_code=settings.country_code)
+        valid = _validity(message.valid_until, settings.zone) if message.valid_until else ""
+        try:
+            return [
+                encode_body(
+                    Command.SUBMIT,
+                    Submit(
+                        message.sender_id or settings.sender_id,
+                        (number,),
+                        content,
+                        msg_format,
+                        bool(part.udh),
+                        place,
+                        len(parts),
+                        RECEIPT_REQUESTED,
+                        valid,
+                        settings.service_id,
+                        settings.source_addr,
+                        fee_type=settings.fee_type,
+                        fee_code=settings.fee_code,
+                    ),
+                    self.version,
+                )
+                for place, part in enumerate(parts, start=1)
+                for msg_format, content in (content_of(part),)
+            ]
+        except ProtocolError:
+            return INVALID_MESSAGE
+
+    def read(self, octets: bytes) -> Heard:
+        try:
+            pdu = decode(octets, self.version)
+            match pdu.body:
+                case MsgResult() if pdu.command == Command.SUBMIT_RESP:
+                    return self._answer(pdu.sequence, pdu.body)
+                case Deliver():
+                    return self._told(pdu.sequence, pdu.body)
+        except ProtocolError:
+            return self._unreadable(octets)
+        return _small_talk(pdu)
+
+    def _answer(self, sequence: int, body: MsgResult) -> Answer:
+        if body.result == status.OK:
+            return Answer(sequence, Accepted((str(body.msg_id),)))
+        wait_s = self._settings.throttle_retry_s
+        refused = status.refusal(body.result, retry_after_s=wait_s)
+        return Answer(sequence, refused, body.result == status.THROTTLED)
+
+    def _told(self, sequence: int, message: Deliver) -> Told:
+        return Told(
+            self._receipt(message.content) if message.is_report else self._reply(message),
+            taken=self._delivered(sequence, message.msg_id, status.OK),
+            busy=self._delivered(sequence, message.msg_id, status.THROTTLED),
+        )
+
+    def _delivered(self, sequence: int, msg_id: int, result: int) -> bytes:
+        return encode(Pdu(Command.DELIVER_RESP, sequence, MsgResult(msg_id, result)), self.version)
+
+    def _receipt(self, content: bytes) -> InboundReceipt | None:
+        report = read_report(content)
+        found = status_of(report.stat)
+        if found is None:
+            return None
+        at = _done_at(report.done_time, self._settings.zone) or self._clock.now()
+        return InboundReceipt(str(report.msg_id), found, report.stat, "", at)
+
+    def _reply(self, message: Deliver) -> ReplyPart:
+        text, place = read_text(message)
+        source = read_address(0, message.source, country_code=self._settings.country_code)
+        return ReplyPart(source, message.destination, text, place, str(message.msg_id))
+
+    def _unreadable(self, octets: bytes) -> Heard:
+        """The frame is whole but its body is not: the link lives on.
+
+        An answer that cannot be read leaves its submit unknown; a deliver is refused.
+        """
+        command, sequence = header(octets)
+        if command == Command.SUBMIT_RESP:
+            return Answer(sequence, Unknown("the gateway's answer could not be read"))
+        if command == Command.DELIVER:
+            return Say(self._delivered(sequence, 0, _BAD_STRUCTURE))
+        return Say(b"")
+
+
+def _small_talk(pdu: Pdu) -> Heard:
+    match pdu.command:
+        case Command.ACTIVE_TEST:
+            return Say(frame(Command.ACTIVE_TEST_RESP, pdu.sequence, b"\0"))
+        case Command.TERMINATE:
+            return Farewell(frame(Command.TERMINATE_RESP, pdu.sequence))
+        case command if command & RESPONSE:
+            return Response(pdu.sequence, pdu.body)
+    return Say(b"")  # CMPP has no word for "not spoken here"
+
+
+def _login_mend(code: int) -> str:
+    match code:
+        case 2 | 3:
+            return "check source address and secret, and that the clocks agree"
+        case 4:
+            return "ask for version 2.0"
+        case _:
+            return "ask the carrier"
+
+
+@lru_cache(maxsize=1_024)
+def _validity(valid_until: datetime, zone: tzinfo) -> str:
+    return absolute_time(valid_until, zone=zone)
+
+
+@lru_cache(maxsize=1_024)
+def _done_at(text: str, zone: tzinfo) -> datetime | None:
+    """YYMMDDHHMM; None where it cannot be read."""
+    try:
+        return datetime.strptime(text, "%y%m%d%H%M").replace(tzinfo=zone)
+    except ValueError:
+        return None

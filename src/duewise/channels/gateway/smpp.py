@@ -1,0 +1,244 @@
+"""SMPP 3.4 as the simulated gateway speaks it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import lru_cache
+from typing import Final
+
+from duewise.channels.gateway.dialect import (
+    NEVER,
+    Acked,
+    Login,
+    Outgoing,
+    Receipt,
+    Reply,
+    Said,
+    Statuses,
+    Submission,
+    Submitted,
+)
+from duewise.channels.gateway.settings import GatewaySettings, IdForm
+from duewise.channels.smpp import status
+from duewise.channels.smpp.pdu import (
+    HEADER_LENGTH,
+    PDU_LENGTH_MAX,
+    RESPONSE,
+    SEQUENCE_MAX,
+    Bind,
+    BindResp,
+    Command,
+    Pdu,
+    ShortMessage,
+    Tag,
+    c_string,
+    decode,
+    encode,
+    encode_short_message,
+    frame,
+    header,
+)
+from duewise.channels.smpp.receipt import RECEIPT_TYPE, STATE_NUMBERS, write_fields
+from duewise.channels.smpp.text import NPI_ISDN, UDHI, read_text, source_plan
+from duewise.channels.wire.codec import Farewell, Say
+from duewise.channels.wire.framing import ProtocolError
+from duewise.channels.wire.text import TON_INTERNATIONAL
+from duewise.channels.wire.times import read_time
+from duewise.message.parts import GSM7, UCS2, Part, split
+
+NAME: Final = "duewise-gateway"
+RECEIPT_WANTED: Final = 0x03  # section 5.2.17
+STATUSES: Final = Statuses(
+    not_bound=status.INVALID_BIND_STATE,
+    already_bound=status.ALREADY_BOUND,
+    queue_full=status.QUEUE_FULL,
+    throttled=status.THROTTLED,
+    expired=status.EXPIRY_INVALID,
+    names=status.NAMES,
+)
+_BINDS = frozenset({Command.BIND_TRANSMITTER, Command.BIND_RECEIVER, Command.BIND_TRANSCEIVER})
+
+
+class SmppDialect:
+    """A `dialect.Dialect`."""
+
+    shortest: Final = HEADER_LENGTH
+    longest: Final = PDU_LENGTH_MAX
+    sequence_max: Final = SEQUENCE_MAX
+    statuses: Final = STATUSES
+    name: Final[Callable[[int], str]] = staticmethod(status.name)
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._settings = settings
+        self._bound_as = 0
+
+    def read(self, octets: bytes, *, now: datetime) -> Said:
+        try:
+            pdu = decode(octets)
+        except ProtocolError:
+            command, _, sequence = header(octets)
+            return Say(b"") if command & RESPONSE else _nack(sequence)
+        match pdu.command:
+            case Command.SUBMIT_SM if isinstance(pdu.body, ShortMessage):
+                return Submitted(pdu.sequence, _submission(pdu.body, now))
+            case Command.DELIVER_SM_RESP | Command.GENERIC_NACK:
+                is_taken = pdu.command == Command.DELIVER_SM_RESP and pdu.status == status.OK
+                return Acked(pdu.sequence, is_taken)
+            case command if command in _BINDS and isinstance(pdu.body, Bind):
+                return self._login(pdu, pdu.body)
+        return _small_talk(pdu)
+
+    def message_id(self, number: int, *, now: datetime) -> str:  # noqa: ARG002 - no time in it
+        return f"{number:x}"
+
+    def reply_id(self, number: int) -> str:
+        return f"mo-{number:x}"
+
+    def parts(self, text: str, reference: int) -> list[Part]:
+        return split(text, reference=reference)
+
+    def login_answer(self, login: Login) -> bytes:
+        """Sections 4.1.2 to 4.1.6."""
+        body = BindResp() if login.refusal else BindResp(NAME)
+        return encode(Pdu(self._bound_as | RESPONSE, login.refusal, login.sequence, body))
+
+    def submit_answer(self, sequence: int, status: int, message_id: str) -> bytes:
+        body = b"" if status else message_id.encode("ascii") + b"\0"
+        return frame(Command.SUBMIT_SM_RESP, sequence, body, status=status)
+
+    def deliver(self, sequence: int, item: Outgoing) -> bytes:
+        if isinstance(item, Reply):
+            return frame(Command.DELIVER_SM, sequence, self._reply_body(item))
+        form = self._settings.receipt_id_form
+        return frame(Command.DELIVER_SM, sequence, _receipt_body(item, form))
+
+    def farewell(self) -> bytes:
+        return frame(Command.GENERIC_NACK, 0, status=0x02)
+
+    def _login(self, pdu: Pdu, bind: Bind) -> Login:
+        password = self._settings.accounts.get(bind.system_id)
+        refusal = status.OK
+        if password is None:
+            refusal = status.INVALID_SYSTEM_ID
+        elif password != bind.password:
+            refusal = status.INVALID_PASSWORD
+        self._bound_as = pdu.command
+        return Login(
+            bind.system_id,
+            refusal,
+            pdu.sequence,
+            sends=pdu.command != Command.BIND_RECEIVER,
+            hears=pdu.command != Command.BIND_TRANSMITTER,
+        )
+
+    def _reply_body(self, reply: Reply) -> bytes:
+        ton, npi, digits = source_plan(reply.source)
+        part = reply.part
+        return encode_short_message(
+            ShortMessage(
+                digits,
+                reply.destination,
+                part.udh + part.payload,
+                part.data_coding,
+                UDHI if part.udh else 0,
+                tlvs={Tag.REFERENCE: self.reply_id(reply.number).encode() + b"\0"},
+                source_ton=ton,
+                source_npi=npi,
+                dest_npi=NPI_ISDN,
+            )
+        )
+
+
+def spell_id(message_id: str, form: IdForm) -> str:
+    """The message id as this gateway's receipts write it.
+
+    >>> [spell_id("ff", form) for form in ("same", "upper", "padded", "decimal")]
+    ['ff', 'FF', '0000ff', '255']
+    """
+    match form:
+        case "upper":
+            return message_id.upper()
+        case "padded":
+            return f"0000{message_id}"
+        case "decimal":
+            return str(int(message_id, 16))
+        case _:
+            return message_id
+
+
+def _small_talk(pdu: Pdu) -> Said:
+    match pdu.command:
+        case Command.ENQUIRE_LINK:
+            return Say(frame(Command.ENQUIRE_LINK_RESP, pdu.sequence))
+        case Command.UNBIND:
+            return Farewell(frame(Command.UNBIND_RESP, pdu.sequence))
+        case command if command & RESPONSE:
+            return Say(b"")
+    return _nack(pdu.sequence)
+
+
+def _nack(sequence: int) -> Say:
+    return Say(frame(Command.GENERIC_NACK, sequence, status=status.INVALID_COMMAND))
+
+
+def _submission(message: ShortMessage, now: datetime) -> Submission:
+    text, place = read_text(message)
+    return Submission(
+        source=_plus(message.source_ton, message.source),
+        destination=_plus(message.dest_ton, message.destination),
+        reference=c_string(message.tlvs.get(Tag.REFERENCE, b"")),
+        text=text,
+        place=place,
+        encoding=UCS2.name if message.data_coding == UCS2.data_coding else GSM7.name,
+        valid_until=_valid_until(message.validity_period, now),
+        wants_receipt=bool(message.registered_delivery & RECEIPT_WANTED),
+    )
+
+
+def _receipt_body(receipt: Receipt, form: IdForm) -> bytes:
+    submission, spelled = receipt.submission, spell_id(receipt.message_id, form)
+    text = write_fields(
+        spelled,
+        stat=receipt.stat,
+        code=receipt.code,
+        submitted_at=receipt.submitted_at,
+        done_at=receipt.done_at,
+    )
+    tlvs: dict[int, bytes] = {
+        Tag.RECEIPTED_MESSAGE_ID: spelled.encode() + b"\0",
+        Tag.MESSAGE_STATE: bytes((STATE_NUMBERS[receipt.stat],)),
+    }
+    if submission.reference:
+        tlvs[Tag.REFERENCE] = submission.reference.encode("latin-1") + b"\0"
+    source_ton, source_npi, source = source_plan(submission.destination)
+    dest_ton, dest_npi, destination = source_plan(submission.source)
+    return encode_short_message(
+        ShortMessage(
+            source,
+            destination,
+            text.encode("ascii"),
+            0,
+            RECEIPT_TYPE,
+            0,
+            "",
+            tlvs,
+            source_ton,
+            source_npi,
+            dest_ton,
+            dest_npi,
+        )
+    )
+
+
+@lru_cache(maxsize=1_024)
+def _valid_until(validity_period: str, now: datetime) -> datetime:
+    """The end of validity; over already where it cannot be read."""
+    try:
+        return read_time(validity_period, now=now) or NEVER
+    except ProtocolError:
+        return now
+
+
+def _plus(ton: int, digits: str) -> str:
+    return f"+{digits}" if ton == TON_INTERNATIONAL else digits

@@ -1,0 +1,224 @@
+"""SMPP 3.4 for a session: what we say in it, and what a gateway's frame means."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Final
+
+from duewise.channels.base import (
+    Accepted,
+    InboundReceipt,
+    Message,
+    Refused,
+    SendResult,
+    Unknown,
+    normalise_provider_id,
+)
+from duewise.channels.smpp import status
+from duewise.channels.smpp.pdu import (
+    HEADER_LENGTH,
+    MESSAGE_ID_MAX,
+    NO_TLVS,
+    PDU_LENGTH_MAX,
+    RESPONSE,
+    SEQUENCE_MAX,
+    Bind,
+    Command,
+    Pdu,
+    ShortMessage,
+    Tag,
+    c_string,
+    decode,
+    encode,
+    encode_short_message,
+    frame,
+    header,
+)
+from duewise.channels.smpp.receipt import is_receipt, read_receipt
+from duewise.channels.smpp.settings import SmppSettings
+from duewise.channels.smpp.text import NPI_ISDN, UDHI, read_text, source_plan
+from duewise.channels.wire.codec import (
+    Answer,
+    Farewell,
+    Heard,
+    LoginRefused,
+    ReplyPart,
+    Response,
+    Say,
+    Told,
+)
+from duewise.channels.wire.framing import ProtocolError
+from duewise.channels.wire.parts import INVALID_MESSAGE, parts_of
+from duewise.channels.wire.text import TON_INTERNATIONAL, read_address
+from duewise.channels.wire.times import absolute_time
+from duewise.times import Clock
+
+_ACCEPTED: Final = struct.pack(">II", Command.SUBMIT_SM_RESP, status.OK)
+RECEIPT_REQUESTED: Final = 1  # section 5.2.17: a receipt for success and for failure
+
+
+class SmppCodec:
+    """A `wire.codec.Codec`; `bind_as` is one of the three bind commands."""
+
+    shortest: Final = HEADER_LENGTH
+    longest: Final = PDU_LENGTH_MAX
+    sequence_max: Final = SEQUENCE_MAX
+
+    def __init__(
+        self,
+        settings: SmppSettings,
+        *,
+        clock: Clock,
+        bind_as: Command = Command.BIND_TRANSCEIVER,
+    ) -> None:
+        self._settings, self._clock, self._bind_as = settings, clock, bind_as
+
+    def login(self, sequence: int) -> bytes:
+        settings = self._settings
+        bind = Bind(settings.system_id, settings.password, settings.system_type)
+        return encode(Pdu(self._bind_as, status.OK, sequence, bind))
+
+    def check_login(self, answer: Answer | Response) -> None:
+        code = status.INVALID_COMMAND
+        if isinstance(answer, Response) and isinstance(answer.body, Pdu):
+            code = answer.body.status
+        if code != status.OK:
+            raise LoginRefused(status.name(code), _bind_mend(code))
+
+    def logout(self, sequence: int) -> bytes:
+        return frame(Command.UNBIND, sequence)
+
+    def enquiry(self, sequence: int) -> bytes:
+        return frame(Command.ENQUIRE_LINK, sequence)
+
+    def submit(self, sequence: int, body: bytes) -> bytes:
+        return frame(Command.SUBMIT_SM, sequence, body)
+
+    def bodies(self, message: Message) -> Sequence[bytes] | Refused:
+        """The submit_sm bodies of a message, in part order; or why there are none."""
+        settings = self._settings
+        parts = parts_of(message, parts_max=settings.parts_max)
+        if isinstance(parts, Refused):
+            return parts
+        ton, npi, source = source_plan(message.sender_id or settings.sender_id)
+        validity = _validity(message.valid_until) if message.valid_until else ""
+        tlvs = NO_TLVS
+        if settings.echoes_reference and message.reference:
+            tlvs = {Tag.REFERENCE: message.reference.encode("ascii", "replace") + b"\0"}
+        try:
+            return [
+                encode_short_message(
+                    ShortMessage(
+                        source,
+                        message.address[1:],
+                        part.udh + part.payload,
+                        part.data_coding,
+                        UDHI if part.udh else 0,
+                        RECEIPT_REQUESTED,
+                        validity,
+                        tlvs,
+                        ton,
+                        npi,
+                        TON_INTERNATIONAL,
+                        NPI_ISDN,
+                    )
+                )
+                for part in parts
+            ]
+        except ProtocolError:
+            return INVALID_MESSAGE
+
+    def read(self, octets: bytes) -> Heard:
+        if octets[4:12] == _ACCEPTED and octets.find(0, HEADER_LENGTH) == len(octets) - 1:
+            # What nearly all frames are, read at once: the id and nothing behind it.
+            message_id = octets[HEADER_LENGTH:-1].decode("latin-1")
+            if 0 < len(message_id) < MESSAGE_ID_MAX:
+                accepted = Accepted((normalise_provider_id(message_id),))
+                return Answer(int.from_bytes(octets[12:16], "big"), accepted)
+        try:
+            pdu = decode(octets)
+        except ProtocolError:
+            return _unreadable(octets)
+        match pdu.command:
+            case Command.SUBMIT_SM_RESP:
+                return self._answer(pdu.sequence, pdu.status, str(pdu.body))
+            case Command.DELIVER_SM if isinstance(pdu.body, ShortMessage):
+                return self._told(pdu.sequence, pdu.body)
+            case Command.GENERIC_NACK:
+                return self._answer(pdu.sequence, pdu.status or status.INVALID_COMMAND, "")
+        return _small_talk(pdu)
+
+    def _answer(self, sequence: int, code: int, message_id: str) -> Answer:
+        if code == status.OK:
+            ids = (normalise_provider_id(message_id),) if message_id else ()
+            return Answer(sequence, Accepted(ids))
+        settings = self._settings
+        result: SendResult = status.refusal(
+            code,
+            temporary=settings.temporary_statuses,
+            retry_after_s=settings.throttle_retry_s,
+        )
+        return Answer(sequence, result, code in status.SLOW_DOWN)
+
+    def _told(self, sequence: int, message: ShortMessage) -> Told:
+        return Told(
+            self._said(message),
+            taken=frame(Command.DELIVER_SM_RESP, sequence, b"\0"),
+            busy=frame(Command.DELIVER_SM_RESP, sequence, b"\0", status=status.RECEIVER_BUSY),
+        )
+
+    def _said(self, message: ShortMessage) -> InboundReceipt | ReplyPart | None:
+        settings = self._settings
+        if is_receipt(message):
+            now = self._clock.now()
+            return read_receipt(message, received_at=now, zone=settings.receipt_zone)
+        text, place = read_text(message)
+        source = read_address(
+            message.source_ton, message.source, country_code=settings.country_code
+        )
+        name = c_string(message.tlvs.get(Tag.REFERENCE, b""))
+        return ReplyPart(source, message.destination, text, place, name)
+
+
+def _small_talk(pdu: Pdu) -> Heard:
+    match pdu.command:
+        case Command.UNBIND:
+            return Farewell(frame(Command.UNBIND_RESP, pdu.sequence))
+        case Command.ENQUIRE_LINK:
+            return Say(frame(Command.ENQUIRE_LINK_RESP, pdu.sequence))
+        case command if command & RESPONSE:
+            return Response(pdu.sequence, pdu)
+    return _nack(pdu.sequence)
+
+
+def _unreadable(octets: bytes) -> Heard:
+    """The frame is whole but its body is not: the link lives on.
+
+    An answer that cannot be read leaves its submit unknown; a request is refused.
+    """
+    command, _, sequence = header(octets)
+    if command == Command.SUBMIT_SM_RESP:
+        return Answer(sequence, Unknown("the gateway's answer could not be read"))
+    return Say(b"") if command & RESPONSE else _nack(sequence)
+
+
+def _nack(sequence: int) -> Say:
+    return Say(frame(Command.GENERIC_NACK, sequence, status=status.INVALID_COMMAND))
+
+
+def _bind_mend(code: int) -> str:
+    match code:
+        case status.INVALID_PASSWORD | status.INVALID_SYSTEM_ID | status.BIND_FAILED:
+            return "check system id and password"
+        case status.ALREADY_BOUND:
+            return "another sender is bound to this account; stop it or ask for more binds"
+        case _:
+            return "ask the carrier"
+
+
+@lru_cache(maxsize=1_024)
+def _validity(valid_until: datetime) -> str:
+    return absolute_time(valid_until)

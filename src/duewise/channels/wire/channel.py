@@ -1,0 +1,334 @@
+"""SMS over a carrier's wire: long texts in parts, one answer a message, the links kept up.
+
+All parts of a message go out on one link, and their answers fold into one: a message is accepted
+when every part is, refused when none was taken, and unknown in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Final, NamedTuple, Protocol
+
+from duewise.channels.base import (
+    Accepted,
+    Capabilities,
+    Delivery,
+    Message,
+    Refused,
+    SendResult,
+    Unknown,
+)
+from duewise.channels.wire.codec import Codec, LoginRefused
+from duewise.channels.wire.framing import ProtocolError
+from duewise.channels.wire.inbox import Inbox
+from duewise.channels.wire.session import NEVER_WRITTEN, LinkSettings, Session, open_session
+from duewise.errors import BadInput, Unreachable
+from duewise.times import Clock
+
+PART_TRIES_MAX: Final = 5
+BACKOFF_CAP_S: Final = 30.0
+NOT_BOUND: Final = Refused("not_bound", is_permanent=False, retry_after_s=1)
+
+
+class LineSettings(LinkSettings, Protocol):
+    """What a channel needs to know of an account beside what its sessions do."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def rate_per_s(self) -> float | None: ...
+    @property
+    def reconnect_s(self) -> float: ...
+    @property
+    def inbound_max(self) -> int: ...
+
+
+class Leg(NamedTuple):
+    """One link to keep up: how to speak on it, and whether it carries submits, receipts or both."""
+
+    codec: Callable[[], Codec]
+    sends: bool = True
+    hears: bool = True
+
+
+class WireChannel:
+    """A `base.Channel` over any codec and any number of links."""
+
+    def __init__(
+        self,
+        settings: LineSettings,
+        legs: Sequence[Leg],
+        *,
+        capabilities: Capabilities,
+        clock: Clock,
+    ) -> None:
+        self._settings, self._capabilities, self._clock = settings, capabilities, clock
+        self._inbox = Inbox(inbound_max=settings.inbound_max, clock=clock)
+        self._lines = [_Line(leg, settings, self._inbox) for leg in legs]
+        self._heard_since: datetime | None = None
+        self._next_slot_at = 0.0
+
+    @property
+    def name(self) -> str:
+        return self._settings.name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._capabilities
+
+    @property
+    def inbound(self) -> asyncio.Queue[Delivery]:
+        return self._inbox.queue
+
+    @property
+    def listening_since(self) -> datetime | None:
+        return self._heard_since if any(line.hears for line in self._lines) else None
+
+    async def open(self) -> None:
+        """Log in, and stay so until `close`. Raises Unreachable, BadInput for the settings."""
+        for line in self._lines:
+            try:
+                await line.open()
+            except (ProtocolError, OSError) as error:  # TimeoutError is an OSError
+                await self.close()
+                raise self._trouble(error) from None
+        self._heard_since = self._clock.now()
+        for line in self._lines:
+            line.keep(self._note_up)
+
+    async def close(self) -> None:
+        """Log out. What was in flight without an answer is Unknown."""
+        for line in self._lines:
+            await line.close()
+        self._inbox.close()
+
+    async def send(self, message: Message, *, key: str) -> SendResult:  # noqa: ARG002 - no keys here
+        """Send one message; no carrier's protocol has an idempotency key, so `key` stays here."""
+        (result,) = await self.send_many([message])
+        return result
+
+    async def send_many(self, messages: Sequence[Message]) -> list[SendResult]:
+        """Send several through the window; results in the order of the messages."""
+        if self._pick() is None:
+            return [NOT_BOUND] * len(messages)
+        batch, plans = _Batch(), list[_Plan | Refused]()
+        for message in messages:
+            session = self._pick()
+            if session is None:
+                plans.append(NEVER_WRITTEN)
+                continue
+            bodies = session.codec.bodies(message)
+            if isinstance(bodies, Refused):
+                plans.append(bodies)
+                continue
+            plans.append(_Plan(session, bodies, len(batch.results)))
+            if pause_s := session.pause_s:
+                await asyncio.sleep(pause_s)
+            await self._submit(session, bodies, batch)
+        results = await batch.wait()
+        return [
+            plan if isinstance(plan, Refused) else await self._finish(plan, results)
+            for plan in plans
+        ]
+
+    def _pick(self) -> Session | None:
+        """The link with the most room, of those that are up and send."""
+        up = [line.session for line in self._lines if line.sends and line.session is not None]
+        return up[0] if len(up) == 1 else max(up, key=_room_of, default=None)
+
+    async def _submit(self, session: Session, bodies: Sequence[bytes], batch: _Batch) -> None:
+        """Submit the parts of a message in one write, so that none of them goes out alone.
+
+        A loss between two writes would leave half a message with the borrower. Only where the
+        window is smaller than the message must its parts go one by one.
+        """
+        if self._settings.rate_per_s is not None:
+            await self._pace(self._settings.rate_per_s, places=len(bodies))
+        at_once = len(bodies) if len(bodies) <= self._settings.window else 1
+        for number, body in enumerate(bodies):
+            if number % at_once == 0 and not session.take(at_once):
+                await session.room(at_once)
+            session.submit(body, batch.expect())
+
+    async def _pace(self, rate_per_s: float, *, places: int) -> None:
+        """Wait for the next slots of the contract's rate, given in order of asking."""
+        now = asyncio.get_running_loop().time()
+        self._next_slot_at = max(now, self._next_slot_at) + places / rate_per_s
+        if (wait_s := self._next_slot_at - now) > places / rate_per_s:
+            await asyncio.sleep(wait_s)
+
+    async def _finish(self, plan: _Plan, all_results: Sequence[SendResult]) -> SendResult:
+        """One answer for a message; parts refused for now are tried again once others are out."""
+        session, bodies, start = plan
+        if len(bodies) == 1:
+            return all_results[start]
+        results = list(all_results[start : start + len(bodies)])
+        tries = 1
+        while _can_complete(results) and not session.is_lost and tries < PART_TRIES_MAX:
+            await asyncio.sleep(self._settings.throttle_retry_s)
+            again = _Batch()
+            places = [at for at, result in enumerate(results) if isinstance(result, Refused)]
+            for at in places:
+                await self._submit(session, [bodies[at]], again)
+            for at, result in zip(places, await again.wait(), strict=True):
+                results[at] = result
+            tries += 1
+        return fold(results)
+
+    def _note_up(self, line: _Line) -> None:
+        """A link is up again: receipts are heard from now on, unless another one heard them."""
+        if line.hears and not any(each.hears for each in self._lines if each is not line):
+            self._heard_since = self._clock.now()
+
+    def _trouble(self, error: Exception) -> Exception:
+        """Why a link cannot be opened, and what to do about it."""
+        place = f"{self._settings.host}:{self._settings.port}"
+        match error:
+            case LoginRefused():
+                return Unreachable(f"{place}: {error}. Mend: {error.mend}")
+            case ProtocolError():
+                said = f"the account cannot be put into a bind: {error}"
+                return BadInput(said, mend="check its settings")
+            case TimeoutError():
+                why = f"the SMS gateway at {place} does not answer. Mend: check host, port and TLS"
+            case ConnectionResetError():
+                why = f"what listens at {place} hung up on the bind ({error}). "
+                why += "Mend: check port and TLS"
+            case _:
+                why = f"no SMS gateway at {place} ({getattr(error, 'strerror', None) or error}). "
+                why += "Mend: start it (`duewise gateway`) or check host and port"
+        return Unreachable(why)
+
+
+class _Plan(NamedTuple):
+    """A message's link, its parts, and where in the batch their results begin."""
+
+    session: Session
+    bodies: Sequence[bytes]
+    start: int
+
+
+class _Line:
+    """One leg's session, and the task that logs in anew whenever it is lost."""
+
+    def __init__(self, leg: Leg, settings: LineSettings, inbox: Inbox) -> None:
+        self._leg, self._settings, self._inbox = leg, settings, inbox
+        self._session: Session | None = None
+        self._keeper: asyncio.Task[None] | None = None
+
+    @property
+    def session(self) -> Session | None:
+        """The session while it is up."""
+        return None if self._session is None or self._session.is_lost else self._session
+
+    @property
+    def sends(self) -> bool:
+        return self._leg.sends
+
+    @property
+    def hears(self) -> bool:
+        return self._leg.hears and self.session is not None
+
+    async def open(self) -> None:
+        self._session = await open_session(self._leg.codec(), self._settings, self._inbox.take)
+
+    def keep(self, on_up: Callable[[_Line], None]) -> None:
+        self._keeper = asyncio.create_task(self._keep_up(on_up))
+
+    async def close(self) -> None:
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeper
+            self._keeper = None
+        if self._session is not None:
+            await self._session.logout()
+
+    async def _keep_up(self, on_up: Callable[[_Line], None]) -> None:
+        """Log in again whenever the link is lost, waiting longer after each failure."""
+        assert self._session is not None
+        while True:
+            await asyncio.wait((self._session.lost,))
+            attempt = 1
+            while self._session.is_lost:
+                await asyncio.sleep(backoff_s(attempt=attempt, base_s=self._settings.reconnect_s))
+                attempt += 1
+                with contextlib.suppress(ProtocolError, OSError):
+                    await self.open()
+                    on_up(self)
+
+
+class _Batch:
+    """The results of several submits, and the moment when all of them are known."""
+
+    def __init__(self) -> None:
+        self.results: list[SendResult | None] = []
+        self._missing = 0
+        self._all_known: asyncio.Future[None] | None = None
+
+    def expect(self) -> partial[None]:
+        """One more result to come; the callable that takes it."""
+        self.results.append(None)
+        self._missing += 1
+        return partial(self._settle, len(self.results) - 1)
+
+    async def wait(self) -> list[SendResult]:
+        if self._missing:
+            self._all_known = asyncio.get_running_loop().create_future()
+            await self._all_known
+        return [result for result in self.results if result is not None]
+
+    def _settle(self, place: int, result: SendResult) -> None:
+        self.results[place] = result
+        self._missing -= 1
+        if not self._missing and self._all_known is not None and not self._all_known.done():
+            self._all_known.set_result(None)
+
+
+def fold(results: Sequence[SendResult]) -> SendResult:
+    """One answer from the answers of all parts.
+
+    >>> fold([Accepted(("a",)), Accepted(("b",))])
+    Accepted(provider_ids=('a', 'b'))
+    >>> fold([Accepted(("a",)), Refused("ESME_RTHROTTLED", is_permanent=False)])
+    Unknown(reason='partly accepted: 1 of 2 parts')
+    """
+    if len(results) == 1:
+        return results[0]
+    accepted = [result for result in results if isinstance(result, Accepted)]
+    refused = [result for result in results if isinstance(result, Refused)]
+    if len(accepted) == len(results):
+        return Accepted(tuple(each for result in accepted for each in result.provider_ids))
+    if len(refused) == len(results):
+        return next((result for result in refused if result.is_permanent), refused[0])
+    if accepted:
+        return Unknown(f"partly accepted: {len(accepted)} of {len(results)} parts")
+    return next(result for result in results if isinstance(result, Unknown))
+
+
+def backoff_s(*, attempt: int, base_s: float) -> float:
+    """Seconds to wait before login number `attempt`, counted from 1.
+
+    >>> [backoff_s(attempt=n, base_s=0.5) for n in (1, 2, 3, 99)]
+    [0.5, 1.0, 2.0, 30.0]
+    """
+    return float(min(BACKOFF_CAP_S, base_s * 2 ** min(attempt - 1, 16)))
+
+
+def _can_complete(results: Sequence[SendResult]) -> bool:
+    """Some parts are out, and the others were refused only for now."""
+    return any(isinstance(result, Accepted) for result in results) and (
+        any(isinstance(result, Refused) for result in results)
+        and not any(
+            isinstance(result, Unknown) or (isinstance(result, Refused) and result.is_permanent)
+            for result in results
+        )
+    )
+
+
+def _room_of(session: Session) -> int:
+    return session.free

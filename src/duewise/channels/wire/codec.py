@@ -1,0 +1,108 @@
+"""What a session asks of a carrier's protocol: how to say a thing, and what a frame means.
+
+A codec is the only place that knows a protocol. It never fails on what comes in: a frame that
+cannot be read has a meaning too (an answer to whom, a refusal to say).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol, TypeAlias
+
+from duewise.channels.base import InboundReceipt, Message, Refused, SendResult
+from duewise.channels.wire.framing import ProtocolError
+from duewise.channels.wire.text import Concatenation
+
+
+class LoginRefused(ProtocolError):
+    """The gateway does not let us in."""
+
+    def __init__(self, why: str, mend: str) -> None:
+        super().__init__(f"the gateway refused the bind: {why}")
+        self.mend = mend
+
+
+class Answer(NamedTuple):
+    """What became of the submit of that sequence number."""
+
+    sequence: int
+    result: SendResult
+    is_throttled: bool = False
+
+
+class Response(NamedTuple):
+    """The answer to anything else we asked, in the codec's own terms."""
+
+    sequence: int
+    body: object
+
+
+class ReplyPart(NamedTuple):
+    """A text from a handset, or a part of one. `name` is the gateway's own, empty if none."""
+
+    source: str
+    destination: str
+    text: str
+    place: Concatenation
+    name: str
+
+
+class Told(NamedTuple):
+    """Something the gateway wants acknowledged, and the two answers it may get.
+
+    `said` is None where there is nothing to remember: it is acknowledged at once.
+    """
+
+    said: InboundReceipt | ReplyPart | None
+    taken: bytes
+    busy: bytes
+
+
+class Say(NamedTuple):
+    """Something to be said at once: an answer to small talk, or a refusal. Empty: nothing."""
+
+    octets: bytes
+
+
+class Farewell(NamedTuple):
+    """The gateway ends the session; `octets` is our answer."""
+
+    octets: bytes
+
+
+Heard: TypeAlias = Answer | Response | Told | Say | Farewell
+
+
+class Codec(Protocol):
+    """One session's protocol. Frames have `shortest` to `longest` octets, a length first."""
+
+    @property
+    def shortest(self) -> int: ...
+
+    @property
+    def longest(self) -> int: ...
+
+    @property
+    def sequence_max(self) -> int: ...
+
+    def login(self, sequence: int) -> bytes:
+        """The first frame. Raises ProtocolError where the account fits none."""
+        ...
+
+    def check_login(self, answer: Answer | Response) -> None:
+        """Raises LoginRefused."""
+        ...
+
+    def logout(self, sequence: int) -> bytes: ...
+
+    def enquiry(self, sequence: int) -> bytes:
+        """Whether the other side lives."""
+        ...
+
+    def bodies(self, message: Message) -> Sequence[bytes] | Refused:
+        """The bodies of a message's submits, in part order; or why there are none."""
+        ...
+
+    def submit(self, sequence: int, body: bytes) -> bytes: ...
+
+    def read(self, octets: bytes) -> Heard: ...

@@ -1,0 +1,157 @@
+"""Laws of the CMPP codec: nothing is lost on the way through it, nothing breaks it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from duewise.channels.cmpp.ident import MsgId, pack_msg_id, unpack_msg_id
+from duewise.channels.cmpp.pdu import (
+    V2,
+    V3,
+    Command,
+    Connect,
+    ConnectResp,
+    Deliver,
+    MsgResult,
+    Pdu,
+    Query,
+    QueryResp,
+    Submit,
+    decode,
+    encode,
+    frame,
+)
+from duewise.channels.cmpp.report import Report, read_report, write_report
+from duewise.channels.wire.framing import Deframer, ProtocolError
+
+octet = st.integers(0, 255)
+versions = st.sampled_from((V2, V3))
+long = st.integers(0, (1 << 64) - 1)
+
+
+def field(width: int) -> st.SearchStrategy[str]:
+    """Latin-1 without NUL that fits a field of that width."""
+    return st.text(st.characters(min_codepoint=1, max_codepoint=255), max_size=width)
+
+
+submits = st.builds(
+    Submit,
+    source=field(21),
+    destinations=st.lists(field(21), min_size=1, max_size=3).map(tuple),
+    content=st.binary(max_size=160),
+    msg_format=octet,
+    has_header=st.booleans(),
+    part=octet,
+    parts=octet,
+    registered_delivery=octet,
+    valid_time=field(17),
+    service_id=field(10),
+    msg_source=field(6),
+    msg_id=long,
+    msg_level=octet,
+    fee_kind=octet,
+    fee_number=field(21),
+    fee_type=field(2),
+    fee_code=field(6),
+    protocol_id=octet,
+    at_time=field(17),
+    link_id=st.just(""),  # 3.0's only
+)
+delivers = st.builds(
+    Deliver,
+    msg_id=long,
+    destination=field(21),
+    source=field(21),
+    content=st.binary(max_size=160),
+    msg_format=octet,
+    has_header=st.booleans(),
+    is_report=st.booleans(),
+    service_id=field(10),
+    protocol_id=octet,
+    link_id=st.just(""),
+)
+digests = st.binary(min_size=16, max_size=16)
+number = st.integers(0, 0xFFFF_FFFF)
+BODIES: dict[Command, st.SearchStrategy[Any]] = {
+    Command.CONNECT: st.builds(Connect, field(6), digests, octet, number),
+    Command.CONNECT_RESP: st.builds(ConnectResp, octet, digests, octet),
+    Command.SUBMIT: submits,
+    Command.SUBMIT_RESP: st.builds(MsgResult, long, octet),
+    Command.DELIVER: delivers,
+    Command.DELIVER_RESP: st.builds(MsgResult, long, octet),
+    Command.QUERY: st.builds(Query, field(8), octet, field(10)),
+    Command.QUERY_RESP: st.builds(QueryResp, field(8), octet, field(10), st.tuples(*[number] * 8)),
+    Command.CANCEL: long,
+    Command.CANCEL_RESP: octet,
+    Command.ACTIVE_TEST_RESP: octet,
+}
+
+
+@st.composite
+def pdus(draw: st.DrawFn) -> Pdu:
+    command = draw(st.sampled_from(Command))
+    return Pdu(command, draw(number), draw(BODIES.get(command, st.none())))
+
+
+@given(pdus(), versions)
+def test_it_reads_back_the_cmpp_it_wrote(pdu: Pdu, version: int) -> None:
+    assert decode(encode(pdu, version), version) == pdu
+
+
+@given(st.binary(max_size=300), versions)
+def test_it_says_protocol_error_to_any_octets_that_are_no_cmpp(octets: bytes, version: int) -> None:
+    try:
+        decode(octets, version)
+    except ProtocolError:
+        return
+
+
+@given(st.sampled_from(Command), st.binary(max_size=300), versions)
+def test_it_says_protocol_error_to_any_cmpp_body_it_cannot_read(
+    command: Command, body: bytes, version: int
+) -> None:
+    try:
+        decode(frame(command, 1, body), version)
+    except ProtocolError:
+        return
+
+
+@given(pdus(), versions, st.data())
+def test_it_survives_one_octet_of_cmpp_changed_on_the_way(
+    pdu: Pdu, version: int, data: st.DataObject
+) -> None:
+    octets = bytearray(encode(pdu, version))
+    octets[data.draw(st.integers(0, len(octets) - 1))] ^= data.draw(st.integers(1, 255))
+    try:
+        decode(bytes(octets), version)
+    except ProtocolError:
+        return
+
+
+@given(st.lists(pdus(), max_size=4), versions, st.integers(1, 400))
+def test_it_cuts_the_same_cmpp_frames_however_the_stream_is_cut(
+    sent: list[Pdu], version: int, size: int
+) -> None:
+    stream = b"".join(encode(pdu, version) for pdu in sent)
+    deframer = Deframer(shortest=12, longest=4_096)
+    pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
+    frames = [octets for piece in pieces for octets in deframer.feed(piece)]
+    assert [decode(octets, version) for octets in frames] == sent
+
+
+@given(long)
+def test_it_unpacks_and_packs_any_id(packed: int) -> None:
+    fields = unpack_msg_id(packed)
+    assert pack_msg_id(fields) == packed
+    assert all(value >= 0 for value in MsgId(*fields))
+
+
+words = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:", max_size=7)
+
+
+@given(st.builds(Report, long, words, words, words, words, number), versions)
+def test_it_reads_back_the_report_it_wrote(report: Report, version: int) -> None:
+    assert read_report(write_report(report, version)) == report
