@@ -34,7 +34,7 @@ TINY = Sizes(
     payments=4,
     turns=2,
 )
-WITH_PEER = {"ledger", "guard", "render", "seal", "release", "hold", "audit"}
+WITH_PEER = {"ledger", "risk", "guard", "render", "seal", "release", "hold", "audit"}
 
 
 @pytest.fixture(scope="module")
