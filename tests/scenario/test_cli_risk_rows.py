@@ -46,3 +46,13 @@ def test_it_refuses_days_in_the_wrong_order(
     assert said.code == 2
     assert "--known-until" in said.err
     assert not (tmp_path / "rows").exists()
+
+
+def test_it_fits_no_model_of_a_small_book(duewise: CommandLine, book: Path, tmp_path: Path) -> None:
+    said = duewise("risk", "fit", book)
+    assert said.code == 2
+    assert "give --as-of-from, --as-of-to and --known-until" in said.err
+    said = duewise("risk", "fit", book, *DAYS)
+    assert said.code == 1
+    assert "inconclusive, no model" in said.err
+    assert [path.suffix for path in (tmp_path / "models").iterdir()] == [".parquet"]
