@@ -72,6 +72,7 @@ def plan(
         "borrowers": summary.borrowers,
         "proposals": summary.proposals,
         "held_out": summary.held_out,
+        "risk": summary.risk,
     }
     rows = [list(row) for row in summary.by_step.iter_rows()]
     if wants_json(context):
@@ -80,7 +81,7 @@ def plan(
     print_table(f"Plan {summary.plan_id} for {day}", summary.by_step.columns, rows)
     say(
         f"{summary.borrowers:,} borrowers considered, {summary.proposals:,} proposals,"
-        f" {summary.held_out:,} held out. Next: duewise release {into}"
+        f" {summary.held_out:,} held out. Risk: {summary.risk}. Next: duewise release {into}"
     )
 
 

@@ -206,6 +206,31 @@ def _rounded(value: object) -> object:
 
 
 @risk.command()
+def score(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="BOOK", help="The book's folder.")],
+    as_of: Annotated[str, typer.Option(help="The morning asked about.")],
+    into: Annotated[Path, typer.Option("--out", help="The Parquet file to write.")],
+    products: ProductsFile = None,
+) -> None:
+    """Write each open loan's probabilities by the models in use, as plans see them."""
+    from duewise.jobs.risk_serve import score_book, served_models
+    from duewise.risk.serve import told
+    from duewise.store.book import open_book
+
+    app, day = opened(context), parse_day(as_of, source="--as-of")
+    models = served_models(app.workspace)
+    with progress_bar("score") as step:
+        rows = score_book(
+            open_book(folder), app.products(products), models, as_of=day, out=into, progress=step
+        )
+    if wants_json(context):
+        print_json({"rows": rows, "risk": told(models)})
+    else:
+        say(f"{rows:,} loans scored: {told(models)}.")
+
+
+@risk.command()
 def report(context: typer.Context, target: Target) -> None:
     """The card of the model in use: its figures, and where its page lies."""
     from duewise.store import models_registry as registry

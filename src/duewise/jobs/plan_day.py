@@ -31,7 +31,9 @@ from duewise.jobs.operations import (
     feed_complete_until,
     payments_of,
 )
+from duewise.jobs.risk_serve import served_models
 from duewise.jobs.tenant import Tenant
+from duewise.risk.serve import told
 from duewise.store.files import write_atomically
 
 if TYPE_CHECKING:
@@ -58,7 +60,10 @@ PLAN_COLUMNS = (
 
 @dataclass(frozen=True)
 class PlanSummary:
-    """What a plan came to. `by_step`: step, decision, outcome, reason, rows."""
+    """What a plan came to. `by_step`: step, decision, outcome, reason, rows.
+
+    `risk` says by which models the risk is known, or by what else.
+    """
 
     plan_id: str
     as_of: date
@@ -67,6 +72,7 @@ class PlanSummary:
     proposals: int
     held_out: int
     by_step: pl.DataFrame
+    risk: str
 
 
 def context_for(
@@ -79,7 +85,9 @@ def context_for(
             "nobody has said yet how far the payments are complete",
             mend='POST /api/v1/feeds/payments/watermark, or set [ledger] feed = "replay"',
         )
+    models = served_models(tenant.workspace)
     parts = (
+        told(models),
         tenant.strategy.content_hash,
         tenant.rulebook.content_hash,
         tenant.template_hash,
@@ -102,6 +110,7 @@ def context_for(
         lender=tenant.lender,
         products=tenant.products,
         ledger_complete_until=complete_until,
+        models=models,
     )
 
 
@@ -153,6 +162,7 @@ def tables_of(conn: Connection[Any], found: BookTables, *, now: datetime) -> Tab
         payments=_union(found.payments, known),
         pauses=found.pauses,
         extensions=found.extensions,
+        features=found.features,
         addresses=addresses_of(conn, borrower_ids),
         contacts=contacts_of(conn, borrower_ids, now=now),
         cases=cases_of(conn, borrower_ids, now=now),
@@ -180,6 +190,7 @@ def summarise(path: Path, context: PlanContext) -> PlanSummary:
         proposals=count("proposed"),
         held_out=count("held_out"),
         by_step=by_step,
+        risk=told(context.models),
     )
 
 
@@ -255,6 +266,7 @@ def write_manifest(
         "borrowers": summary.borrowers,
         "proposals": summary.proposals,
         "held_out": summary.held_out,
+        "risk": summary.risk,
     }
     text = json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
     write_atomically(folder / MANIFEST, text.encode())
