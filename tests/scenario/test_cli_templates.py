@@ -59,3 +59,74 @@ def test_it_says_what_was_asked_wrongly(
     said = duewise("message", *arguments)
     assert said.code == 2
     assert message in said.err
+
+
+OWN = """\
+# Ours.
+name: zh.own.gentle  # a word for the year's end
+version: 1
+locale: zh-CN
+purpose: reminder
+stage: service
+tone: gentle
+channel: sms
+text: >-
+  {{ signature }}您好，账单可在{{ app }}查看。客服{{ hotline }}
+author: Li
+---
+name: zh.other.gentle
+version: 1
+locale: zh-CN
+purpose: reminder
+stage: service
+tone: gentle
+channel: sms
+text: 您好
+author: Li
+"""
+
+
+@pytest.fixture
+def own(tmp_path: Path, duewise: CommandLine) -> Path:
+    file = tmp_path / "lender" / "templates" / "own.yaml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(OWN, encoding="utf-8")
+    assert duewise("message", "templates").code == 0
+    return file
+
+
+def is_approved(duewise: CommandLine, name: str) -> bool:
+    lines = duewise("--json", "message", "templates").out.splitlines()
+    return any(row["approved"] for row in map(json.loads, lines) if row["name"] == name)
+
+
+def test_it_approves_a_wording_until_it_is_edited(duewise: CommandLine, own: Path) -> None:
+    assert not is_approved(duewise, "zh.own.gentle")
+    assert duewise("message", "approve", "zh.own.gentle", "--by", "Wang").code == 0
+    assert is_approved(duewise, "zh.own.gentle")
+    text = own.read_text(encoding="utf-8")
+    assert text.startswith(OWN[: OWN.index("---")])
+    assert text.endswith(OWN[OWN.index("---") :])
+    assert duewise("message", "approve", "zh.own.gentle", "--by", "Chen").code == 0
+    assert own.read_text(encoding="utf-8").count("approver: ") == 1
+    own.write_text(own.read_text("utf-8").replace("查看。", "查询。"), encoding="utf-8")
+    assert not is_approved(duewise, "zh.own.gentle")
+
+
+@pytest.mark.parametrize(
+    ("name", "by", "message"),
+    [
+        ("zh.own.gentle", "Li", "Li wrote 'zh.own.gentle'. Mend: let somebody else approve"),
+        ("zh.own.gentle", " ", "nobody approves"),
+        ("zh.other.gentle", "Wang", "'zh.other.gentle' has findings: missing_element"),
+        ("zh.early.gentle", "Wang", "is not among the workspace's own"),
+        ("zh.early.bitter", "Wang", "unknown template"),
+    ],
+)
+def test_it_approves_nothing_it_should_not(
+    duewise: CommandLine, own: Path, name: str, by: str, message: str
+) -> None:
+    said = duewise("message", "approve", name, "--by", by)
+    assert said.code == 2
+    assert message in said.err
+    assert own.read_text(encoding="utf-8") == OWN

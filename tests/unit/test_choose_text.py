@@ -43,8 +43,27 @@ def test_it_chooses_for_a_column_as_for_each() -> None:
     schema = ["template", "tone", "channel", "locale"]
     rows = pl.DataFrame([case[:4] for case in CHOSEN], schema=schema, orient="row")
     nobody = pl.DataFrame([(None,) * 4], schema=rows.schema, orient="row")
-    found = choose_column(pl.concat([rows, nobody]), TEMPLATES)
+    asked = pl.concat([rows, nobody]).with_columns(is_several=pl.lit(value=False))
+    found = choose_column(asked, TEMPLATES)
     assert found.to_list() == [*(case[4] for case in CHOSEN), None]
+
+
+@pytest.mark.parametrize(
+    ("named", "tone", "locale", "chosen"),
+    [
+        ("zh.m1_day1.gentle", "urgent", "zh-CN", "zh.m1_day1.gentle.several"),
+        ("zh.m1_day1", "help", "zh-CN", "zh.m1_day1.help.several"),
+        ("zh.m1_day1", "help", "en", "en.m1_day1.help"),
+        ("zh.m2", "clear", "zh-CN", "zh.m2.clear"),
+    ],
+)
+def test_it_tells_of_several_loans_at_once_where_there_is_such_a_text(
+    named: str, tone: str, locale: str, chosen: str
+) -> None:
+    found = choose(
+        named, tone=tone, channel="sms", locale=locale, templates=TEMPLATES, is_several=True
+    )
+    assert found == chosen
 
 
 def test_it_knows_what_a_strategy_may_call_an_occasion() -> None:

@@ -84,6 +84,19 @@ def test_it_makes_one_message_of_several_loans_and_records_the_loser() -> None:
     other = {"borrower": "Li", "loan": "Li-1002", "due": [AS_OF - timedelta(days=7)]}
     (row,) = _rows(tables(LI, other))
     assert (row["loan_id"], row["losers"]) == ("Li-1002", ["Li-1001:m1_day1"])
+    assert row["template"] == "zh.m1_day7.neutral.several"
+    alone = [_rows(tables(each))[0]["amount_minor"] for each in (LI, other)]
+    assert (row["loan_count"], row["total_minor"]) == (2, sum(alone))  # type: ignore[arg-type]
+    assert row["amount_minor"] == alone[1]
+
+
+@pytest.mark.parametrize("days", [-2, 40])  # not due yet; later than the one that speaks
+def test_it_speaks_of_one_loan_where_the_other_is_another_matter(days: int) -> None:
+    other = {"borrower": "Li", "loan": "Li-1002", "due": [AS_OF - timedelta(days=days)]}
+    (row,) = _rows(tables(LI, other))
+    assert (row["loan_id"], row["loan_count"]) == ("Li-1001", 1)
+    assert row["total_minor"] == row["amount_minor"]
+    assert not str(row["template"]).endswith(".several")
 
 
 def paused(*loans: str, what: str = "messages", until: date = AS_OF + timedelta(days=1)) -> Frame:

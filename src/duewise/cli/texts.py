@@ -119,11 +119,7 @@ def preview(
     from duewise.message.overview import siblings
 
     app = opened(context)
-    if template not in app.templates:
-        near = sorted(name for name in app.templates if template.rpartition(".")[0] in name)
-        mend = f"use {', '.join(near[:8])}" if near else "see `duewise message templates`"
-        raise BadInput(f"unknown template {template!r}", source="TEMPLATE", mend=mend)
-    found = siblings(template, app.templates)
+    found = siblings(_named(app, template).name, app.templates)
     wanted = [each for each in found if locale is None or locale.startswith(each.language)]
     if not wanted:
         languages = ", ".join(each.language for each in found)
@@ -131,6 +127,30 @@ def preview(
         raise BadInput(message_, source="--locale", mend=f"use {languages}")
     for each in wanted:
         _show(_seen(app, each), app=app, as_json=wants_json(context))
+
+
+@message.command()
+def approve(
+    context: typer.Context,
+    template: Annotated[str, typer.Argument(help="The name of a template of the workspace.")],
+    by: Annotated[str, typer.Option("--by", help="Who approves: another person than its author.")],
+) -> None:
+    """Approve a template of the workspace in exactly its present wording."""
+    from duewise.message.approval import check_approval, write_approval
+    from duewise.store.files import write_atomically
+
+    app = opened(context)
+    seen = _seen(app, _named(app, template))
+    check_approval(seen, approver=by)
+    for file in sorted((app.workspace / app.config.templates).glob("*.yaml")):
+        written = write_approval(file.read_text(encoding="utf-8"), seen, approver=by)
+        if written is not None:
+            write_atomically(file, written.encode())
+            say(f"{file}: {template} is approved by {by}")
+            return
+    folder = str(app.workspace / app.config.templates)
+    mend = "what ships is approved; to change it, copy it there first"
+    raise BadInput(f"{template!r} is not among the workspace's own", source=folder, mend=mend)
 
 
 @message.command()
@@ -163,6 +183,14 @@ def _lines(source: str) -> list[str]:
         raise BadInput(str(error.strerror), source=source, mend="name a readable file") from error
     except UnicodeDecodeError as error:
         raise BadInput("not UTF-8", source=source, mend="save the texts as UTF-8") from error
+
+
+def _named(app: App, name: str) -> Template:
+    if name not in app.templates:
+        near = sorted(each for each in app.templates if name.rpartition(".")[0] in each)
+        mend = f"use {', '.join(near[:8])}" if near else "see `duewise message templates`"
+        raise BadInput(f"unknown template {name!r}", source="TEMPLATE", mend=mend)
+    return app.templates[name]
 
 
 def _row(template: Template) -> dict[str, Any]:

@@ -56,6 +56,8 @@ PLAN: Schema = {
     "past_due_minor": pl.Int64,
     "outstanding_minor": pl.Int64,
     "amount_minor": pl.Int64,
+    "loan_count": pl.Int32,
+    "total_minor": pl.Int64,
     "currency": pl.String,
     "due_date": pl.Date,
     "grace_days": pl.Int32,
@@ -142,7 +144,7 @@ def plan_partition(tables: Tables, *, context: PlanContext) -> Plan:
         now=context.now,
     )
     said = {name: template.tone for name, template in context.templates.items()}
-    rows = _in_words(decided, context=context).with_columns(
+    rows = _in_words(_together(decided, loans), context=context).with_columns(
         plan_id=pl.lit(context.plan_id),
         as_of=pl.lit(context.as_of),
         planned_at=pl.lit(context.now).cast(INSTANT),
@@ -227,9 +229,38 @@ def _with_strategy_columns(loans: pl.DataFrame, *, as_of: date) -> pl.DataFrame:
     )
 
 
+def _together(decided: pl.DataFrame, loans: pl.DataFrame) -> pl.DataFrame:
+    """The rows with loan_count and total_minor: the loans one notice may speak of together.
+
+    They are past due as is the loan that speaks, none of them longer, or they fall due with it.
+    """
+    is_late = pl.col("days_past_due") > 0
+    on = {"_late": is_late, "_due": pl.when(~is_late).then("due_date")}
+    keys = ["borrower_id", "currency", "autopay", *on]
+    sums = (
+        loans.filter(pl.col("open_loans") > 1, pl.col("amount_minor") > 0)
+        .group_by([*keys[:3], *(each.alias(name) for name, each in on.items())])
+        .agg(
+            loan_count=pl.len().cast(pl.Int32),
+            total_minor=pl.col("amount_minor").sum(),
+            _oldest=pl.col("days_past_due").max(),
+        )
+    )
+    joined = decided.with_columns(**on).join(
+        sums, on=keys, how="left", maintain_order="left", nulls_equal=True
+    )
+    is_oldest = (pl.col("days_past_due") == pl.col("_oldest")).fill_null(value=False)
+    return joined.with_columns(
+        loan_count=pl.when(is_oldest).then("loan_count").otherwise(1),
+        total_minor=pl.when(is_oldest).then("total_minor").otherwise("amount_minor"),
+    ).drop("_oldest", *on)
+
+
 def _in_words(decided: pl.DataFrame, *, context: PlanContext) -> pl.DataFrame:
     """The text each borrower gets: in the ladder's tone where the step leaves it open."""
-    spoken = decided.with_columns(tone=tones(decided, context.ladder)["tone"])
+    spoken = decided.with_columns(
+        tone=tones(decided, context.ladder)["tone"], is_several=pl.col("loan_count") > 1
+    )
     return decided.with_columns(template=choose_column(spoken, context.templates))
 
 

@@ -46,15 +46,26 @@ def occasions(templates: Mapping[str, Template]) -> dict[str, str]:
 
 
 def choose(
-    named: str, *, tone: str, channel: str, locale: str, templates: Mapping[str, Template]
+    named: str,
+    *,
+    tone: str,
+    channel: str,
+    locale: str,
+    templates: Mapping[str, Template],
+    is_several: bool = False,
 ) -> str:
     """The name of the template to send: a language the borrower reads before the exact tone.
+
+    For several loans that which tells of all of them, if there is one in this tone.
 
     Raises BadInput if the occasion has no text for this channel.
     """
     own, _, meant = named.partition(".")
+    rests = list(_written(named, meant, tone, channel, templates))
+    if is_several:
+        rests = [each for rest in rests for each in (f"{rest}.several", rest)]
     for language in (*locale_chain(locale), own):
-        for rest in _written(named, meant, tone, channel, templates):
+        for rest in rests:
             if f"{language}.{rest}" in templates:
                 return f"{language}.{rest}"
     mend = f"write one named {meant}.<tone>" + ("" if channel == "sms" else f".{channel}")
@@ -62,12 +73,19 @@ def choose(
 
 
 def choose_column(rows: pl.DataFrame, templates: Mapping[str, Template]) -> pl.Series:
-    """`choose` for a frame with template, tone, channel and locale; null for null."""
-    keys = ["template", "tone", "channel", "locale"]
+    """`choose` for a frame with template, tone, channel, locale, is_several; null for null."""
+    keys = ["template", "tone", "channel", "locale", "is_several"]
     asked = rows.select(keys).drop_nulls().unique()
     found = [
-        choose(named, tone=tone, channel=channel, locale=locale, templates=templates)
-        for named, tone, channel, locale in asked.iter_rows()
+        choose(
+            named,
+            tone=tone,
+            channel=channel,
+            locale=locale,
+            templates=templates,
+            is_several=is_several,
+        )
+        for named, tone, channel, locale, is_several in asked.iter_rows()
     ]
     answers = asked.with_columns(pl.Series("chosen", found, dtype=pl.String))
     return rows.join(answers, on=keys, how="left", maintain_order="left")["chosen"]

@@ -73,12 +73,15 @@ def tones(rows: pl.DataFrame, ladder: Sequence[Rung]) -> pl.DataFrame:
     >>> tones(row, shipped_ladder()).row(0)
     ('thank', 'punctual')
     """
-    tone = reason = pl.lit(None, pl.String)
-    for rung in reversed(ladder):
-        holds = pl.lit(value=True) if rung.when is None else _condition(rung.when)
-        tone = pl.when(holds).then(pl.lit(rung.tone)).otherwise(tone)
-        reason = pl.when(holds).then(pl.lit(rung.reason)).otherwise(reason)
-    return rows.select(tone=tone, tone_reason=reason)
+    first = pl.coalesce(
+        pl.when(pl.lit(value=True) if rung.when is None else _condition(rung.when)).then(number)
+        for number, rung in enumerate(ladder)
+    )
+    spoken = rows.select(rung=first).get_column("rung")
+    told = pl.DataFrame(
+        {"tone": [each.tone for each in ladder], "tone_reason": [each.reason for each in ladder]}
+    )
+    return told[spoken]
 
 
 def signs(instalments: pl.DataFrame, cases: pl.DataFrame, *, as_of: date) -> pl.DataFrame:
@@ -96,7 +99,7 @@ def signs(instalments: pl.DataFrame, cases: pl.DataFrame, *, as_of: date) -> pl.
     is_late = is_old & (pl.col("settled_date") > pl.col("effective_due_date"))
     declared = cases.filter("hardship_pending").select("borrower_id").unique()
     return (
-        instalments.group_by("borrower_id", maintain_order=True)
+        instalments.group_by("borrower_id")
         .agg(
             usually_punctual=(is_old.sum() >= PUNCTUAL_INSTALMENTS_MIN) & (is_late.sum() == 0),
         )
