@@ -3,6 +3,7 @@
 `python tools/risk_validate.py FOLDER uci` or `… gmsc` prints the tables for docs/benchmarks.md.
 FOLDER holds the public files in folders of their own. Protected columns (age, sex, marriage) are no
 features; `--protected` lets them in, as most published figures do. Peers get the same features.
+`--reasons` fits boosting twice from different seeds instead, and tells how alike the reasons are.
 """
 
 from __future__ import annotations
@@ -21,8 +22,17 @@ import polars as pl
 from tools.risk_files import Task, give_me_some_credit, uci_card
 
 from duewise.risk.boosting import RECIPES, Settings
-from duewise.risk.fit import Columns, Learner, Validation, cross_validate, learners
+from duewise.risk.fit import (
+    Columns,
+    Learner,
+    Validation,
+    cross_validate,
+    fit_models,
+    learners,
+)
+from duewise.risk.folds import splits
 from duewise.risk.inputs import Inconclusive, Inputs
+from duewise.risk.reasons import overlap, reasons
 
 Floats = npt.NDArray[np.float64]
 
@@ -55,8 +65,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("file", choices=sorted(FILES))
     parser.add_argument("--protected", action="store_true")
+    parser.add_argument("--reasons", action="store_true")
     asked = parser.parse_args()
-    found = validate(FILES[asked.file](asked.folder), asked.file, protected=asked.protected)
+    task = FILES[asked.file](asked.folder)
+    if asked.reasons:
+        print(stability(task, asked.file))
+        return
+    found = validate(task, asked.file, protected=asked.protected)
     if isinstance(found, Inconclusive):
         sys.exit(found.reason.meaning)
     show(found)
@@ -77,6 +92,31 @@ def validate(task: Task, file: str, *, protected: bool) -> Validation | Inconclu
         models={**learners(SETTINGS[file]), **peers()},
         progress=lambda done, total: print(f"fold {done} of {total}", file=sys.stderr, flush=True),
     )
+
+
+def columns_of(task: Task, *, protected: bool = False) -> Columns:
+    """What the columns of the file are for."""
+    banned = () if protected else task.protected
+    return Columns(task.target, task.group, money=task.money, protected=banned, signs=task.signs)
+
+
+def stability(task: Task, file: str) -> str:
+    """How alike the reasons of a tenth are, by two models of the others that differ in chance."""
+    frame, columns = task.frame, columns_of(task)
+    split = splits(frame[task.group], frame[task.target], folds=10, seed=0)
+    if isinstance(split, Inconclusive):
+        return split.reason.meaning
+    train, test = frame[split[-1].train], frame[split[-1].test]
+    told = []
+    for seed in (0, 1):
+        fitted = fit_models(train, columns, seed=seed, settings=SETTINGS[file])
+        if isinstance(fitted, Inconclusive):
+            return fitted.reason.meaning
+        shares = fitted.boosting.contributions(test)
+        told.append(reasons(shares, fitted.boosting.inputs.names, test, words={})["reasons"])
+    same = told[0].list.first() == told[1].list.first()
+    first = same.sum() / len(same)
+    return f"same first reason: {first:.3f}; common reasons among all: {overlap(*told):.3f}"
 
 
 def peers() -> Mapping[str, Learner]:

@@ -111,6 +111,11 @@ class SmppSection(_Section):
     binds: Literal["transceiver", "transmitter_and_receiver"] = Field(
         default="transceiver", description="One bind for both directions, or one for each."
     )
+    long_texts: Literal["udh", "sar", "payload"] = Field(
+        default="udh",
+        description="Parts joined by a header, by parameters, or one message_payload.",
+    )
+    packs_septets: bool = Field(default=False, description="GSM-7 packed, both ways.")
     rate_per_s: float | None = Field(
         default=None,
         gt=0,

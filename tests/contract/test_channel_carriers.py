@@ -30,7 +30,10 @@ from duewise.channels.base import (
 )
 from duewise.channels.cmpp.pdu import V2, Command, ConnectResp, Pdu, encode
 from duewise.channels.cmpp.settings import CmppSettings
+from duewise.channels.smpp import pdu as smpp
+from duewise.channels.smpp.codec import SmppCodec
 from duewise.channels.smpp.settings import SmppSettings
+from duewise.channels.smpp.text import read_text
 from duewise.errors import BadInput, Unreachable
 from duewise.times import ManualClock
 
@@ -318,6 +321,37 @@ async def answer_without_proof(reader: asyncio.StreamReader, writer: asyncio.Str
     await reader.read(100)
     writer.write(encode(Pdu(Command.CONNECT_RESP, 1, ConnectResp(0)), V2))
     writer.close()
+
+
+@pytest.mark.parametrize(("long_texts", "submits"), [("udh", 3), ("sar", 3), ("payload", 1)])
+async def test_it_joins_a_long_text_as_the_carrier_wants_it(
+    tmp_path: Path, long_texts: str, submits: int
+) -> None:
+    async with (
+        world(tmp_path) as gateway,
+        channel(gateway.smpp(long_texts=long_texts)) as sms,
+    ):
+        result = await sms.send(message(text=LONG), key="")
+        records = gateway.records()
+    assert isinstance(result, Accepted)
+    assert len(result.provider_ids) == submits
+    assert "".join(record["text"] for record in records) == LONG
+    places = [(record["part"], record["parts"]) for record in records]
+    assert places == [(number, submits) for number in range(1, submits + 1)]
+
+
+@pytest.mark.parametrize("text", ["Pay [now]: 5€", "x" * 161, "Paid@" * 40 + "!"])
+def test_it_packs_septets_where_the_carrier_wants_them(text: str) -> None:
+    settings = SmppSettings("h", 1, "s", "p", LINE, packs_septets=True)
+    bodies = SmppCodec(settings, clock=ManualClock(MORNING)).bodies(message(text=text))
+    assert not isinstance(bodies, Refused)
+    read = []
+    for body in bodies:
+        submit = smpp.decode(smpp.frame(smpp.Command.SUBMIT_SM, 1, body)).body
+        assert isinstance(submit, smpp.ShortMessage)
+        assert len(submit.short_message) <= 140
+        read.append(read_text(submit, packs_septets=True)[0])
+    assert "".join(read) == text
 
 
 async def test_it_holds_the_gateway_to_its_proof() -> None:

@@ -103,7 +103,7 @@ async def test_it_pairs_answers_that_come_in_any_order() -> None:
         lambda pdu: polite(pdu) + polite(pdu),  # told twice
         lambda pdu: encode(Pdu(Command.SUBMIT_SM_RESP, 0, 9_999, "x")) + polite(pdu),
         lambda pdu: encode(Pdu(Command.GENERIC_NACK, 3, 9_999)) + polite(pdu),
-        lambda pdu: frame(0x00000103, 5, b"rubbish") + polite(pdu),  # data_sm: not spoken
+        lambda pdu: frame(0x00000103, 5, b"rubbish") + polite(pdu),  # a data_sm that cannot be read
         lambda pdu: frame(Command.DELIVER_SM, 6, b"\0\0") + polite(pdu),  # cannot be read
         lambda pdu: frame(Command.ENQUIRE_LINK, 7) + polite(pdu),
     ],

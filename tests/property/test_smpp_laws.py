@@ -22,8 +22,11 @@ from duewise.channels.smpp.pdu import (
     PDU_LENGTH_MAX,
     Bind,
     BindResp,
+    Cancel,
     Command,
     Pdu,
+    Query,
+    QueryResp,
     ShortMessage,
     decode,
     encode,
@@ -33,6 +36,7 @@ from duewise.channels.smpp.receipt import read_fields, read_receipt
 from duewise.channels.smpp.text import read_text
 from duewise.channels.wire.channel import fold
 from duewise.channels.wire.framing import Deframer, ProtocolError
+from duewise.channels.wire.text import pack_septets, unpack_septets
 from duewise.channels.wire.times import absolute_time, read_time, relative_time
 from duewise.message.parts import split
 
@@ -77,9 +81,36 @@ binds = st.builds(
     addr_npi=octet,
     address_range=c_text(41),
 )
+plans = (octet, octet, c_text(21))
+data = st.builds(
+    ShortMessage,
+    source=c_text(65),
+    destination=c_text(65),
+    short_message=st.just(b""),
+    data_coding=octet,
+    esm_class=octet,
+    registered_delivery=octet,
+    validity_period=st.just(""),
+    tlvs=tlvs,
+    source_ton=octet,
+    source_npi=octet,
+    dest_ton=octet,
+    dest_npi=octet,
+    service_type=c_text(6),
+    protocol_id=st.just(0),
+    priority_flag=st.just(0),
+    schedule_delivery_time=st.just(""),
+    replace_if_present=st.just(0),
+    sm_default_msg_id=st.just(0),
+)
 BODIES: dict[Command, st.SearchStrategy[Any]] = {
     Command.SUBMIT_SM: short_messages,
     Command.DELIVER_SM: short_messages,
+    Command.DATA_SM: data,
+    Command.DATA_SM_RESP: c_text(65),
+    Command.QUERY_SM: st.builds(Query, c_text(65), *plans),
+    Command.QUERY_SM_RESP: st.builds(QueryResp, c_text(65), c_text(17), octet, octet),
+    Command.CANCEL_SM: st.builds(Cancel, c_text(65), *plans, *plans, c_text(6)),
     Command.SUBMIT_SM_RESP: c_text(65),
     Command.DELIVER_SM_RESP: c_text(65),
     Command.BIND_RECEIVER: binds,
@@ -174,6 +205,13 @@ def test_it_reads_some_text_and_some_receipt_from_anything(message: ShortMessage
     assert place.total >= 0
     read_receipt(message, received_at=NOON, zone=UTC)
     read_fields(text)
+
+
+@given(st.lists(st.integers(0, 127), max_size=170).map(bytes), st.integers(0, 6))
+def test_it_unpacks_the_septets_it_packed(septets: bytes, fill_bits: int) -> None:
+    unpacked = unpack_septets(pack_septets(septets, fill_bits=fill_bits), fill_bits=fill_bits)
+    # Seven zero bits at the end of an octet may be filling: a last "@" is lost there.
+    assert unpacked == septets or (septets.endswith(b"\0") and unpacked == septets[:-1])
 
 
 @given(st.datetimes(datetime(2000, 1, 1), datetime(2099, 12, 31)))  # noqa: DTZ001 - zone follows

@@ -36,7 +36,7 @@ TINY = Sizes(
     submits=200,
     turns=2,
 )
-WITH_PEER = {"ledger", "guard", "render", "seal", "allocate", "wire", "release", "hold", "audit"}
+WITH_PEER = set(NAMES) - {"plan", "deliver"}
 
 
 @pytest.fixture(scope="module")

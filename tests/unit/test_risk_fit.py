@@ -163,6 +163,18 @@ def test_it_names_the_target_that_is_not_0_or_1() -> None:
         validated(drawn_frame(600).drop("late"))
 
 
+def test_it_names_the_column_that_is_not_there_or_no_date() -> None:
+    frame = drawn_frame(600)
+    for lacking in ("borrower_id", "owed", "sex"):
+        with pytest.raises(BadInput, match=f"lack column '{lacking}'"):
+            validated(frame.drop(lacking))
+    dated = replace(COLUMNS, time="as_of", protected=("sex",))
+    undated = pl.when(pl.int_range(pl.len()) > 0).then("as_of")
+    for wrong in (pl.col("as_of").cast(pl.String), undated):
+        with pytest.raises(BadInput, match="'as_of' does not hold a date in every row"):
+            validated(frame.with_columns(as_of=wrong), dated)
+
+
 TOO_LITTLE: dict[str, tuple[Any, Reason]] = {
     "ten rows": (lambda frame: frame.head(10), Reason.TOO_FEW_ROWS),
     "nobody late": (lambda frame: frame.with_columns(late=0), Reason.ONE_CLASS),

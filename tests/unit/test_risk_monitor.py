@@ -76,6 +76,8 @@ def test_it_measures_by_the_published_formula() -> None:
 def test_it_counts_the_missing_and_the_new_as_moved() -> None:
     number = reference(pl.Series([1.0, 2.0, 3.0, 4.0] * 25))
     assert psi(number, pl.Series([1.0, 2.0, None, None] * 25)) > 0.25
+    same = pl.Series([1.0, float("nan"), None, 4.0] * 25)
+    assert psi(reference(same), same) == 0.0
     text = reference(pl.Series(["card", "cash"] * 50))
     assert psi(text, pl.Series(["card", "gold"] * 50)) > 0.25
 

@@ -10,8 +10,11 @@ from duewise.channels.smpp.pdu import (
     PDU_LENGTH_MAX,
     Bind,
     BindResp,
+    Cancel,
     Command,
     Pdu,
+    Query,
+    QueryResp,
     ShortMessage,
     Tag,
     decode,
@@ -83,6 +86,43 @@ def test_it_writes_a_submit_octet_by_octet() -> None:
 )
 def test_it_packs_and_unpacks_each_command(pdu: Pdu, octets: str) -> None:
     assert encode(pdu).hex() == octets
+    assert decode(bytes.fromhex(octets)) == pdu
+
+
+@pytest.mark.parametrize(
+    ("pdu", "octets"),
+    [
+        (
+            Pdu(Command.QUERY_SM, 0, 3, Query("a7", 0, 1, "1069")),
+            "0000001a 00000003 00000000 00000003 613700 0001 3130363900",
+        ),
+        (
+            Pdu(Command.QUERY_SM_RESP, 0, 3, QueryResp("a7", "260809133000000+", 2, 0)),
+            "00000026 80000003 00000000 00000003 613700" + b"260809133000000+\0".hex() + "0200",
+        ),
+        (Pdu(Command.QUERY_SM_RESP, 0x0C, 3, QueryResp("")), "00000010800000030000000c00000003"),
+        (
+            Pdu(Command.CANCEL_SM, 0, 4, Cancel("a7", 0, 1, "1069", 1, 1, "8613")),
+            "00000022 00000008 00000000 00000004 00 613700 0001 3130363900 0101 3836313300",
+        ),
+        (Pdu(Command.CANCEL_SM_RESP, 0x11, 4), "00000010800000080000001100000004"),
+        (
+            Pdu(
+                Command.DATA_SM,
+                0,
+                5,
+                ShortMessage("1069", "8613", tlvs={Tag.MESSAGE_PAYLOAD: b"T"}, data_coding=8),
+            ),
+            (
+                "00000027 00000103 00000000 00000005 00 0000 3130363900 0000 3836313300 "
+                "000008 0424 0001 54"
+            ),
+        ),
+        (Pdu(Command.DATA_SM_RESP, 0, 5, "a7"), "00000013800001030000000000000005613700"),
+    ],
+)
+def test_it_packs_and_unpacks_what_is_rarely_said(pdu: Pdu, octets: str) -> None:
+    assert encode(pdu).hex() == octets.replace(" ", "")
     assert decode(bytes.fromhex(octets)) == pdu
 
 

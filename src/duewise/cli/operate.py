@@ -75,6 +75,7 @@ def plan(
         "borrowers": summary.borrowers,
         "proposals": summary.proposals,
         "held_out": summary.held_out,
+        "risk": summary.risk,
     }
     rows = [list(row) for row in summary.by_step.iter_rows()]
     if wants_json(context):
@@ -86,7 +87,7 @@ def plan(
         _print_budgets(summary.budgets, currency=tenant.currency)
     say(
         f"{summary.borrowers:,} borrowers considered, {summary.proposals:,} proposals,"
-        f" {summary.held_out:,} held out. Next: duewise release {into}"
+        f" {summary.held_out:,} held out. Risk: {summary.risk}. Next: duewise release {into}"
     )
 
 

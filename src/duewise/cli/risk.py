@@ -34,6 +34,17 @@ Target = Annotated[str, typer.Option(help="The column of the outcome, 0 or 1.")]
 Dictionary = Annotated[
     Path | None, typer.Option(help="A CSV file: name, sign, reason_en, reason_zh.")
 ]
+FirstDay = Annotated[str | None, typer.Option("--as-of-from", help="Of a book: first day.")]
+LastDay = Annotated[str | None, typer.Option("--as-of-to", help="Of a book: last day.")]
+KnownUntil = Annotated[
+    str | None, typer.Option("--known-until", help="Of a book: last day with all payments.")
+]
+Time = Annotated[
+    str | None, typer.Option("--time", help="The column of the row's date: split by it.")
+]
+Protected = Annotated[
+    list[str] | None, typer.Option(help="A column that may not be a feature; repeat it.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -104,22 +115,14 @@ def fit(
         Path, typer.Argument(metavar="BOOK|FRAME", help="A book's folder, or a file of features.")
     ],
     target: Target = "late_1",
-    since: Annotated[str | None, typer.Option("--as-of-from", help="Of a book: first day.")] = None,
-    until: Annotated[str | None, typer.Option("--as-of-to", help="Of a book: last day.")] = None,
-    known: Annotated[
-        str | None, typer.Option("--known-until", help="Of a book: last day with all payments.")
-    ] = None,
+    since: FirstDay = None,
+    until: LastDay = None,
+    known: KnownUntil = None,
     groups: Annotated[str, typer.Option(help="The column of the borrower.")] = "borrower_id",
-    as_of: Annotated[
-        str | None, typer.Option("--time", help="The column of the row's date: split by it.")
-    ] = None,
-    known_after_days: Annotated[
-        int, typer.Option(help="So many days later the outcome is known.")
-    ] = 60,
+    as_of: Time = None,
+    known_after_days: Annotated[int, typer.Option(help="Days until an outcome is known.")] = 60,
     money: Annotated[str | None, typer.Option(help="The column of what is owed.")] = None,
-    protected: Annotated[
-        list[str] | None, typer.Option(help="A column that may not be a feature; repeat it.")
-    ] = None,
+    protected: Protected = None,
     dictionary: Dictionary = None,
     folds: Annotated[int, typer.Option(help="Folds of borrowers.", min=2, max=20)] = 5,
     seed: Annotated[int, typer.Option(help="The seed of all chance.")] = 0,
@@ -141,19 +144,13 @@ def fit(
     if source.is_dir():
         columns = jobs.book_columns(target, banned, known_after_days)
         source = _rows_of(context, source, since, until, known)
+    settings = replace(QUICK if quick else Settings(), threads=threads)
+    asked = jobs.Request(
+        app.workspace, _signed(columns, dictionary), app.clock.now(), render_model_card
+    )
     with progress_bar("fit") as step:
         found = jobs.fit(
-            source,
-            jobs.Request(
-                app.workspace,
-                _signed(columns, dictionary),
-                app.clock.now(),
-                render_model_card,
-                seed,
-                folds,
-                replace(QUICK if quick else Settings(), threads=threads),
-                step,
-            ),
+            source, replace(asked, seed=seed, folds=folds, settings=settings, progress=step)
         )
     if isinstance(found, Inconclusive):
         raise DuewiseError(f"inconclusive, no model: {found.reason.meaning}")
@@ -203,6 +200,31 @@ def _show(card: dict[str, object]) -> None:
 
 def _rounded(value: object) -> object:
     return f"{value:.4f}" if isinstance(value, float) else value
+
+
+@risk.command()
+def score(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="BOOK", help="The book's folder.")],
+    as_of: Annotated[str, typer.Option(help="The morning asked about.")],
+    into: Annotated[Path, typer.Option("--out", help="The Parquet file to write.")],
+    products: ProductsFile = None,
+) -> None:
+    """Write each open loan's probabilities by the models in use, as plans see them."""
+    from duewise.jobs.risk_serve import score_book, served_models
+    from duewise.risk.serve import told
+    from duewise.store.book import open_book
+
+    app, day = opened(context), parse_day(as_of, source="--as-of")
+    models = served_models(app.workspace)
+    with progress_bar("score") as step:
+        rows = score_book(
+            open_book(folder), app.products(products), models, as_of=day, out=into, progress=step
+        )
+    if wants_json(context):
+        print_json({"rows": rows, "risk": told(models)})
+    else:
+        say(f"{rows:,} loans scored: {told(models)}.")
 
 
 @risk.command()

@@ -15,7 +15,7 @@ import polars as pl
 from duewise.book.align import LoanTables
 from duewise.book.ledger import Ledger, asked_for, ledger
 from duewise.book.product import Products
-from duewise.book.schema import EXTENSIONS, PAUSES
+from duewise.book.schema import EXTENSIONS, FEATURES, PAUSES
 from duewise.engine.compose import STAND_IN, compose
 from duewise.engine.facts import CaseFacts, LenderFacts, message_facts
 from duewise.engine.share_out import offers
@@ -26,6 +26,7 @@ from duewise.message.choose import choose_column
 from duewise.message.template import Sender, Template
 from duewise.money import Money
 from duewise.risk.model import Prior, probability_of_default
+from duewise.risk.serve import PROBABILITIES, Served, foresee
 from duewise.strategy.decide import Decision, decide
 from duewise.strategy.plan import Strategy
 from duewise.strategy.tone import Rung, shipped_ladder, signs, tones
@@ -88,6 +89,7 @@ class Tables:
     cases: pl.DataFrame
     pauses: pl.DataFrame = field(default_factory=lambda: empty(PAUSES))
     extensions: pl.DataFrame = field(default_factory=lambda: empty(EXTENSIONS))
+    features: pl.DataFrame = field(default_factory=lambda: empty(FEATURES))
 
     def ledger(self, products: Products, *, as_of: date, known_at: datetime, zone: str) -> Ledger:
         """What these borrowers' loans owe as of a day, by what was known at an instant."""
@@ -100,7 +102,7 @@ class PlanContext:
     """Everything a plan depends on besides its tables. Frozen, and picklable for workers.
 
     `ledger_complete_until` is the instant up to which all payments are known; the guard counts the
-    ledger's age from it.
+    ledger's age from it. Without a model of late_1 the risk is the shrunk share of `prior`.
     """
 
     plan_id: str
@@ -116,6 +118,7 @@ class PlanContext:
     prior: Prior = field(default_factory=Prior)
     ladder: tuple[Rung, ...] = field(default_factory=shipped_ladder)
     part_price: Money = field(default_factory=lambda: Money(0, "CNY"))
+    models: tuple[Served, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -160,13 +163,19 @@ def open_loans(tables: Tables, *, context: PlanContext) -> pl.DataFrame:
     """One row per loan with what is owed on the as-of date, and the columns strategies may name."""
     zone = context.strategy.timezone
     known = tables.ledger(context.products, as_of=context.as_of, known_at=context.now, zone=zone)
-    scores = probability_of_default(known.instalments, as_of=context.as_of, prior=context.prior)
+    shares = probability_of_default(known.instalments, as_of=context.as_of, prior=context.prior)
     loans = (
         known.loans.join(
             tables.loans.select(_OF_LOAN), on="loan_id", how="inner", maintain_order="left"
         )
         .join(tables.borrowers, on="borrower_id", how="inner", maintain_order="left")
-        .join(scores, on="borrower_id", how="left", maintain_order="left")
+        .join(shares, on="borrower_id", how="left", maintain_order="left")
+        .join(_foreseen(known, tables, context), on="loan_id", how="left", maintain_order="left")
+        .with_columns(
+            probability_of_default=pl.coalesce(
+                "probability_of_default_right", "probability_of_default"
+            )
+        )
         .join(
             signs(known.instalments, tables.cases, as_of=context.as_of),
             on="borrower_id",
@@ -183,6 +192,16 @@ def _paused(pauses: pl.DataFrame, *, as_of: date) -> pl.Series:
     """The loans about which only required messages may go that day; `until_date` is exclusive."""
     stands = (pl.col("from_date") <= as_of) & (pl.col("until_date") > as_of)
     return pauses.filter((pl.col("what") == "messages") & stands)["loan_id"]
+
+
+def _foreseen(known: Ledger, tables: Tables, context: PlanContext) -> pl.DataFrame:
+    """PROBABILITIES by the models; contacts are left out, as they are in the rows of a fit."""
+    if not context.models:
+        return empty(PROBABILITIES)
+    from duewise.risk.features import features_of
+
+    rows = features_of(known, tables.payments, known_at=context.now, given=tables.features)
+    return foresee(context.models, rows)
 
 
 # What a strategy, a text or a rule may ask of a loan besides its ledger.

@@ -38,8 +38,10 @@ from duewise.jobs.operations import (
     feed_complete_until,
     payments_of,
 )
+from duewise.jobs.risk_serve import served_models
 from duewise.jobs.tenant import Tenant
 from duewise.money import Money
+from duewise.risk.serve import told
 from duewise.store.files import write_atomically
 
 if TYPE_CHECKING:
@@ -70,6 +72,7 @@ class PlanSummary:
     """What a plan came to. `by_step`: step, decision, outcome, reason, rows.
 
     `budgets` is None where the strategy has none.
+    `risk` says by which models the risk is known, or by what else.
     """
 
     plan_id: str
@@ -79,6 +82,7 @@ class PlanSummary:
     proposals: int
     held_out: int
     by_step: pl.DataFrame
+    risk: str
     budgets: SharedOut | None = None
 
 
@@ -92,7 +96,9 @@ def context_for(
             "nobody has said yet how far the payments are complete",
             mend='POST /api/v1/feeds/payments/watermark, or set [ledger] feed = "replay"',
         )
+    models = served_models(tenant.workspace)
     parts = (
+        told(models),
         tenant.strategy.content_hash,
         tenant.rulebook.content_hash,
         tenant.template_hash,
@@ -117,6 +123,7 @@ def context_for(
         products=tenant.products,
         ledger_complete_until=complete_until,
         part_price=Money(tenant.price_per_part_minor, tenant.currency),
+        models=models,
     )
 
 
@@ -169,6 +176,7 @@ def tables_of(conn: Connection[Any], found: BookTables, *, now: datetime) -> Tab
         payments=_union(found.payments, known),
         pauses=found.pauses,
         extensions=found.extensions,
+        features=found.features,
         addresses=addresses_of(conn, borrower_ids),
         contacts=contacts_of(conn, borrower_ids, now=now),
         cases=cases_of(conn, borrower_ids, now=now),
@@ -196,6 +204,7 @@ def summarise(path: Path, context: PlanContext) -> PlanSummary:
         proposals=count("proposed"),
         held_out=count("held_out"),
         by_step=by_step,
+        risk=told(context.models),
     )
 
 
@@ -294,6 +303,7 @@ def write_manifest(
         "borrowers": summary.borrowers,
         "proposals": summary.proposals,
         "held_out": summary.held_out,
+        "risk": summary.risk,
     }
     if summary.budgets:
         manifest["budgets"] = [asdict(use) for use in summary.budgets.uses]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +19,7 @@ import polars as pl
 
 from duewise.risk.calibrate import Calibration, calibrate
 from duewise.risk.folds import group_folds
+from duewise.risk.forest import Forest, forest_of
 from duewise.risk.inputs import Inputs
 from duewise.risk.logistic import fit_logistic
 
@@ -30,6 +32,7 @@ ROUNDS_MAX = 2_000
 PATIENCE = 50
 BLEND_RIDGE = 1e-3
 WEIGHT_MIN = 0.02  # a recipe that adds less to the log-odds is left out: it costs, and says nothing
+FORESTS_MAX = 64  # laid out at once: those of a few models
 
 _COMMON: Mapping[str, Any] = {
     "objective": "binary",
@@ -88,17 +91,17 @@ class Boosting:
     intercept: float
     calibration: Calibration
 
-    def odds(self, frame: pl.DataFrame, *, threads: int = 1) -> Floats:
+    def odds(self, frame: pl.DataFrame) -> Floats:
         """Blended log-odds, before calibration."""
         matrix = self.inputs.matrix(frame)
         found = np.full(len(matrix), self.intercept)
         for text, weight in zip(self.boosters, self.weights, strict=True):
-            found += weight * _predicted(text, matrix, raw_score=True, num_threads=threads)
+            found += weight * _laid_out(text).score(matrix.T)
         return found
 
-    def probability(self, frame: pl.DataFrame, *, threads: int = 1) -> Floats:
+    def probability(self, frame: pl.DataFrame) -> Floats:
         """Calibrated probability that the row's event comes."""
-        return self.calibration(self.odds(frame, threads=threads))
+        return self.calibration(self.odds(frame))
 
     @property
     def trees(self) -> int:
@@ -233,6 +236,11 @@ def _blend(unseen: Floats, target: Floats) -> tuple[float, Floats]:
         found = np.zeros(len(small) + 1)
         found[0], found[1:][~small] = kept[0], kept[1:]
     return float(found[0]), found[1:]
+
+
+@lru_cache(maxsize=FORESTS_MAX)
+def _laid_out(text: str) -> Forest:
+    return forest_of(text)
 
 
 def _predicted(text: str, matrix: Floats, **options: Any) -> Floats:  # noqa: ANN401 — LightGBM's

@@ -19,7 +19,7 @@ import polars as pl
 from duewise.risk import metrics
 from duewise.risk.boosting import Boosting, Settings, fit_boosting
 from duewise.risk.folds import Split, splits
-from duewise.risk.inputs import Inconclusive, Inputs, read_inputs, read_target
+from duewise.risk.inputs import Inconclusive, Inputs, read_dates, read_inputs, read_target, require
 from duewise.risk.interval import MEASURES, ROUNDS, differences, intervals
 from duewise.risk.monitor import Reference, reference
 from duewise.risk.scorecard import Scorecard, fit_scorecard
@@ -104,6 +104,7 @@ def cross_validate(
     can use; Inconclusive where there is too little to judge by.
     """
     given = columns or Columns(target, groups)
+    require(frame, [target, groups, *([given.money] if given.money else []), *given.protected])
     outcome = read_target(frame, target)
     if isinstance(outcome, Inconclusive):
         return outcome
@@ -113,7 +114,7 @@ def cross_validate(
         pl.Series(outcome),
         folds=folds,
         seed=seed,
-        time=frame[given.time] if given.time else None,
+        time=read_dates(frame, given.time) if given.time else None,
         known_after_days=given.known_after_days,
     )
     if isinstance(found, Inconclusive):

@@ -76,7 +76,7 @@ class Inputs:
 
         Raises BadInput for a missing column, an infinite value, or a category not known.
         """
-        _require(frame, self.names)
+        require(frame, self.names)
         _refuse_infinite(frame, self.numbers)
         columns = [pl.col(name).cast(pl.Float64) for name in self.numbers]
         for name, known in self.categories.items():
@@ -102,7 +102,7 @@ def read_inputs(
     >>> read_inputs(frame, ["late_share", "product"], signs={"late_share": 1}).categories
     {'product': ('card', 'cash')}
     """
-    _require(frame, features)
+    require(frame, features)
     for name in features:
         if frame[name].null_count() == len(frame):
             raise BadInput(f"feature {name!r} has no value in any row", mend="leave it out")
@@ -126,7 +126,7 @@ def read_target(frame: pl.DataFrame, target: str) -> Floats | Inconclusive:
     >>> read_target(pl.DataFrame({"late": [0, 1]}), "late")
     Inconclusive(reason=<Reason.TOO_FEW_ROWS: 'too_few_rows'>)
     """
-    _require(frame, [target])
+    require(frame, [target])
     column = frame[target]
     is_number = column.dtype.is_numeric() or column.dtype == pl.Boolean
     if column.null_count() or not is_number or not column.cast(pl.Float64).is_in([0.0, 1.0]).all():
@@ -143,7 +143,18 @@ def read_target(frame: pl.DataFrame, target: str) -> Floats | Inconclusive:
     return np.asarray(outcome, dtype=np.float64)
 
 
-def _require(frame: pl.DataFrame, names: Sequence[str]) -> None:
+def read_dates(frame: pl.DataFrame, name: str) -> pl.Series:
+    """The column as dates. Raises BadInput where it holds no dates, or none in some row."""
+    require(frame, [name])
+    column = frame[name]
+    if not isinstance(column.dtype, pl.Date | pl.Datetime) or column.null_count():
+        mend = "give each row the date it is about"
+        raise BadInput(f"column {name!r} does not hold a date in every row", mend=mend)
+    return column.cast(pl.Date)
+
+
+def require(frame: pl.DataFrame, names: Sequence[str]) -> None:
+    """Raise BadInput for the first column that the frame lacks."""
     missing = [name for name in names if name not in frame.columns]
     if missing:
         mend = f"columns found: {', '.join(frame.columns)}"

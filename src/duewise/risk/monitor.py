@@ -77,7 +77,7 @@ def reference(column: pl.Series) -> Reference:
     if not column.dtype.is_numeric():
         values = tuple(column.cast(pl.String).drop_nulls().unique().sort())
         return Reference((), _shares(_place(column, (), values), len(values) + 2), values)
-    given = column.drop_nulls().cast(pl.Float64).to_numpy()
+    given = column.cast(pl.Float64).fill_nan(None).drop_nulls().to_numpy()
     cuts = np.linspace(0, 1, PSI_BINS + 1)[1:-1]
     edges = tuple(np.unique(np.quantile(given, cuts)).tolist()) if len(given) else ()
     return Reference(edges, _shares(_place(column, edges, ()), len(edges) + 2))
@@ -199,11 +199,11 @@ def model_in_use(chain: Sequence[tuple[str, Sequence[Finding]]]) -> str:
 def _place(
     column: pl.Series, edges: Sequence[float], values: Sequence[str]
 ) -> npt.NDArray[np.int64]:
-    missing = column.is_null().to_numpy()
     if column.dtype.is_numeric():
-        number = column.cast(pl.Float64).fill_null(0.0).to_numpy()
+        number = column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
         place = np.searchsorted(np.asarray(edges), number, side="left")
-        return np.where(missing, len(edges) + 1, place).astype(np.int64)
+        return np.where(np.isnan(number), len(edges) + 1, place).astype(np.int64)
+    missing = column.is_null().to_numpy()
     known = column.cast(pl.String).replace_strict(
         list(values), list(range(len(values))), default=len(values), return_dtype=pl.Int64
     )

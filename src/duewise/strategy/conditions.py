@@ -19,6 +19,8 @@ COLUMNS: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "locale": pl.String,
     "open_loans": pl.Int32,
     "probability_of_default": pl.Float64,
+    "probability_late_7": pl.Float64,
+    "probability_late_30": pl.Float64,
 }
 
 

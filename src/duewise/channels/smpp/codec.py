@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 from duewise.channels.base import (
@@ -30,6 +30,7 @@ from duewise.channels.smpp.pdu import (
     Pdu,
     ShortMessage,
     Tag,
+    Tlvs,
     c_string,
     decode,
     encode,
@@ -39,7 +40,7 @@ from duewise.channels.smpp.pdu import (
 )
 from duewise.channels.smpp.receipt import is_receipt, read_receipt
 from duewise.channels.smpp.settings import SmppSettings
-from duewise.channels.smpp.text import NPI_ISDN, UDHI, read_text, source_plan
+from duewise.channels.smpp.text import NPI_ISDN, UDHI, read_text, source_plan, text_of
 from duewise.channels.wire.codec import (
     Answer,
     Farewell,
@@ -54,6 +55,7 @@ from duewise.channels.wire.framing import ProtocolError
 from duewise.channels.wire.parts import INVALID_MESSAGE, parts_of
 from duewise.channels.wire.text import TON_INTERNATIONAL, read_address
 from duewise.channels.wire.times import absolute_time
+from duewise.message.parts import Part
 from duewise.times import Clock
 
 _ACCEPTED: Final = struct.pack(">II", Command.SUBMIT_SM_RESP, status.OK)
@@ -103,33 +105,42 @@ class SmppCodec:
         parts = parts_of(message, parts_max=settings.parts_max)
         if isinstance(parts, Refused):
             return parts
-        ton, npi, source = source_plan(message.sender_id or settings.sender_id)
-        validity = _validity(message.valid_until) if message.valid_until else ""
-        tlvs = NO_TLVS
-        if settings.echoes_reference and message.reference:
-            tlvs = {Tag.REFERENCE: message.reference.encode("ascii", "replace") + b"\0"}
         try:
-            return [
-                encode_short_message(
-                    ShortMessage(
-                        source,
-                        message.address[1:],
-                        part.udh + part.payload,
-                        part.data_coding,
-                        UDHI if part.udh else 0,
-                        RECEIPT_REQUESTED,
-                        validity,
-                        tlvs,
-                        ton,
-                        npi,
-                        TON_INTERNATIONAL,
-                        NPI_ISDN,
-                    )
-                )
-                for part in parts
-            ]
+            return [encode_short_message(each) for each in self._submits(message, parts)]
         except ProtocolError:
             return INVALID_MESSAGE
+
+    def _submits(self, message: Message, parts: Sequence[Part]) -> Iterator[ShortMessage]:
+        """A submit a part; or one for all, where the carrier takes a text whole."""
+        settings, packs = self._settings, self._settings.packs_septets
+        ton, npi, source = source_plan(message.sender_id or settings.sender_id)
+        validity = _validity(message.valid_until) if message.valid_until else ""
+        shared: Tlvs = NO_TLVS
+        if settings.echoes_reference and message.reference:
+            shared = {Tag.REFERENCE: message.reference.encode("ascii", "replace") + b"\0"}
+        joined = settings.long_texts if len(parts) > 1 else "udh"
+        groups = [parts] if joined == "payload" else [[part] for part in parts]
+        for number, group in enumerate(groups, start=1):
+            has_header = joined == "udh" and bool(group[0].udh)
+            text, tlvs = text_of(group, has_header=has_header, packs_septets=packs), shared
+            if joined == "sar":
+                tlvs = {**shared, **_sar(message.envelope_id, len(parts), number)}
+            elif joined == "payload":
+                text, tlvs = b"", {**shared, Tag.MESSAGE_PAYLOAD: text}
+            yield ShortMessage(
+                source,
+                message.address[1:],
+                text,
+                group[0].data_coding,
+                UDHI if has_header else 0,
+                RECEIPT_REQUESTED,
+                validity,
+                tlvs,
+                ton,
+                npi,
+                TON_INTERNATIONAL,
+                NPI_ISDN,
+            )
 
     def read(self, octets: bytes) -> Heard:
         if octets[4:12] == _ACCEPTED and octets.find(0, HEADER_LENGTH) == len(octets) - 1:
@@ -145,8 +156,8 @@ class SmppCodec:
         match pdu.command:
             case Command.SUBMIT_SM_RESP:
                 return self._answer(pdu.sequence, pdu.status, str(pdu.body))
-            case Command.DELIVER_SM if isinstance(pdu.body, ShortMessage):
-                return self._told(pdu.sequence, pdu.body)
+            case Command.DELIVER_SM | Command.DATA_SM if isinstance(pdu.body, ShortMessage):
+                return self._told(pdu, pdu.body)
             case Command.GENERIC_NACK:
                 return self._answer(pdu.sequence, pdu.status or status.INVALID_COMMAND, "")
         return _small_talk(pdu)
@@ -163,24 +174,29 @@ class SmppCodec:
         )
         return Answer(sequence, result, code in status.SLOW_DOWN)
 
-    def _told(self, sequence: int, message: ShortMessage) -> Told:
-        return Told(
-            self._said(message),
-            taken=frame(Command.DELIVER_SM_RESP, sequence, b"\0"),
-            busy=frame(Command.DELIVER_SM_RESP, sequence, b"\0", status=status.RECEIVER_BUSY),
-        )
+    def _told(self, pdu: Pdu, message: ShortMessage) -> Told:
+        answer = partial(frame, pdu.command | RESPONSE, pdu.sequence, b"\0")
+        return Told(self._said(message), taken=answer(), busy=answer(status=status.RECEIVER_BUSY))
 
     def _said(self, message: ShortMessage) -> InboundReceipt | ReplyPart | None:
         settings = self._settings
         if is_receipt(message):
             now = self._clock.now()
             return read_receipt(message, received_at=now, zone=settings.receipt_zone)
-        text, place = read_text(message)
+        text, place = read_text(message, packs_septets=settings.packs_septets)
         source = read_address(
             message.source_ton, message.source, country_code=settings.country_code
         )
         name = c_string(message.tlvs.get(Tag.REFERENCE, b""))
         return ReplyPart(source, message.destination, text, place, name)
+
+
+def _sar(reference: int, total: int, number: int) -> dict[int, bytes]:
+    return {
+        Tag.SAR_REFERENCE: (reference & 0xFFFF).to_bytes(2, "big"),
+        Tag.SAR_TOTAL: bytes((total,)),
+        Tag.SAR_NUMBER: bytes((number,)),
+    }
 
 
 def _small_talk(pdu: Pdu) -> Heard:

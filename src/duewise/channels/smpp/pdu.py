@@ -1,9 +1,24 @@
 """The octets of SMPP 3.4: what we and the gateway say, packed and unpacked by hand.
 
 Section numbers are those of "Short Message Peer to Peer Protocol Specification v3.4", issue 1.2.
+
+| section | command | number | body; of a C-octet string its longest |
+|---|---|---|---|
+| 3.2 | header | | command_length 4, command_id 4, command_status 4, sequence_number 4 |
+| 4.1 | bind_receiver, _transmitter, _transceiver | 1, 2, 9 | 16, 65, 13, 3 octets, 41 |
+| 4.2, 4.11 | unbind, enquire_link | 6, 15 (hex) | |
+| 4.3 | generic_nack | 80000000 (hex) | |
+| 4.4, 4.6 | submit_sm, deliver_sm | 4, 5 | 6, addresses 21, times 17, text 254, parameters |
+| 4.7 | data_sm | 103 (hex) | 6, addresses 65, 3 octets, parameters |
+| 4.8 | query_sm | 3 | message_id 65, source 21; answered by 65, 17, 2 octets |
+| 4.9 | cancel_sm | 8 | 6, message_id 65, addresses 21 |
+| 3.2.4 | optional parameter | | tag 2, length 2, value |
+
 Every length is bounded by the specification's field sizes, with one exception: passwords may be
 longer than its eight characters, because gateways issue longer ones. Whatever octets come in, the
 only way out besides a value is `ProtocolError`.
+
+Long because a protocol is read best on one page: what a body holds, how it is written and read.
 """
 
 from __future__ import annotations
@@ -21,6 +36,7 @@ HEADER_LENGTH: Final = 16
 PDU_LENGTH_MAX: Final = 70_000  # a message_payload of 64 KiB and everything around it
 SHORT_MESSAGE_MAX: Final = 254
 MESSAGE_ID_MAX: Final = 65  # its NUL included
+ADDRESS_MAX: Final = 65  # of data_sm, its NUL included
 RESPONSE: Final = 0x8000_0000  # the bit that turns a request's command into its answer's
 SEQUENCE_MAX: Final = 0x7FFF_FFFF
 
@@ -33,22 +49,30 @@ class Command(IntEnum):
     BIND_RECEIVER_RESP = 0x8000_0001
     BIND_TRANSMITTER = 0x02
     BIND_TRANSMITTER_RESP = 0x8000_0002
+    QUERY_SM = 0x03
+    QUERY_SM_RESP = 0x8000_0003
     SUBMIT_SM = 0x04
     SUBMIT_SM_RESP = 0x8000_0004
     DELIVER_SM = 0x05
     DELIVER_SM_RESP = 0x8000_0005
     UNBIND = 0x06
     UNBIND_RESP = 0x8000_0006
+    CANCEL_SM = 0x08
+    CANCEL_SM_RESP = 0x8000_0008
     BIND_TRANSCEIVER = 0x09
     BIND_TRANSCEIVER_RESP = 0x8000_0009
     ENQUIRE_LINK = 0x15
     ENQUIRE_LINK_RESP = 0x8000_0015
+    DATA_SM = 0x0103
+    DATA_SM_RESP = 0x8000_0103
 
 
 class Tag(IntEnum):
     """Section 5.3.2: the optional parameters we read or write."""
 
-    USER_MESSAGE_REFERENCE = 0x0204
+    SAR_REFERENCE = 0x020C
+    SAR_TOTAL = 0x020E
+    SAR_NUMBER = 0x020F
     RECEIPTED_MESSAGE_ID = 0x001E
     MESSAGE_PAYLOAD = 0x0424
     NETWORK_ERROR_CODE = 0x0423
@@ -107,14 +131,46 @@ class ShortMessage(NamedTuple):
         return self.short_message or self.tlvs.get(Tag.MESSAGE_PAYLOAD, b"")
 
 
-Body: TypeAlias = Bind | BindResp | ShortMessage | str | None
+class Query(NamedTuple):
+    """Section 4.8.1: what became of a message of ours."""
+
+    message_id: str
+    source_ton: int = 0
+    source_npi: int = 0
+    source: str = ""
+
+
+class QueryResp(NamedTuple):
+    """Section 4.8.2: `state` as in 5.2.28, `final_date` as in 7.1.1."""
+
+    message_id: str
+    final_date: str = ""
+    state: int = 0
+    error: int = 0
+
+
+class Cancel(NamedTuple):
+    """Section 4.9.1: do not deliver this any more."""
+
+    message_id: str
+    source_ton: int = 0
+    source_npi: int = 0
+    source: str = ""
+    dest_ton: int = 0
+    dest_npi: int = 0
+    destination: str = ""
+    service_type: str = ""
+
+
+Body: TypeAlias = Bind | BindResp | ShortMessage | Query | QueryResp | Cancel | str | None
 
 
 class Pdu(NamedTuple):
     """One protocol data unit; the body's type follows from the command.
 
-    Bind requests have `Bind`, their answers `BindResp`, submit_sm and deliver_sm `ShortMessage`,
-    the answers to these the message id as `str`, all others None.
+    Bind requests have `Bind`, their answers `BindResp`; submit_sm, deliver_sm and data_sm have
+    `ShortMessage`, the answers to these the message id as `str`; query_sm has `Query`, its answer
+    `QueryResp`, cancel_sm `Cancel`; all others have None.
     """
 
     command: int
@@ -149,9 +205,30 @@ _SHORT_MESSAGE = re.compile(
     + rb"(.....)",  # registered_delivery, replace, data_coding, sm_default_msg_id, sm_length
     re.DOTALL,
 )
+_DATA = re.compile(
+    _c_octets(6)  # service_type
+    + rb"(..)"
+    + _c_octets(ADDRESS_MAX)  # ton, npi, source
+    + rb"(..)"
+    + _c_octets(ADDRESS_MAX)  # ton, npi, destination
+    + rb"(...)",  # esm_class, registered_delivery, data_coding
+    re.DOTALL,
+)
+_QUERY = re.compile(_c_octets(MESSAGE_ID_MAX) + rb"(..)" + _c_octets(21) + rb"\Z", re.DOTALL)
+_QUERY_RESP = re.compile(_c_octets(MESSAGE_ID_MAX) + _c_octets(17) + rb"(..)\Z", re.DOTALL)
+_CANCEL = re.compile(
+    _c_octets(6)
+    + _c_octets(MESSAGE_ID_MAX)
+    + rb"(..)"
+    + _c_octets(21)
+    + rb"(..)"
+    + _c_octets(21)
+    + rb"\Z",
+    re.DOTALL,
+)
 _BINDS = frozenset({Command.BIND_RECEIVER, Command.BIND_TRANSMITTER, Command.BIND_TRANSCEIVER})
 _MESSAGES = frozenset({Command.SUBMIT_SM, Command.DELIVER_SM})
-_MESSAGE_RESPS = frozenset({Command.SUBMIT_SM_RESP, Command.DELIVER_SM_RESP})
+_MESSAGE_RESPS = frozenset({Command.SUBMIT_SM_RESP, Command.DELIVER_SM_RESP, Command.DATA_SM_RESP})
 _BODILESS = frozenset(
     {
         Command.GENERIC_NACK,
@@ -159,6 +236,7 @@ _BODILESS = frozenset(
         Command.UNBIND_RESP,
         Command.ENQUIRE_LINK,
         Command.ENQUIRE_LINK_RESP,
+        Command.CANCEL_SM_RESP,
     }
 )
 
@@ -262,23 +340,71 @@ def _encode_body(pdu: Pdu) -> bytes:
     match body:
         case None:
             return b""
+        case ShortMessage() if pdu.command == Command.DATA_SM:
+            return _encode_data(body)
         case ShortMessage():
             return encode_short_message(body)
         case str():
             return b"" if pdu.status and not body else _packed(body, MESSAGE_ID_MAX)
-        case BindResp():
-            if pdu.status and not body.system_id and not body.tlvs:
-                return b""
-            return _packed(body.system_id, 16) + encode_tlvs(body.tlvs)
         case Bind():
             return _encode_bind(body)
+        case _:
+            return _encode_rare(pdu.status, body)
+
+
+def _encode_rare(status: int, body: BindResp | Query | QueryResp | Cancel) -> bytes:
+    match body:
+        case BindResp():
+            if status and not body.system_id and not body.tlvs:
+                return b""
+            return _packed(body.system_id, 16) + encode_tlvs(body.tlvs)
+        case Query():
+            plan = _octets(body.source_ton, body.source_npi)
+            return _packed(body.message_id, MESSAGE_ID_MAX) + plan + _packed(body.source, 21)
+        case QueryResp():
+            if status and body == QueryResp(""):
+                return b""
+            head = _packed(body.message_id, MESSAGE_ID_MAX) + _packed(body.final_date, 17)
+            return head + _octets(body.state, body.error)
+        case Cancel():
+            return b"".join(
+                (
+                    _packed(body.service_type, 6),
+                    _packed(body.message_id, MESSAGE_ID_MAX),
+                    _octets(body.source_ton, body.source_npi),
+                    _packed(body.source, 21),
+                    _octets(body.dest_ton, body.dest_npi),
+                    _packed(body.destination, 21),
+                )
+            )
+
+
+def _encode_data(message: ShortMessage) -> bytes:
+    """Section 4.7.1: the text travels as message_payload."""
+    if message.short_message:
+        raise ProtocolError("data_sm carries its text as message_payload")
+    return b"".join(
+        (
+            _packed(message.service_type, 6),
+            _octets(message.source_ton, message.source_npi),
+            _packed(message.source, ADDRESS_MAX),
+            _octets(message.dest_ton, message.dest_npi),
+            _packed(message.destination, ADDRESS_MAX),
+            _octets(message.esm_class, message.registered_delivery, message.data_coding),
+            encode_tlvs(message.tlvs),
+        )
+    )
+
+
+def _octets(*numbers: int) -> bytes:
+    try:
+        return bytes(numbers)
+    except ValueError as error:
+        raise ProtocolError(f"an octet: {error}") from None
 
 
 def _encode_bind(bind: Bind) -> bytes:
-    try:
-        numbers = bytes((bind.interface_version, bind.addr_ton, bind.addr_npi))
-    except ValueError as error:
-        raise ProtocolError(f"bind: {error}") from None
+    numbers = _octets(bind.interface_version, bind.addr_ton, bind.addr_npi)
     return b"".join(
         (
             _packed(bind.system_id, 16),
@@ -299,9 +425,69 @@ def _decode_body(command: int, status: int, octets: bytes) -> Body:
         return None
     if command in _BINDS:
         return _decode_bind(octets)
+    return _decode_rare(command, status, octets)
+
+
+def _decode_rare(command: int, status: int, octets: bytes) -> Body:
+    match command:
+        case Command.DATA_SM:
+            return _decode_data(octets)
+        case Command.QUERY_SM:
+            message_id, plan, source = _fields(_QUERY, octets)
+            return Query(message_id.decode("latin-1"), plan[0], plan[1], source.decode("latin-1"))
+        case Command.QUERY_SM_RESP:
+            if status and len(octets) == HEADER_LENGTH:
+                return QueryResp("")
+            message_id, final_date, numbers = _fields(_QUERY_RESP, octets)
+            return QueryResp(
+                message_id.decode("latin-1"), final_date.decode("latin-1"), numbers[0], numbers[1]
+            )
+        case Command.CANCEL_SM:
+            service, message_id, source_plan, source, dest_plan, destination = _fields(
+                _CANCEL, octets
+            )
+            return Cancel(
+                message_id.decode("latin-1"),
+                source_plan[0],
+                source_plan[1],
+                source.decode("latin-1"),
+                dest_plan[0],
+                dest_plan[1],
+                destination.decode("latin-1"),
+                service.decode("latin-1"),
+            )
     if command & RESPONSE and command ^ RESPONSE in _BINDS:
         return _decode_bind_resp(status, octets)
     raise ProtocolError(f"command 0x{command:08X} is not spoken here")
+
+
+def _fields(layout: re.Pattern[bytes], octets: bytes) -> tuple[bytes, ...]:
+    found = layout.match(octets, HEADER_LENGTH)
+    if found is None:
+        raise ProtocolError("a field is too long or missing")
+    return found.groups()
+
+
+def _decode_data(octets: bytes) -> ShortMessage:
+    found = _DATA.match(octets, HEADER_LENGTH)
+    if found is None:
+        raise ProtocolError("a field of the data_sm is too long or missing")
+    service, source_plan, source, dest_plan, destination, flags = found.groups()
+    return ShortMessage(
+        source.decode("latin-1"),
+        destination.decode("latin-1"),
+        b"",
+        flags[2],
+        flags[0],
+        flags[1],
+        "",
+        _decode_tlvs(octets, found.end()),
+        source_plan[0],
+        source_plan[1],
+        dest_plan[0],
+        dest_plan[1],
+        service.decode("latin-1"),
+    )
 
 
 def _decode_short_message(octets: bytes) -> ShortMessage:

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 from duewise.channels.smpp import status
 
+LongTexts: TypeAlias = Literal["udh", "sar", "payload"]
 Binds: TypeAlias = Literal["transceiver", "transmitter_and_receiver"]
 
 
@@ -21,6 +22,8 @@ class SmppSettings:
     receipts; leave it off where the carrier refuses parameters it does not know.
     `receipt_zone` is the zone in which the gateway writes the dates of its receipts;
     `country_code` completes a reply's national number; `rate_per_s` is the contract's limit.
+    `long_texts`: parts joined by a header in the text, by parameters, or one message_payload.
+    `packs_septets`: the carrier wants and writes GSM-7 packed, eight septets in seven octets.
     `links` binds are kept up side by side, each with a window of its own; where the carrier wants
     two directions apart, each of them is a pair.
     """
@@ -44,6 +47,8 @@ class SmppSettings:
     inbound_max: int = 10_000
     echoes_reference: bool = False
     binds: Binds = "transceiver"
+    long_texts: LongTexts = "udh"
+    packs_septets: bool = False
     links: int = 1
     country_code: str = "86"
     receipt_zone: tzinfo = UTC

@@ -2,29 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
-from duewise.channels.smpp.pdu import ShortMessage
+from duewise.channels.smpp.pdu import ShortMessage, Tag
 from duewise.channels.wire.text import (
     ALONE,
     TON_INTERNATIONAL,
     Concatenation,
     decode_gsm7,
+    fill_bits_after,
+    pack_septets,
     take_header,
+    unpack_septets,
 )
+from duewise.message.parts import GSM7, Part
 
 UDHI: Final = 0x40  # section 5.2.12: the text begins with a user data header
 TON_ALPHANUMERIC, NPI_ISDN = 5, 1
 _CODECS = {1: "ascii", 3: "latin-1", 8: "utf-16-be"}  # section 5.2.19
 
 
-def read_text(message: ShortMessage) -> tuple[str, Concatenation]:
+def read_text(message: ShortMessage, *, packs_septets: bool = False) -> tuple[str, Concatenation]:
     """The text of a message and its place in a longer one. What cannot be read is replaced."""
-    octets, place = message.payload, ALONE
-    if message.esm_class & UDHI:
+    octets, place, header = message.payload, _sar(message), b""
+    if message.esm_class & UDHI and octets:
+        header = octets[: 1 + octets[0]]
         octets, place = take_header(octets)
     codec = _CODECS.get(message.data_coding)
-    return (octets.decode(codec, "replace") if codec else decode_gsm7(octets)), place
+    if codec:
+        return octets.decode(codec, "replace"), place
+    if packs_septets:
+        octets = unpack_septets(octets, fill_bits=fill_bits_after(header))
+    return decode_gsm7(octets), place
+
+
+def _sar(message: ShortMessage) -> Concatenation:
+    """Sections 5.3.2.22 to 24: a place in a longer text, said by parameters."""
+    if Tag.SAR_TOTAL not in message.tlvs:
+        return ALONE
+    tags = (Tag.SAR_REFERENCE, Tag.SAR_TOTAL, Tag.SAR_NUMBER)
+    return Concatenation(*(int.from_bytes(message.tlvs.get(tag, b"")[:2], "big") for tag in tags))
+
+
+def text_of(parts: Sequence[Part], *, has_header: bool, packs_septets: bool) -> bytes:
+    """The octets of some parts as one text, with the first one's header or without."""
+    header = parts[0].udh if has_header else b""
+    text = b"".join(part.payload for part in parts)
+    if packs_septets and parts[0].data_coding == GSM7.data_coding:
+        text = pack_septets(text, fill_bits=fill_bits_after(header))
+    return header + text
 
 
 def source_plan(sender_id: str) -> tuple[int, int, str]:

@@ -24,6 +24,11 @@ class Deframer:
         self._shortest, self._longest = shortest, longest
         self._rest = b""
 
+    @property
+    def held(self) -> int:
+        """How many octets wait for the rest of their frame."""
+        return len(self._rest)
+
     def feed(self, octets: bytes) -> list[bytes]:
         """The frames that are whole now. Raises ProtocolError where no frame can begin."""
         octets = self._rest + octets if self._rest else octets

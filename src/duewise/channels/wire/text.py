@@ -59,6 +59,44 @@ def decode_gsm7(septets: bytes) -> str:
     return "".join(characters)
 
 
+def pack_septets(septets: bytes, *, fill_bits: int = 0) -> bytes:
+    """Septets as 3GPP TS 23.038 (6.1.2.1.1) packs them, eight in seven octets.
+
+    `fill_bits` zero bits come first, where a header must end on the border of a septet.
+
+    >>> pack_septets(b"hellohello").hex()
+    'e8329bfd4697d9ec37'
+    """
+    bits = 0
+    for place, septet in enumerate(septets):
+        bits |= septet << (7 * place + fill_bits)
+    return bits.to_bytes((7 * len(septets) + fill_bits + 7) // 8, "little")
+
+
+def unpack_septets(octets: bytes, *, fill_bits: int = 0) -> bytes:
+    """Packed septets, one an octet.
+
+    Where seven bits are left over they are a septet unless they are zero, which is filling.
+
+    >>> unpack_septets(bytes.fromhex("e8329bfd4697d9ec37"))
+    b'hellohello'
+    """
+    bits = int.from_bytes(octets, "little") >> fill_bits
+    count = (8 * len(octets) - fill_bits) // 7
+    septets = bytes(bits >> (7 * place) & 0x7F for place in range(count))
+    has_filling = count and (8 * len(octets) - fill_bits) % 7 == 0 and not septets[-1]
+    return septets[:-1] if has_filling else septets
+
+
+def fill_bits_after(header: bytes) -> int:
+    """How many bits lie between a user data header and the first septet (TS 23.040, 9.2.3.24).
+
+    >>> fill_bits_after(bytes(6)), fill_bits_after(bytes(7)), fill_bits_after(b"")
+    (1, 0, 0)
+    """
+    return -8 * len(header) % 7
+
+
 def _concatenation(elements: bytes) -> Concatenation:
     """The first concatenation element of a user data header, 8 or 16 bit reference."""
     at = 0
