@@ -125,10 +125,9 @@ class App:
     @cached_property
     def sender(self) -> Sender:
         """Who speaks in the messages."""
-        from duewise.message.template import Sender
+        from duewise.message.template import SENDER_NAMES, Sender
 
-        lender = self.config.lender
-        return Sender(lender.name, lender.signature, lender.hotline, lender.app)
+        return Sender(**{name: getattr(self.config.lender, name) for name in SENDER_NAMES})
 
     @cached_property
     def tenant(self) -> Tenant:
@@ -139,16 +138,14 @@ class App:
         """The tenant under another strategy file. Raises BadInput."""
         from duewise.engine.facts import LenderFacts
         from duewise.jobs.tenant import Tenant
-        from duewise.message.choose import occasions
+        from duewise.message.choose import stages_of
         from duewise.money import to_minor
         from duewise.strategy.plan import load_strategy
 
         self._be_a_workspace()
         config = self.config
-        stages = {name: template.stage for name, template in self.templates.items()}
-        stages |= occasions(self.templates)
         try:
-            chosen = load_strategy(strategy, templates=stages)
+            chosen = load_strategy(strategy, templates=stages_of(self.templates))
         except UnicodeDecodeError as error:
             raise BadInput("not UTF-8", source=str(strategy), mend="save it as UTF-8") from error
         return Tenant(

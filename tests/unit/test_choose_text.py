@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from duewise.errors import BadInput
-from duewise.message.choose import NEAREST, choose, choose_column, occasions
+from duewise.message.choose import NEAREST, choose, choose_column, stages_of
 from duewise.message.template import TONES, load_templates
 from duewise.strategy.tone import TONES as LADDER_TONES
 
@@ -66,9 +66,11 @@ def test_it_tells_of_several_loans_at_once_where_there_is_such_a_text(
     assert found == chosen
 
 
-def test_it_knows_what_a_strategy_may_call_an_occasion() -> None:
-    assert occasions(TEMPLATES)["zh.m1_day1"] == "overdue"
-    assert occasions(TEMPLATES)["en.before_due"] == "pre_due"
+def test_it_knows_what_a_strategy_may_name() -> None:
+    stages = stages_of(TEMPLATES)
+    assert (stages["zh.m1_day1"], stages["en.before_due"]) == ("overdue", "pre_due")
+    assert stages["zh.m1_day1.gentle"] == "overdue"
+    assert "zh.paid" not in stages
 
 
 def test_it_has_a_next_word_for_every_tone_and_urges_nobody_who_needs_help() -> None:

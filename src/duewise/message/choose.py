@@ -36,9 +36,10 @@ def locale_chain(locale: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*chain, LAST_RESORT]))
 
 
-def occasions(templates: Mapping[str, Template]) -> dict[str, str]:
-    """Each occasion with its stage, as a strategy may name it instead of a template."""
-    return {
+def stages_of(templates: Mapping[str, Template]) -> dict[str, str]:
+    """What a strategy may name, with its stage: each template, and each occasion."""
+    named = {name: template.stage for name, template in templates.items()}
+    return named | {
         ".".join(name.split(".")[:2]): template.stage
         for name, template in templates.items()
         if name.split(".")[2:3] == [template.tone]
