@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -193,3 +194,26 @@ async def test_it_hands_over_a_reply_in_its_senders_words(
         stats = await gateway.control.stats()
     assert reply == InboundReply(reply_id, WANG, LINE, text, MORNING)
     assert stats["waiting"] == 0
+
+
+async def test_it_asks_what_became_of_a_message_whose_receipt_stays_away(tmp_path: Path) -> None:
+    shares: dict[str, Any] = {"failed_share": 1.0, "failure_codes": ("012",), "receipt_window": 0}
+    async with world(tmp_path, **shares) as gateway, channel(gateway.smpp()) as sms:
+        result = await sms.send(message(), key="")
+        assert isinstance(result, Accepted)
+        (provider_id,) = result.provider_ids
+        assert await sms.query(provider_id, sender_id=LINE) is None  # on its way
+        gateway.clock.set(MORNING + timedelta(minutes=1))
+        state = await sms.query(provider_id, sender_id=LINE)
+        assert await sms.query("stranger") is None
+    assert state is not None
+    assert (state.provider_id, state.status, state.code) == (provider_id, "failed", "012")
+    assert MORNING <= state.at <= gateway.clock.now()
+
+
+@pytest.mark.parametrize("carrier", ["cmpp2"])
+async def test_it_asks_nothing_where_the_protocol_has_no_word_for_it(
+    tmp_path: Path, carrier: str
+) -> None:
+    async with world(tmp_path, carrier=carrier) as gateway, channel(gateway.line()) as sms:
+        assert await sms.query("7") is None

@@ -142,6 +142,12 @@ class CmppCodec:
             return self._unreadable(octets)
         return _small_talk(pdu)
 
+    def query(self, provider_id: str, sender_id: str) -> None:
+        """CMPP_QUERY counts the messages of a day; it tells nothing of one."""
+
+    def read_state(self, answer: Answer | Response) -> None:
+        """As `query`."""
+
     def _answer(self, sequence: int, body: MsgResult) -> Answer:
         if body.result == status.OK:
             return Answer(sequence, Accepted((str(body.msg_id),)))

@@ -38,6 +38,7 @@ from duewise.channels.cmpp.text import content_of, encoding_of, read_text, write
 from duewise.channels.gateway.dialect import (
     NEVER,
     Acked,
+    Asked,
     Login,
     Outgoing,
     Receipt,
@@ -125,6 +126,10 @@ class CmppDialect:
     def submit_answer(self, sequence: int, status: int, message_id: str) -> bytes:
         body = MsgResult(int(message_id or 0), status)
         return encode(Pdu(Command.SUBMIT_RESP, sequence, body), self._version)
+
+    def state(self, asked: Asked, known: Receipt | None, *, now: datetime) -> bytes:  # noqa: ARG002
+        """CMPP asks for nothing of one message."""
+        return b""
 
     def deliver(self, sequence: int, item: Outgoing) -> bytes:
         body = _reply(item) if isinstance(item, Reply) else self._receipt(item)

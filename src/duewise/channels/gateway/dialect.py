@@ -75,7 +75,14 @@ class Acked(NamedTuple):
     is_taken: bool
 
 
-Said: TypeAlias = Login | Submitted | Acked | Say | Farewell
+class Asked(NamedTuple):
+    """Somebody wants to know what became of a message."""
+
+    sequence: int
+    message_id: str
+
+
+Said: TypeAlias = Login | Submitted | Acked | Asked | Say | Farewell
 
 
 class Statuses(NamedTuple):
@@ -122,6 +129,10 @@ class Dialect(Protocol):
     def login_answer(self, login: Login) -> bytes: ...
 
     def submit_answer(self, sequence: int, status: int, message_id: str) -> bytes: ...
+
+    def state(self, asked: Asked, known: Receipt | None, *, now: datetime) -> bytes:
+        """What became of a message, if it is known and its time has come."""
+        ...
 
     def deliver(self, sequence: int, item: Outgoing) -> bytes: ...
 

@@ -26,6 +26,7 @@ from duewise.channels.gateway.settings import (
 from duewise.times import Clock, ManualClock
 
 PUMP_S: Final = 0.002  # receipts of 2 ms leave together
+FATES_MAX: Final = 10_000
 PUMP_MAX_S: Final = 0.02
 
 
@@ -49,6 +50,7 @@ class Hub:
         self.response_s = settings.response_s
         self.stopped = asyncio.Event()
         self.submits = self.accepted = self.refused = self.receipts = self.replies = 0
+        self.fates: dict[str, Receipt] = {}  # of the latest, for who asks
         self._refusals: list[int] = []  # the statuses of the next submits, last first
         self._drop_after = 0
         self._owed: list[tuple[datetime, int, Account, Receipt]] = []
@@ -181,6 +183,9 @@ class Hub:
         if due_at > submission.valid_until:
             stat, due_at = "EXPIRED", submission.valid_until
         receipt = Receipt(message_id, submission, stat, destined.code, now, due_at)
+        if len(self.fates) >= FATES_MAX:
+            del self.fates[next(iter(self.fates))]
+        self.fates[message_id] = receipt
         for _ in range(2 if destined.is_duplicated else 1):
             if destined.is_early:
                 self.receipts += 1

@@ -10,6 +10,7 @@ from typing import Final
 from duewise.channels.gateway.account import Account
 from duewise.channels.gateway.dialect import (
     Acked,
+    Asked,
     Dialect,
     Login,
     Outgoing,
@@ -109,6 +110,9 @@ class Link(asyncio.Protocol):
                 self._login(said)
             case Acked():
                 self._delivered(said)
+            case Asked() if self._account is not None:
+                known = self._hub.fates.get(said.message_id)
+                self._write(self._dialect.state(said, known, now=now))
             case Say():
                 self._write(said.octets)
             case Farewell():

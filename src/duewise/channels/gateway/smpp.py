@@ -10,6 +10,7 @@ from typing import Final
 from duewise.channels.gateway.dialect import (
     NEVER,
     Acked,
+    Asked,
     Login,
     Outgoing,
     Receipt,
@@ -30,6 +31,8 @@ from duewise.channels.smpp.pdu import (
     BindResp,
     Command,
     Pdu,
+    Query,
+    QueryResp,
     ShortMessage,
     Tag,
     c_string,
@@ -44,9 +47,10 @@ from duewise.channels.smpp.text import NPI_ISDN, UDHI, read_text, source_plan
 from duewise.channels.wire.codec import Farewell, Say
 from duewise.channels.wire.framing import ProtocolError
 from duewise.channels.wire.text import TON_INTERNATIONAL
-from duewise.channels.wire.times import read_time
+from duewise.channels.wire.times import absolute_time, read_time
 from duewise.message.parts import GSM7, UCS2, Part, split
 
+QUERY_FAILED: Final = 0x67
 NAME: Final = "duewise-gateway"
 RECEIPT_WANTED: Final = 0x03  # section 5.2.17
 STATUSES: Final = Statuses(
@@ -85,6 +89,8 @@ class SmppDialect:
             case Command.DELIVER_SM_RESP | Command.GENERIC_NACK:
                 is_taken = pdu.command == Command.DELIVER_SM_RESP and pdu.status == status.OK
                 return Acked(pdu.sequence, is_taken)
+            case Command.QUERY_SM if isinstance(pdu.body, Query):
+                return Asked(pdu.sequence, pdu.body.message_id)
             case command if command in _BINDS and isinstance(pdu.body, Bind):
                 return self._login(pdu, pdu.body)
         return _small_talk(pdu)
@@ -106,6 +112,20 @@ class SmppDialect:
     def submit_answer(self, sequence: int, status: int, message_id: str) -> bytes:
         body = b"" if status else message_id.encode("ascii") + b"\0"
         return frame(Command.SUBMIT_SM_RESP, sequence, body, status=status)
+
+    def state(self, asked: Asked, known: Receipt | None, *, now: datetime) -> bytes:
+        """Section 4.8.2; ESME_RQUERYFAIL for a stranger's id."""
+        if known is None:
+            pdu = Pdu(Command.QUERY_SM_RESP, QUERY_FAILED, asked.sequence, QueryResp(""))
+            return encode(pdu)
+        is_final = known.done_at <= now
+        found = QueryResp(
+            asked.message_id,
+            absolute_time(known.done_at) if is_final else "",
+            STATE_NUMBERS[known.stat if is_final else "ENROUTE"],
+            int(known.code) if is_final else 0,
+        )
+        return encode(Pdu(Command.QUERY_SM_RESP, status.OK, asked.sequence, found))
 
     def deliver(self, sequence: int, item: Outgoing) -> bytes:
         if isinstance(item, Reply):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache, partial
 from typing import Final
@@ -28,6 +28,8 @@ from duewise.channels.smpp.pdu import (
     Bind,
     Command,
     Pdu,
+    Query,
+    QueryResp,
     ShortMessage,
     Tag,
     Tlvs,
@@ -38,7 +40,7 @@ from duewise.channels.smpp.pdu import (
     frame,
     header,
 )
-from duewise.channels.smpp.receipt import is_receipt, read_receipt
+from duewise.channels.smpp.receipt import is_receipt, read_receipt, read_state
 from duewise.channels.smpp.settings import SmppSettings
 from duewise.channels.smpp.text import NPI_ISDN, UDHI, read_text, source_plan, text_of
 from duewise.channels.wire.codec import (
@@ -161,6 +163,17 @@ class SmppCodec:
             case Command.GENERIC_NACK:
                 return self._answer(pdu.sequence, pdu.status or status.INVALID_COMMAND, "")
         return _small_talk(pdu)
+
+    def query(self, provider_id: str, sender_id: str) -> Callable[[int], bytes]:
+        ton, npi, source = source_plan(sender_id or self._settings.sender_id)
+        asked = Query(provider_id, ton, npi, source)
+        return lambda sequence: encode(Pdu(Command.QUERY_SM, status.OK, sequence, asked))
+
+    def read_state(self, answer: Answer | Response) -> InboundReceipt | None:
+        pdu = answer.body if isinstance(answer, Response) else None
+        if not isinstance(pdu, Pdu) or pdu.status or not isinstance(pdu.body, QueryResp):
+            return None
+        return read_state(pdu.body, received_at=self._clock.now())
 
     def _answer(self, sequence: int, code: int, message_id: str) -> Answer:
         if code == status.OK:

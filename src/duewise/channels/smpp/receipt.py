@@ -12,7 +12,9 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from duewise.channels.base import InboundReceipt, ReceiptStatus, normalise_provider_id
-from duewise.channels.smpp.pdu import ShortMessage, Tag, c_string
+from duewise.channels.smpp.pdu import QueryResp, ShortMessage, Tag, c_string
+from duewise.channels.wire.framing import ProtocolError
+from duewise.channels.wire.times import read_time
 
 MESSAGE_TYPE: Final = 0x3C  # section 5.2.12: the bits of esm_class that say what a deliver_sm is
 RECEIPT_TYPE: Final = 0x04
@@ -89,6 +91,23 @@ def read_receipt(
         reference=c_string(tlvs.get(Tag.REFERENCE, b"")),
         at=_done_at(fields.done_date, zone) or received_at,
     )
+
+
+def read_state(answer: QueryResp, *, received_at: datetime) -> InboundReceipt | None:
+    """What a query_sm_resp (section 4.8.2) says, as a receipt would; None while it is on its way.
+
+    >>> read_state(QueryResp("00A7", "", 2), received_at=datetime(2026, 8, 9)).status
+    'delivered'
+    """
+    stat = _STATES.get(answer.state, "UNKNOWN")
+    if stat in _NOT_FINAL:
+        return None
+    try:
+        at = read_time(answer.final_date, now=received_at) or received_at
+    except ProtocolError:
+        at = received_at
+    provider_id = normalise_provider_id(answer.message_id)
+    return InboundReceipt(provider_id, _FINAL[stat], f"{answer.error:03}", "", at)
 
 
 def read_fields(text: str) -> ReceiptFields:

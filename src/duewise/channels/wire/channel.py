@@ -17,6 +17,7 @@ from duewise.channels.base import (
     Accepted,
     Capabilities,
     Delivery,
+    InboundReceipt,
     Message,
     Refused,
     SendResult,
@@ -134,6 +135,23 @@ class WireChannel:
             plan if isinstance(plan, Refused) else await self._finish(plan, results)
             for plan in plans
         ]
+
+    async def query(self, provider_id: str, *, sender_id: str = "") -> InboundReceipt | None:
+        """Ask what became of an accepted message whose receipt stays away.
+
+        None where the gateway does not know yet, does not say, or cannot be asked: then the
+        receipt, or the end of its time, must tell.
+        """
+        session = self._pick()
+        if session is None:
+            return None
+        asked = session.codec.query(provider_id, sender_id)
+        if asked is None:
+            return None
+        try:
+            return session.codec.read_state(await session.ask(asked))
+        except (ProtocolError, OSError):
+            return None
 
     def _pick(self) -> Session | None:
         """The link with the most room, of those that are up and send."""

@@ -6,7 +6,7 @@ cannot be read has a meaning too (an answer to whom, a refusal to say).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 from duewise.channels.base import InboundReceipt, Message, Refused, SendResult
@@ -106,3 +106,11 @@ class Codec(Protocol):
     def submit(self, sequence: int, body: bytes) -> bytes: ...
 
     def read(self, octets: bytes) -> Heard: ...
+
+    def query(self, provider_id: str, sender_id: str) -> Callable[[int], bytes] | None:
+        """How to ask what became of a message under a sequence number; None: one cannot."""
+        ...
+
+    def read_state(self, answer: Answer | Response) -> InboundReceipt | None:
+        """What the answer to a query says, as a receipt would; None where it says nothing yet."""
+        ...
