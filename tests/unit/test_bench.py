@@ -32,9 +32,10 @@ TINY = Sizes(
     fields=50,
     envelopes=20,
     payments=4,
+    raced=8,
     turns=2,
 )
-WITH_PEER = {"ledger", "guard", "render", "seal", "release", "hold", "audit"}
+WITH_PEER = {"ledger", "guard", "render", "seal", "release", "send", "hold", "audit"}
 
 
 @pytest.fixture(scope="module")

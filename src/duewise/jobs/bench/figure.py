@@ -32,6 +32,7 @@ class Sizes:
     fields: int = 200_000
     envelopes: int = 5_000
     payments: int = 500
+    raced: int = 10_000
     turns: int = 5
     seed: int = 1
 
@@ -45,6 +46,7 @@ QUICK = Sizes(
     fields=50_000,
     envelopes=1_000,
     payments=200,
+    raced=500,
     turns=3,
 )
 
