@@ -34,6 +34,7 @@ class Sizes:
     envelopes: int = 5_000
     payments: int = 500
     submits: int = 100_000
+    raced: int = 10_000
     turns: int = 5
     seed: int = 1
 
@@ -49,6 +50,7 @@ QUICK = Sizes(
     envelopes=1_000,
     payments=200,
     submits=20_000,
+    raced=500,
     turns=3,
 )
 
