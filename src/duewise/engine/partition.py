@@ -27,6 +27,7 @@ from duewise.money import Money
 from duewise.risk.model import Prior, probability_of_default
 from duewise.strategy.decide import Decision, decide
 from duewise.strategy.plan import Strategy
+from duewise.strategy.timing import PaidByHour, hour_weights
 
 PLAN: Schema = {
     "plan_id": pl.String,
@@ -96,7 +97,7 @@ class PlanContext:
     """Everything a plan depends on besides its tables. Frozen, and picklable for workers.
 
     `ledger_complete_until` is the instant up to which all payments are known; the guard counts the
-    ledger's age from it.
+    ledger's age from it. `paid_by_hour` are the whole book's payments, where hours are learned.
     """
 
     plan_id: str
@@ -110,6 +111,7 @@ class PlanContext:
     products: Products
     ledger_complete_until: datetime
     prior: Prior = field(default_factory=Prior)
+    paid_by_hour: PaidByHour | None = None
     part_price: Money = field(default_factory=lambda: Money(0, "CNY"))
 
 
@@ -163,7 +165,11 @@ def open_loans(tables: Tables, *, context: PlanContext) -> pl.DataFrame:
         .join(tables.borrowers, on="borrower_id", how="inner", maintain_order="left")
         .join(scores, on="borrower_id", how="left", maintain_order="left")
     )
-    return _with_strategy_columns(loans, as_of=context.as_of)
+    loans = _with_strategy_columns(loans, as_of=context.as_of)
+    if context.paid_by_hour is None:
+        return loans
+    paid = tables.payments.filter(pl.col("paid_at") <= context.now)
+    return loans.with_columns(hour_weights(loans, paid, context.paid_by_hour, zone=zone))
 
 
 # What a strategy, a text or a rule may ask of a loan besides its ledger.

@@ -41,6 +41,8 @@ from duewise.jobs.operations import (
 from duewise.jobs.tenant import Tenant
 from duewise.money import Money
 from duewise.store.files import write_atomically
+from duewise.strategy.plan import Strategy
+from duewise.strategy.timing import HOURS, PaidByHour
 
 if TYPE_CHECKING:
     from duewise.store.book import Book, BookTables
@@ -83,7 +85,7 @@ class PlanSummary:
 
 
 def context_for(
-    conn: Connection[Any], tenant: Tenant, *, book_hash: str, as_of: date, now: datetime
+    conn: Connection[Any], tenant: Tenant, book: Book, *, as_of: date, now: datetime
 ) -> PlanContext:
     """The frozen rest of a plan. Its id is a hash of everything it was decided by."""
     complete_until = feed_complete_until(conn)
@@ -97,7 +99,7 @@ def context_for(
         tenant.rulebook.content_hash,
         tenant.template_hash,
         tenant.products.content_hash,
-        book_hash,
+        book.content_hash,
         repr(tenant.sender),
         repr(tenant.lender),
         as_of.isoformat(),
@@ -116,8 +118,20 @@ def context_for(
         lender=tenant.lender,
         products=tenant.products,
         ledger_complete_until=complete_until,
+        paid_by_hour=_paid_by_hour(book, tenant.strategy, now=now),
         part_price=Money(tenant.price_per_part_minor, tenant.currency),
     )
+
+
+def _paid_by_hour(book: Book, strategy: Strategy, *, now: datetime) -> PaidByHour | None:
+    """The book's payments known by now, by product and local hour, if the strategy learns hours."""
+    if strategy.send_time != "learned":
+        return None
+    counted = book.payments_by_hour(until=now, zone=strategy.timezone)
+    found = {product: [0] * HOURS for product in counted["product"].unique()}
+    for product, hour, payments in counted.iter_rows():
+        found[product][hour] = payments
+    return {product: tuple(counts) for product, counts in found.items()}
 
 
 def plan_book(
@@ -132,17 +146,38 @@ def plan_book(
     progress: Progress | None = None,
 ) -> PlanSummary:
     """Plan every borrower of the book into `out`. The same input gives byte-identical files."""
-    context = context_for(conn, tenant, book_hash=book.content_hash, as_of=as_of, now=now)
+    context = context_for(conn, tenant, book, as_of=as_of, now=now)
+    (out / MANIFEST).unlink(missing_ok=True)  # an earlier plan's: this one is not finished yet
+    summary = plan_parts(
+        lambda number: tables_of(conn, book.read(number), now=now),
+        context,
+        partitions=book.partitions,
+        out=out,
+        workers=workers,
+        progress=progress,
+    )
+    write_manifest(out, summary, context, tenant)
+    for left_over in out.glob("parts-*"):  # ours, and those of runs that were given up
+        shutil.rmtree(left_over)
+    return summary
+
+
+def plan_parts(
+    tables_at: Callable[[int], Tables],
+    context: PlanContext,
+    *,
+    partitions: int,
+    out: Path,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> PlanSummary:
+    """Plan the partitions that are not planned yet, share the budgets out, write `plan.parquet`."""
     parts = out / f"parts-{context.plan_id}"
     parts.mkdir(parents=True, exist_ok=True)
-    (out / MANIFEST).unlink(missing_ok=True)  # an earlier plan's: this one is not finished yet
-    targets = [parts / f"{number:04d}.parquet" for number in range(book.partitions)]
+    targets = [parts / f"{number:04d}.parquet" for number in range(partitions)]
     missing = [number for number, path in enumerate(targets) if not path.exists()]
     done = len(targets) - len(missing)
-    tasks = (
-        (tables_of(conn, book.read(number), now=now), context, targets[number])
-        for number in missing
-    )
+    tasks = ((tables_at(number), context, targets[number]) for number in missing)
     for _ in _run(tasks, workers=workers):
         done += 1
         if progress:
@@ -151,11 +186,7 @@ def plan_book(
     pl.concat([pl.scan_parquet(path) for path in _within_budgets(targets, shared)]).sink_parquet(
         out / "plan.parquet", compression="zstd", maintain_order=True
     )
-    summary = replace(summarise(out / "plan.parquet", context), budgets=shared)
-    write_manifest(out, summary, context, tenant)
-    for left_over in out.glob("parts-*"):  # ours, and those of runs that were given up
-        shutil.rmtree(left_over)
-    return summary
+    return replace(summarise(out / "plan.parquet", context), budgets=shared)
 
 
 def tables_of(conn: Connection[Any], found: BookTables, *, now: datetime) -> Tables:

@@ -139,6 +139,20 @@ class Book:
             .collect()
         )
 
+    def payments_by_hour(self, *, until: datetime, zone: str) -> pl.DataFrame:
+        """How many payments were made up to an instant, by `product` and `hour` of day there."""
+        loans = pl.scan_parquet(self.path / "loans" / "part-*.parquet")
+        return (
+            pl.scan_parquet(self.path / "payments" / "part-*.parquet")
+            .filter(pl.col("paid_at") <= until)
+            .select("loan_id", hour=pl.col("paid_at").dt.convert_time_zone(zone).dt.hour())
+            .join(loans.select("loan_id", "product"), on="loan_id")
+            .group_by("product", "hour")
+            .agg(payments=pl.len())
+            .sort("product", "hour")
+            .collect(engine="streaming")
+        )
+
     def _table(
         self,
         name: str,
