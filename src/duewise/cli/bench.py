@@ -63,12 +63,12 @@ def bench(
 
 def run(app: App, task: Task, names: tuple[str, ...]) -> list[Figure]:
     """The figures of these benchmarks; a database is started only if one of them needs it."""
-    from duewise.jobs.bench import allocation, audit, core, judged, ledger, road
+    from duewise.jobs.bench import allocation, audit, core, judged, ledger, planned, road
     from duewise.jobs.bench.figure import alone
 
     stages = {
         "ledger": ledger.ledger,
-        "plan": core.plan,
+        "plan": planned.plan,
         "guard": judged.guard,
         "render": core.render,
         "seal": core.seal,
