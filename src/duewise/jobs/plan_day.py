@@ -20,8 +20,9 @@ from concurrent.futures import (
 )
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
 from psycopg import Connection
@@ -51,6 +52,7 @@ MANIFEST = "plan.json"
 OFFERED = ".offers"  # beside a partition's plan: what its messages take of the budgets
 
 Progress = Callable[[int, int], None]
+Task: TypeAlias = tuple[Callable[[], Tables], PlanContext, Path]
 
 # What a plan's manifest says of it, and operations keep.
 PLAN_COLUMNS = (
@@ -149,7 +151,9 @@ def plan_book(
     context = context_for(conn, tenant, book, as_of=as_of, now=now)
     (out / MANIFEST).unlink(missing_ok=True)  # an earlier plan's: this one is not finished yet
     summary = plan_parts(
-        lambda number: tables_of(conn, book.read(number), now=now),
+        lambda number: partial(
+            _read, book, number, _known(conn, book.borrower_ids(number), now=now)
+        ),
         context,
         partitions=book.partitions,
         out=out,
@@ -163,7 +167,7 @@ def plan_book(
 
 
 def plan_parts(
-    tables_at: Callable[[int], Tables],
+    reader_of: Callable[[int], Callable[[], Tables]],
     context: PlanContext,
     *,
     partitions: int,
@@ -171,13 +175,17 @@ def plan_parts(
     workers: int = 1,
     progress: Progress | None = None,
 ) -> PlanSummary:
-    """Plan the partitions that are not planned yet, share the budgets out, write `plan.parquet`."""
+    """Plan the partitions that are not planned yet, share the budgets out, write `plan.parquet`.
+
+    `reader_of` a partition is called here and picklable; what it gives reads it in the process that
+    plans it.
+    """
     parts = out / f"parts-{context.plan_id}"
     parts.mkdir(parents=True, exist_ok=True)
     targets = [parts / f"{number:04d}.parquet" for number in range(partitions)]
     missing = [number for number, path in enumerate(targets) if not path.exists()]
     done = len(targets) - len(missing)
-    tasks = ((tables_at(number), context, targets[number]) for number in missing)
+    tasks = ((reader_of(number), context, targets[number]) for number in missing)
     for _ in _run(tasks, workers=workers):
         done += 1
         if progress:
@@ -189,21 +197,47 @@ def plan_parts(
     return replace(summarise(out / "plan.parquet", context), budgets=shared)
 
 
+@dataclass(frozen=True)
+class Known:
+    """What operations know of some borrowers: payments since, addresses, contacts, cases."""
+
+    payments: pl.DataFrame
+    addresses: pl.DataFrame
+    contacts: pl.DataFrame
+    cases: pl.DataFrame
+
+    def joined(self, found: BookTables) -> Tables:
+        """The same borrowers' rows of the book, and these."""
+        return Tables(
+            borrowers=found.borrowers,
+            loans=found.loans,
+            instalments=found.instalments,
+            payments=_union(found.payments, self.payments),
+            pauses=found.pauses,
+            extensions=found.extensions,
+            addresses=self.addresses,
+            contacts=self.contacts,
+            cases=self.cases,
+        )
+
+
 def tables_of(conn: Connection[Any], found: BookTables, *, now: datetime) -> Tables:
     """A group's rows of the book joined by what operations know of the same borrowers."""
-    borrower_ids = found.borrowers["borrower_id"].to_list()
-    known = payments_of(conn, borrower_ids, known_at=now)
-    return Tables(
-        borrowers=found.borrowers,
-        loans=found.loans,
-        instalments=found.instalments,
-        payments=_union(found.payments, known),
-        pauses=found.pauses,
-        extensions=found.extensions,
+    return _known(conn, found.borrowers["borrower_id"].to_list(), now=now).joined(found)
+
+
+def _known(conn: Connection[Any], borrower_ids: list[str], *, now: datetime) -> Known:
+    return Known(
+        payments=payments_of(conn, borrower_ids, known_at=now),
         addresses=addresses_of(conn, borrower_ids),
         contacts=contacts_of(conn, borrower_ids, now=now),
         cases=cases_of(conn, borrower_ids, now=now),
     )
+
+
+def _read(book: Book, number: int, known: Known) -> Tables:
+    """A partition's tables: the book's are read by the process that plans them."""
+    return known.joined(book.read(number))
 
 
 def summarise(path: Path, context: PlanContext) -> PlanSummary:
@@ -257,7 +291,7 @@ def _union(payments: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _run(tasks: Iterator[tuple[Tables, PlanContext, Path]], *, workers: int) -> Iterator[None]:
+def _run(tasks: Iterator[Task], *, workers: int) -> Iterator[None]:
     """Run the tasks, at most `workers` + 1 of them in memory."""
     if workers <= 1:
         for task in tasks:
@@ -276,8 +310,8 @@ def _run(tasks: Iterator[tuple[Tables, PlanContext, Path]], *, workers: int) -> 
         yield from (future.result() for future in running)
 
 
-def _plan_one(tables: Tables, context: PlanContext, target: Path) -> None:
-    plan = plan_partition(tables, context=context)
+def _plan_one(read: Callable[[], Tables], context: PlanContext, target: Path) -> None:
+    plan = plan_partition(read(), context=context)
     if plan.rows.schema != PLAN:
         raise DuewiseError("a plan does not have the plan's columns")
     if context.strategy.budgets:

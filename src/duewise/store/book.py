@@ -104,6 +104,11 @@ class Book:
         numbers = sorted({partition_of(stable_hash(each), self.partitions) for each in borrowers})
         return BookTables(**{name: self._table(name, numbers, borrowers) for name in SCHEMAS})
 
+    def borrower_ids(self, partition: int) -> list[str]:
+        """The borrowers of a partition."""
+        found = self._table("borrowers", [partition], None, columns=["borrower_id"])
+        return found["borrower_id"].to_list()
+
     def borrower_of(self, loan_id: str) -> str | None:
         """Whose loan it is; None where the book does not hold it."""
         loans = pl.scan_parquet(self.path / "loans" / "part-*.parquet")

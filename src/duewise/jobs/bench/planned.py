@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import resource
 import tempfile
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -54,7 +54,7 @@ def plan(task: Task) -> list[Figure]:
 
         def run() -> None:
             plan_parts(
-                _reader(folder),
+                lambda number: partial(_read, folder, number),
                 context,
                 partitions=partitions,
                 out=folder / f"plan-{next(turn)}",
@@ -71,14 +71,10 @@ def plan(task: Task) -> list[Figure]:
     ]
 
 
-def _reader(folder: Path) -> Callable[[int], Tables]:
-    """Reads a partition as a book is read."""
-
-    def read(number: int) -> Tables:
-        found = {name: pl.read_parquet(_path(folder, name, number)) for name in _NAMES}
-        return Tables(addresses=reachable(found["borrowers"]), cases=empty(CASES), **found)
-
-    return read
+def _read(folder: Path, number: int) -> Tables:
+    """A partition, as a book is read."""
+    found = {name: pl.read_parquet(_path(folder, name, number)) for name in _NAMES}
+    return Tables(addresses=reachable(found["borrowers"]), cases=empty(CASES), **found)
 
 
 def _write(folder: Path, number: int, task: Task) -> None:
