@@ -69,6 +69,7 @@ def run(app: App, task: Task, names: tuple[str, ...]) -> list[Figure]:
         core,
         judged,
         ledger,
+        planned,
         race,
         risk,
         road,
@@ -80,7 +81,7 @@ def run(app: App, task: Task, names: tuple[str, ...]) -> list[Figure]:
     stages = {
         "ledger": ledger.ledger,
         "risk": risk.risk,
-        "plan": core.plan,
+        "plan": planned.plan,
         "guard": judged.guard,
         "render": core.render,
         "seal": core.seal,

@@ -26,7 +26,7 @@ class Sizes:
     """How much is measured, and how often ours and the peer take turns."""
 
     loans: int = 1_000_000
-    borrowers: int = 200_000
+    borrowers: int = 1_000_000
     judged: int = 200_000
     messages: int = 200_000
     fields: int = 200_000
@@ -42,7 +42,7 @@ class Sizes:
 FULL = Sizes()
 QUICK = Sizes(
     loans=200_000,
-    borrowers=20_000,
+    borrowers=50_000,
     judged=40_000,
     messages=50_000,
     fields=50_000,
