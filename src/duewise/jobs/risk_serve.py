@@ -12,20 +12,23 @@ import polars as pl
 
 from duewise.book.product import Products
 from duewise.errors import BadInput
-from duewise.risk.features import KEY, features
 from duewise.risk.serve import FORESEEN, Served, foresee
-from duewise.store import models_registry as registry
 
 if TYPE_CHECKING:
     from duewise.risk.fit import Fitted
     from duewise.store.book import Book
 
+MODELS = "models"  # their folder in the workspace
 RULES = "rules"  # what the monitor says where neither model is to be trusted
 MODELS_MAX = 2 * len(FORESEEN)
 
 
 def served_models(workspace: Path) -> tuple[Served, ...]:
     """The champion of each target, by what the monitor says is to be used; none by rules."""
+    if not (workspace / MODELS).is_dir():
+        return ()  # … and a sender starts without the fitting library
+    from duewise.store import models_registry as registry
+
     found = []
     for target in FORESEEN:
         version = registry.champion_version(workspace, target)
@@ -39,6 +42,8 @@ def served_models(workspace: Path) -> tuple[Served, ...]:
 
 @lru_cache(maxsize=MODELS_MAX)
 def _loaded(workspace: Path, target: str, version: str) -> Fitted:
+    from duewise.store import models_registry as registry
+
     return registry.load(workspace, target, version)
 
 
@@ -57,6 +62,8 @@ def score_book(
     """
     if not models:
         raise BadInput("no model to score by", mend="fit one by `duewise risk fit`")
+    from duewise.risk.features import KEY, features
+
     parts = []
     for number in range(book.partitions):
         rows = features(
