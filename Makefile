@@ -17,8 +17,8 @@ DEV_STAMP     := $(VENV)/.dev-$(call stamp_of,locks/setup.txt locks/dev.txt pypr
 export UV_COMPILE_BYTECODE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: check help setup dev demo test fast docs tidy format lint types contracts \
-        golden bench lock wheel hooks clean
+.PHONY: check help setup dev demo test coverage fast docs tidy format lint types contracts \
+        golden templates bench lock wheel hooks clean
 .DEFAULT_GOAL := check
 .NOTPARALLEL:
 
@@ -61,7 +61,10 @@ bench: dev  ## the figures of docs/benchmarks.md, measured here
 
 # ---- check it ----------------------------------------------------------------------------------
 
-test: dev  ## every test, with coverage
+test: dev  ## every test
+	$(BIN)/pytest -n 2 --dist loadscope $(ARGS)
+
+coverage: dev  ## every test, and which lines they reach: half as long again
 	$(BIN)/pytest -n 2 --dist loadscope --cov --cov-report=term $(ARGS)
 
 fast: dev  ## the core's tests only: seconds
@@ -86,6 +89,9 @@ contracts: dev
 
 golden: dev  ## rewrite the golden files; review the diff
 	DUEWISE_GOLDEN=rewrite $(BIN)/pytest tests/golden $(ARGS)
+
+templates: dev  ## rewrite what the shipped templates declare of themselves; review the diff
+	$(BIN)/python -m tools.templates
 
 docs: dev  ## rewrite the generated pages of docs/reference
 	$(BIN)/python tools/reference.py

@@ -15,7 +15,7 @@ from duewise.guard.profile import load_rulebook
 from duewise.jobs.explain import load_words
 from duewise.message.reply import ACTIONS
 from duewise.outbox.envelope import State
-from duewise.strategy import decide, plan
+from duewise.strategy import conditions, decide, plan
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -113,7 +113,7 @@ def reasons_in_sql() -> set[str]:
     }
 
 
-@pytest.mark.parametrize("word", [*plan.COLUMNS, *plan.STAGES, *plan.CHANNELS])
+@pytest.mark.parametrize("word", [*conditions.COLUMNS, *plan.STAGES, *plan.CHANNELS])
 def test_it_documents_what_a_strategy_may_say(word: str) -> None:
     assert f"`{word}`" in (REFERENCE / "strategy.md").read_text(encoding="utf-8")
 

@@ -20,6 +20,7 @@ from duewise.guard.profile import load_rulebook, profile_names
 from duewise.guard.rule import Rule
 from duewise.guard.words import asked_of, asks, in_force
 from duewise.jobs.explain import load_words
+from duewise.risk.features import feature_table
 
 Parameter: TypeAlias = TyperArgument | TyperOption
 Command: TypeAlias = TyperCommand | TyperGroup
@@ -192,6 +193,29 @@ def _rule_cells(rule: Rule) -> tuple[str, ...]:
     return asked_of(rule), f"`{asks(rule)}`", effect, rule.basis, rule.conf, sources, in_force(rule)
 
 
+def features_page() -> str:
+    """Each feature, by theme, with its unit, its sign and its reason."""
+    head = ("feature", "means", "unit", "risk", "reason", "原因")
+    signs = {1: "rises", -1: "falls", 0: ""}
+    by_theme: dict[str, list[tuple[str, ...]]] = {}
+    for each in feature_table():
+        said = (f"`{each.name}`", each.meaning, each.unit, signs[each.sign])
+        by_theme.setdefault(each.theme, []).append((*said, each.reason["en"], each.reason["zh"]))
+    sections = [f"## {theme}\n\n{_table(head, rows)}" for theme, rows in by_theme.items()]
+    return _page("Features", _FEATURES_INTRO, *sections)
+
+
+_FEATURES_INTRO = """\
+What is known of each open loan on the morning of a day, from the book alone: of the borrower over
+all loans, and of the loan itself (theme `loan`). Empty means that there is nothing to tell yet. A
+payment counts from its own instant, a reversal and an extension from theirs; what came later
+changes nothing. `risk` says in which direction risk is held to go when the number rises: a model
+may be bound to it. Days late are negative for what came early. Columns of the book's table
+`features` come beside these (the latest row of the day or before) under their own names, or as
+`given_<name>` where a name is taken.
+"""
+
+
 def _page(title: str, intro: str, *sections: str) -> str:
     return "\n".join((NOTE, f"# {title}\n", intro, *sections))
 
@@ -208,6 +232,7 @@ def _cell(text: str) -> str:
 
 PAGES: Mapping[str, Callable[[], str]] = {
     "cli.md": cli_page,
+    "features.md": features_page,
     "reasons.md": reasons_page,
     "rules.md": rules_page,
     "settings.md": settings_page,

@@ -86,6 +86,12 @@ def parse_clock(spec: str | None) -> Clock:
     return clock
 
 
+def pinned(spec: str) -> str:
+    """The same clock for processes that start one after the other: it says since when it runs."""
+    rate = "" if "*" in spec else "*1"
+    return spec if "@" in spec else f"{spec}{rate}@{time.time()}"
+
+
 @dataclass(frozen=True)
 class App:
     """A workspace with its settings and clock; what it needs is made on first use."""
@@ -119,10 +125,9 @@ class App:
     @cached_property
     def sender(self) -> Sender:
         """Who speaks in the messages."""
-        from duewise.message.template import Sender
+        from duewise.message.template import SENDER_NAMES, Sender
 
-        lender = self.config.lender
-        return Sender(lender.name, lender.signature, lender.hotline, lender.app)
+        return Sender(**{name: getattr(self.config.lender, name) for name in SENDER_NAMES})
 
     @cached_property
     def tenant(self) -> Tenant:
@@ -133,14 +138,14 @@ class App:
         """The tenant under another strategy file. Raises BadInput."""
         from duewise.engine.facts import LenderFacts
         from duewise.jobs.tenant import Tenant
+        from duewise.message.choose import stages_of
         from duewise.money import to_minor
         from duewise.strategy.plan import load_strategy
 
         self._be_a_workspace()
         config = self.config
-        stages = {name: template.stage for name, template in self.templates.items()}
         try:
-            chosen = load_strategy(strategy, templates=stages)
+            chosen = load_strategy(strategy, templates=stages_of(self.templates))
         except UnicodeDecodeError as error:
             raise BadInput("not UTF-8", source=str(strategy), mend="save it as UTF-8") from error
         return Tenant(
@@ -249,6 +254,13 @@ class App:
         return smpp_channel(_taken(SmppSettings, given), clock=self.clock)
 
     @property
+    def routes(self) -> tuple[str, ...]:
+        """The names of the routes that the settings know."""
+        from duewise.channels.smpp.settings import SmppSettings
+
+        return (SmppSettings.name,)
+
+    @property
     def delivery(self) -> DeliverySettings:
         """When a doubt about a message may end."""
         from duewise.jobs.deliver import DeliverySettings
@@ -258,6 +270,7 @@ class App:
         return DeliverySettings(
             receipt_horizon_s=self.config.account.receipt_horizon_s,
             resend_unknown_after_s=self.config.smpp.resend_unknown_after_s if is_smpp else None,
+            rate_per_s=self.config.account.rate_per_s,
         )
 
     def services(self, dsn: str) -> Services:

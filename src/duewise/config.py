@@ -117,7 +117,9 @@ class SmppSection(_Section):
     )
     packs_septets: bool = Field(default=False, description="GSM-7 packed, both ways.")
     rate_per_s: float | None = Field(
-        default=None, gt=0, description="Most submissions a second; none: no limit."
+        default=None,
+        gt=0,
+        description="Most parts a second, of all workers together; none: no limit.",
     )
     echoes_reference: bool = Field(default=False, description="Receipts carry our reference.")
     receipt_horizon_s: int = Field(

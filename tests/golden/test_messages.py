@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import os
-from datetime import date
 from pathlib import Path
 
+from duewise.message.examples import example, example_values
 from duewise.message.parts import measure
-from duewise.message.template import EXAMPLE_SENDERS, Template, load_templates, render
-from duewise.money import Money
+from duewise.message.template import (
+    EXAMPLE_SENDERS,
+    Template,
+    load_templates,
+    render_keywords,
+)
 
 GOLDEN = Path(__file__).parent / "messages.txt"
-LI = {
-    "loan_tail": "L-0016602",
-    "amount": Money(86840, "CNY"),
-    "due_date": date(2026, 8, 10),
-    "as_of": date(2026, 8, 14),
-    "days_past_due": 4,
-}
-NAMES = {"zh": "李*女士", "en": "Ms L*"}
 
 
 def rendered(template: Template) -> str:
-    values = LI | {"salutation": NAMES[template.language]}
-    text = render(template, values, EXAMPLE_SENDERS[template.locale])
+    sender = EXAMPLE_SENDERS[template.locale]
+    text = example(template, sender)
     size = measure(text)
     head = f"{template.name} ({template.channel}, {size.encoding}, {size.units} units"
-    preview = f"[{template.preview}]\n" if template.preview else ""
-    return f"{head}, parts: {size.parts})\n{preview}{text}\n"
+    seen = template.preview or template.subject
+    fields = render_keywords(template, example_values(template), sender)
+    lines = [f"[{seen}]"] if seen else []
+    lines += [f"{name}: {value}" for name, value in fields.items()]
+    return "\n".join([f"{head}, parts: {size.parts})", *lines, text, ""])
 
 
 def test_it_writes_each_message_as_reviewed() -> None:

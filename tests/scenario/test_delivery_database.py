@@ -35,6 +35,7 @@ from duewise.store.schema import migrate
 from duewise.store.server import _postmaster, running_server
 
 MESSAGES = 60
+LINGER_S = 30.0  # without any receipt: nobody waits so long
 BRIEF = Patience(tries_max=3, wait_s=0.01)
 OF_SENDERS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -63,7 +64,7 @@ async def send(desk: Desk, ports: GatewayPorts, *, patience: Patience) -> Counte
         tenant=desk.app.tenant,
         clock=desk.clock,
         settings=replace(desk.app.delivery, chunk_max=10, patience=patience),
-        run=Run(stop=asyncio.Event(), linger_s=5.0),
+        run=Run(stop=asyncio.Event(), linger_s=LINGER_S),
     )
 
 
@@ -153,7 +154,6 @@ async def test_it_says_what_is_lost_when_the_database_stays_away(
             assert desk.states()["sending"] >= 10
             await control.delay(0.0)
             await send(desk, ports, patience=BRIEF)
-            await eventually(lambda: desk.states() == {"delivered": MESSAGES})
             assert_once_each(desk)
 
 

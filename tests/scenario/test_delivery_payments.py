@@ -141,7 +141,7 @@ async def test_it_does_not_send_what_is_paid_between_claim_and_wire(
             cleared,
             tenant=tenant,
             clock=desk.clock,
-            patience=settings.patience,
+            settings=settings,
         )
         await line.settled()
     assert desk.story("Li")[-1] == ("held", "payment_event")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Sequence
 from datetime import date
@@ -16,12 +17,16 @@ from tests.scenario.desk import (
     admit,
     delivery_line,
     eventually,
+    gateway_here,
     open_desk,
     plan_and_release,
 )
 
 from duewise.channels.base import Delivery, InboundReceipt, ReceiptStatus
 from duewise.channels.gateway.settings import IdForm
+from duewise.jobs.deliver import Run
+from duewise.jobs.delivery_line import run_line
+from duewise.jobs.ingest import complete_feed
 from duewise.jobs.receive import take_in
 
 CAST = ("Chen", "Li", "Wang")
@@ -64,6 +69,42 @@ async def test_it_matches_the_last_receipts_before_it_leaves(tmp_path: Path, dsn
     async with delivery_line(desk, early_share=1.0) as line:
         await line.pass_at(EVENING)
     assert desk.states() == {"delivered": 3}
+
+
+async def test_it_does_not_take_the_receipts_of_an_earlier_run_for_its_own(
+    tmp_path: Path, dsn: str
+) -> None:
+    """As many come in as it sent parts, all of them another run's: it goes on listening."""
+    desk = released_desk(tmp_path, dsn, "Chen")
+    admit(desk, "Chen", "Li")
+    desk.clock.set(EVENING)
+    with desk.app.connect(dsn) as conn:
+        complete_feed(conn, EVENING)
+    async with gateway_here(desk) as (ports, control):
+
+        async def run(**given: Any) -> None:
+            await run_line(
+                desk.app.channel(port=ports.port),
+                connect=desk.app.connector(dsn),
+                tenant=desk.app.tenant,
+                clock=desk.clock,
+                settings=desk.app.delivery,
+                run=Run(stop=asyncio.Event(), **given),
+            )
+
+        async def hand_over(_: object = None) -> None:
+            await control.flush()
+
+        async def hand_over_late() -> None:
+            await eventually(lambda: desk.states() == {"delivered": 1, "accepted": 1})
+            await asyncio.sleep(0.8)  # time enough to leave too early
+            await hand_over()
+
+        await run()
+        assert desk.states() == {"accepted": 1}
+        plan_and_release(desk, {"borrower": "Li", "due": [date(2026, 8, 13)]}, plan_id="plan-2")
+        await asyncio.gather(run(linger_s=30.0, before_pass=hand_over), hand_over_late())
+    assert desk.states() == {"delivered": 2}
 
 
 def receipt(

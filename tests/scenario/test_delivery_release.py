@@ -108,7 +108,9 @@ def test_it_releases_nothing_of_an_unfinished_plan(
 async def test_it_blocks_a_message_that_lacks_a_variable_and_lets_the_others_go(
     desk: Desk, folder: Path
 ) -> None:
-    desk.run("UPDATE person SET salutation_sealed = NULL WHERE borrower_id = 'Wang'")
+    desk.run(
+        "UPDATE person SET salutation_sealed = NULL, name_sealed = NULL WHERE borrower_id = 'Wang'"
+    )
     assert release(desk, folder) == {"ready": 1, "blocked": 1}
     assert desk.story("Wang") == [("blocked", "missing_variable")]
     async with delivery_line(desk) as line:

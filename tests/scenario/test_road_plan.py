@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from duewise.jobs.ingest import complete_feed
 from duewise.jobs.load_book import load_book
 from duewise.jobs.plan_day import MANIFEST, PlanSummary, plan_book, read_manifest
 from duewise.store.book import Book, open_book
+from duewise.strategy.budget import Budget
 
 BORROWERS = 600
 PARTITIONS = 4
@@ -98,8 +100,8 @@ def book(desk: Desk, tmp_path: Path) -> Book:
 def plan(desk: Desk, book: Book) -> Planner:
     def make(folder: Path, **more: Any) -> PlanSummary:
         with desk.app.connect(desk.dsn) as conn:
-            given = {"as_of": AS_OF, "now": MORNING, **more}
-            return plan_book(conn, book, desk.app.tenant, out=folder, **given)
+            given = {"as_of": AS_OF, "now": MORNING, "tenant": desk.app.tenant, **more}
+            return plan_book(conn, book, out=folder, **given)
 
     return make
 
@@ -119,6 +121,27 @@ def test_it_gives_the_same_bytes_in_one_process_and_in_four(plan: Planner, tmp_p
         assert written["one"] == written["four"]
     for folder in folders.values():
         assert sorted(path.name for path in folder.iterdir()) == [MANIFEST, "plan.parquet"]
+
+
+def test_it_shares_out_a_budget_alike_in_one_two_and_four_processes(
+    plan: Planner, tmp_path: Path, desk: Desk
+) -> None:
+    budget = Budget("sms", "messages", 60, channel="sms")
+    strategy = replace(desk.app.tenant.strategy, budgets=(budget,))
+    tenant = replace(desk.app.tenant, strategy=strategy)
+    folders = {workers: tmp_path / str(workers) for workers in (1, 2, 4)}
+    for workers, folder in folders.items():
+        plan(folder, tenant=tenant, workers=workers)
+    rows = pl.read_parquet(tmp_path / "1" / "plan.parquet")
+    assert (
+        rows.filter((pl.col("decision") == "proposed") & (pl.col("outcome") != "block")).height
+        == 60
+    )
+    assert rows.filter(reason="over_budget").height > 40
+    (use,) = read_manifest(folders[1])["budgets"]
+    assert (use["used"], use["price"] > 0) == (60, True)
+    written = {(path / "plan.parquet").read_bytes() for path in folders.values()}
+    assert len(written) == 1
 
 
 def test_it_plans_every_borrower_once_part_by_part(plan: Planner, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from duewise.engine.partition import PlanContext, Tables
 from duewise.frames import INSTANT
 from duewise.guard.profile import load_rulebook
 from duewise.ids import stable_hash
+from duewise.message.choose import stages_of
 from duewise.message.template import EXAMPLE_SENDERS, load_templates
 from duewise.strategy.plan import parse_strategy
 
@@ -22,7 +23,7 @@ AS_OF = date(2026, 8, 14)  # a Friday
 NOW = datetime(2026, 8, 14, 0, 30, tzinfo=UTC)  # 08:30 in Shanghai
 SENDER = EXAMPLE_SENDERS["zh-CN"]
 TEMPLATES = load_templates()
-STAGES = {name: template.stage for name, template in TEMPLATES.items()}
+STAGES = stages_of(TEMPLATES)
 STRATEGY_FILE = Path(__file__).parents[2] / (
     "src/duewise/strategy/strategies/cn-instalment-loan.yaml"
 )

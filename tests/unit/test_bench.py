@@ -30,12 +30,13 @@ TINY = Sizes(
     judged=100,
     messages=100,
     fields=50,
+    allocated=2_000,
     envelopes=20,
     payments=4,
     submits=200,
     turns=2,
 )
-WITH_PEER = {"ledger", "guard", "render", "seal", "release", "hold", "audit", "wire"}
+WITH_PEER = set(NAMES) - {"plan", "deliver"}
 
 
 @pytest.fixture(scope="module")

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 
-import polars as pl
 import pytest
 
-from duewise.book.calendar import Calendar, chinese_calendar, roll_table, rolled
+from duewise.book.calendar import ROLLS, Calendar, chinese_calendar, rolled, rolled_if_known
 from duewise.guard.profile import load_rulebook
 
 CN = load_rulebook(["CN"]).calendar
@@ -42,26 +41,25 @@ def test_it_gives_up_in_a_calendar_without_work() -> None:
     assert rolled(date(2026, 8, 1), WEEKLY, endless) == date(2026, 9, 1)
 
 
-def test_it_lists_every_clause_once_for_every_day() -> None:
-    days = pl.Series([date(2026, 8, 8), None, date(2026, 8, 8)])
-    table = roll_table(days, calendar=CN, roll_default=WEEKLY)
-    assert dict(table.select("roll", "due_eff").rows()) == {
-        "none": date(2026, 8, 8),
-        "statutory_only": date(2026, 8, 8),
+def test_it_knows_no_clause_but_those_there_are() -> None:
+    saturday = date(2026, 8, 8)
+    found = {roll: rolled_if_known(saturday, roll, CN) for roll in (*ROLLS, "by_whim")}
+    assert found == {
+        "none": saturday,
+        "statutory_only": saturday,
         WEEKLY: date(2026, 8, 10),
-        "default": date(2026, 8, 10),
+        "by_whim": None,
     }
 
 
 def test_it_tells_of_no_due_date_in_a_year_that_nobody_knows() -> None:
-    last = max(chinese_calendar().years or ())
-    days = pl.Series([date(last, 12, 30), date(last + 1, 1, 4)])
-    table = roll_table(days, calendar=chinese_calendar(), roll_default=WEEKLY)
-    found = {(day.year, roll): due_eff for day, roll, due_eff in table.rows()}
-    assert found[last, WEEKLY] == date(last, 12, 30)
-    assert found[last + 1, WEEKLY] is None
-    assert found[last + 1, "statutory_only"] is None
-    assert found[last + 1, "none"] == date(last + 1, 1, 4)
+    cn = chinese_calendar()
+    last = max(cn.years or ())
+    new_year = date(last + 1, 1, 4)
+    assert rolled_if_known(date(last, 12, 30), WEEKLY, cn) == date(last, 12, 30)
+    assert rolled_if_known(new_year, WEEKLY, cn) is None
+    assert rolled_if_known(new_year, "statutory_only", cn) is None
+    assert rolled_if_known(new_year, "none", cn) == new_year
     # The last day of the last year rolls into the unknown only if it is a day of rest.
     assert not chinese_calendar().knows(date(last + 1, 1, 1))
     assert Calendar(frozenset(), frozenset(), frozenset({7})).knows(date(2100, 1, 1))

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any, TypeAlias
 
 import polars as pl
 import pytest
-from tests.unit.lender import AS_OF, NOW, addresses, cases, contacts, context, strategy, tables
+from tests.unit.lender import (
+    AS_OF,
+    NOW,
+    STRATEGY_TEXT,
+    addresses,
+    cases,
+    contacts,
+    context,
+    strategy,
+    tables,
+)
 
+from duewise.book.schema import PAUSES
 from duewise.engine.partition import PLAN, Tables, plan_partition
 from duewise.ids import stable_hash
 from duewise.strategy.assign import is_held_out
 
+Frame: TypeAlias = pl.DataFrame
 YESTERDAY = AS_OF - timedelta(days=1)
 LI = {"borrower": "Li", "due": [YESTERDAY]}
 
@@ -70,6 +84,66 @@ def test_it_makes_one_message_of_several_loans_and_records_the_loser() -> None:
     other = {"borrower": "Li", "loan": "Li-1002", "due": [AS_OF - timedelta(days=7)]}
     (row,) = _rows(tables(LI, other))
     assert (row["loan_id"], row["losers"]) == ("Li-1002", ["Li-1001:m1_day1"])
+    assert row["template"] == "zh.m1_day7.neutral.several"
+    alone = [_rows(tables(each))[0]["amount_minor"] for each in (LI, other)]
+    assert (row["loan_count"], row["total_minor"]) == (2, sum(alone))  # type: ignore[arg-type]
+    assert row["amount_minor"] == alone[1]
+
+
+@pytest.mark.parametrize("days", [-2, 40])  # not due yet; later than the one that speaks
+def test_it_speaks_of_one_loan_where_the_other_is_another_matter(days: int) -> None:
+    other = {"borrower": "Li", "loan": "Li-1002", "due": [AS_OF - timedelta(days=days)]}
+    (row,) = _rows(tables(LI, other))
+    assert (row["loan_id"], row["loan_count"]) == ("Li-1001", 1)
+    assert row["total_minor"] == row["amount_minor"]
+    assert not str(row["template"]).endswith(".several")
+
+
+def paused(*loans: str, what: str = "messages", until: date = AS_OF + timedelta(days=1)) -> Frame:
+    rows = [(loan, loan.split("-")[0], AS_OF, until, what, "illness") for loan in loans]
+    names = ("loan_id", "borrower_id", "from_date", "until_date", "what", "reason")
+    return pl.DataFrame(rows, schema={name: PAUSES[name] for name in names}, orient="row")
+
+
+def test_it_sends_no_optional_message_about_a_loan_whose_messages_are_paused() -> None:
+    (row,) = _rows(tables(LI, pauses=paused("Li-1001")))
+    assert (row["decision"], row["reason"]) == ("none", "messages_paused")
+    required = {"borrower": "Li", "due": [AS_OF - timedelta(days=7)]}
+    (row,) = _rows(tables(required, pauses=paused("Li-1001")))
+    assert (row["decision"], row["step"]) == ("proposed", "m1_day7")
+
+
+@pytest.mark.parametrize("pause", [{"what": "penalty"}, {"until": AS_OF}])
+def test_it_heeds_no_other_pause_and_none_that_is_over(pause: dict[str, Any]) -> None:
+    (row,) = _rows(tables(LI, pauses=paused("Li-1001", **pause)))
+    assert row["decision"] == "proposed"
+
+
+def test_it_lets_a_paused_loan_silence_no_other() -> None:
+    other = {"borrower": "Li", "loan": "Li-1002", "due": [YESTERDAY]}
+    (row,) = _rows(tables(LI, other, pauses=paused("Li-1001")))
+    assert (row["decision"], row["loan_id"], row["losers"]) == ("proposed", "Li-1002", [])
+
+
+def test_it_writes_in_the_borrowers_language() -> None:
+    given = tables(LI, LI | {"borrower": "Wang"})
+    locales = {"Li": "en-SG", "Wang": "zh-Hant-HK"}
+    speakers = given.borrowers.with_columns(
+        locale=pl.col("borrower_id").replace_strict(locales, return_dtype=pl.String)
+    )
+    li, wang = _rows(replace(given, borrowers=speakers))
+    assert str(li["template"]).startswith("en.m1_day1.")
+    assert str(wang["template"]).startswith("zh.m1_day1.")
+
+
+def test_it_speaks_in_the_ladders_tone_where_the_step_leaves_it_open() -> None:
+    text = STRATEGY_TEXT
+    for tone in ("gentle", "neutral", "urgent"):
+        text = text.replace(f"zh.m1_day1.{tone}", "zh.m1_day1")
+    given = tables(LI, LI | {"borrower": "Wang"}, cases=cases(Wang="hardship_pending"))
+    li, wang = _rows(given, strategy=strategy(text, hold_out_bp=0))
+    assert (li["template"], li["tone"]) == ("zh.m1_day1.urgent", "urgent")
+    assert (wang["template"], wang["tone"]) == ("zh.m1_day1.help", "help")
 
 
 def test_it_lets_the_guard_stop_a_dispute_and_names_the_rule() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from duewise.errors import BadInput
+from duewise.strategy.budget import Budget
 from duewise.strategy.plan import parse_strategy
 
 STAGES = {"zh.before_due.gentle": "pre_due", "zh.m1_day1.urgent": "overdue"}
@@ -35,6 +36,18 @@ def test_it_reads_a_strategy() -> None:
     assert (step.arms[0].hours, step.arms[0].share_bp) == ((18, 21), 10_000)
 
 
+def test_it_reads_budgets_short_and_long() -> None:
+    text = GOOD + "budgets:\n  sms: 200000\n  money: 12000\n"
+    text += "  hard: {of: parts, limit: 500, when: bucket = 'M2'}\nworth: amount * 0.1\n"
+    strategy = parse_strategy(text, source="strategy.yaml", templates=STAGES)
+    assert strategy.worth == "amount * 0.1"
+    assert strategy.budgets == (
+        Budget("sms", "messages", 200_000, channel="sms"),
+        Budget("money", "money", 12_000),
+        Budget("hard", "parts", 500, when="bucket = 'M2'"),
+    )
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "said"),
     [
@@ -46,7 +59,11 @@ def test_it_reads_a_strategy() -> None:
         ("channel: sms", "channel: pigeon", 11, "channel 'pigeon'"),
         ("share: 5%", "share: a few", 4, "is not a percentage"),
         ("version: 3", "version: three", 1, "version 'three'"),
-        ("fatigue: {messages_28d: 6}", "budgets: {sms: 5}", 1, "no key 'budgets'"),
+        ("fatigue: {messages_28d: 6}", "budget: {sms: 5}", 1, "no key 'budget'"),
+        ("fatigue: {messages_28d: 6}", "budgets: {pigeons: 5}", 5, "neither a channel nor"),
+        ("fatigue: {messages_28d: 6}", "budgets: {sms: many}", 5, "is not a whole number"),
+        ("fatigue: {messages_28d: 6}", "budgets: {a: {of: hope, limit: 1}}", 5, "of 'hope'"),
+        ("fatigue: {messages_28d: 6}", "worth: amount * hope", 1, "unknown column 'hope'"),
         ("    stage: pre_due\n", "", 7, "stage None"),
         ("  - name: before_due\n", "  - nom: before_due\n", 7, "no key 'nom'"),
     ],

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
 
-import polars as pl
-
 ROLLS = ("none", "statutory_only", "statutory_and_weekly_rest")
 ROLL_DAYS_MAX = 31
 
@@ -73,26 +71,11 @@ def rolled(day: date, roll: str, calendar: Calendar | None) -> date:
     return day
 
 
-def _rolled_if_known(day: date, roll: str, calendar: Calendar | None) -> date | None:
-    """`rolled`, or None where a day on the way is of a year whose holidays nobody knows."""
+def rolled_if_known(day: date, roll: str, calendar: Calendar | None) -> date | None:
+    """`rolled`, or None: the clause is not one of ROLLS, or a year's holidays are not known."""
+    if roll not in ROLLS:
+        return None
     due_eff = rolled(day, roll, calendar)
     if calendar is None or roll == "none":
         return due_eff
     return due_eff if calendar.knows(day) and calendar.knows(due_eff) else None
-
-
-def roll_table(days: pl.Series, *, calendar: Calendar | None, roll_default: str) -> pl.DataFrame:
-    """The distinct days (Date) crossed with every roll clause: day, roll, due_eff.
-
-    The clause `default` is what the profile says. A clause not listed here stays unknown, and so
-    does a due date in a year whose holidays nobody knows.
-    """
-    clauses = {name: name for name in ROLLS} | {"default": roll_default}
-    distinct = days.drop_nulls().unique(maintain_order=True).to_list()
-    rows = [
-        (day, clause, _rolled_if_known(day, roll, calendar))
-        for day in distinct
-        for clause, roll in clauses.items()
-    ]
-    schema = {"day": pl.Date, "roll": pl.String, "due_eff": pl.Date}
-    return pl.DataFrame(rows, schema=schema, orient="row")

@@ -138,14 +138,15 @@ def read_only(columns: Columns) -> Columns:
     """
     loans, instalments, events, pauses = columns
     return Columns(
-        Loans(*map(_read_only, loans)),
-        Instalments(*map(_read_only, instalments)),
-        Events(*map(_read_only, events)),
-        Pauses(*map(_read_only, pauses)),
+        Loans(*map(frozen, loans)),
+        Instalments(*map(frozen, instalments)),
+        Events(*map(frozen, events)),
+        Pauses(*map(frozen, pauses)),
     )
 
 
-def _read_only(column: object) -> npt.NDArray[Any]:
+def frozen(column: object) -> npt.NDArray[Any]:
+    """A view of a column that cannot be written to."""
     view = np.ascontiguousarray(np.asarray(column)).view()
     view.flags.writeable = False
     return view

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from duewise.jobs.bench.road import Desk
 
 AS_OF = date(2026, 8, 14)  # a Friday, no holiday
-ON_FRAMES = ("ledger", "plan", "guard", "render", "seal", "wire")
+ON_FRAMES = ("ledger", "risk", "plan", "allocate", "guard", "render", "seal", "wire")
 ON_A_DATABASE = ("release", "deliver", "hold", "audit")
 NAMES = ON_FRAMES + ON_A_DATABASE
 # Every message arrives, at once: what is measured is ours.
@@ -63,15 +63,17 @@ def bench(
 
 def run(app: App, task: Task, names: tuple[str, ...]) -> list[Figure]:
     """The figures of these benchmarks; a database is started only if one of them needs it."""
-    from duewise.jobs.bench import audit, core, judged, ledger, road, wire
+    from duewise.jobs.bench import allocation, audit, core, judged, ledger, risk, road, wire
     from duewise.jobs.bench.figure import alone
 
     stages = {
         "ledger": ledger.ledger,
+        "risk": risk.risk,
         "plan": core.plan,
         "guard": judged.guard,
         "render": core.render,
         "seal": core.seal,
+        "allocate": allocation.allocation,
         "wire": wire.wire,
     }
     stored = {

@@ -1,11 +1,10 @@
-"""Commands that judge texts and cases: the guard and the messages."""
+"""Commands that judge cases: the guard."""
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,21 +17,18 @@ from duewise.cli.common import (
     say,
     wants_json,
 )
-from duewise.errors import BadInput, IntegrityBroken
-from duewise.times import local_date
+from duewise.errors import IntegrityBroken
 
 if TYPE_CHECKING:
     from duewise.jobs.blackout import Blackout
 
 guard = typer.Typer(no_args_is_help=True, help="The rules: judge cases, list rules, blackouts.")
-message = typer.Typer(no_args_is_help=True, help="Texts: lint, parts, intent of replies.")
 FINDINGS_MAX = 20
 
 
 def register(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.add_typer(guard, name="guard")
-    app.add_typer(message, name="message")
 
 
 On = Annotated[str | None, typer.Option("--on", metavar="DATE", help="By the rules of that day.")]
@@ -162,74 +158,3 @@ def lift(
 
 def _anywhere(told: Blackout) -> str:
     return f"and {told.people_anywhere} whose region is not known."
-
-
-@message.command()
-def lint(
-    source: Annotated[str, typer.Argument(metavar="FILE", help="One text a line; - for stdin.")],
-    profile: Annotated[str, typer.Option(help="Whose forbidden wording.")] = "CN",
-    stage: Annotated[
-        Literal["pre_due", "due_day", "overdue", "service"] | None,
-        typer.Option(help="pre_due, due_day, overdue, service; without, only the wording."),
-    ] = None,
-) -> None:
-    """Findings as JSON lines; a clean text prints nothing. A stage asks for its elements, too."""
-    from duewise.guard.profile import load_rulebook
-    from duewise.message.lint import lint as lint_text
-
-    lexicons = {
-        lexicon.name: [pattern.re for pattern in lexicon.patterns]
-        for lexicon in load_rulebook((profile,)).lexicons
-    }
-    locale = "zh-CN" if profile == "CN" else "en"
-    for number, text in enumerate(_lines(source), start=1):
-        for found in lint_text(text, stage=stage, channel="sms", locale=locale, lexicons=lexicons):
-            print_json(
-                {
-                    "line": number,
-                    "rule": found.rule,
-                    "effect": found.effect,
-                    "phrase": found.phrase,
-                    "span": list(found.span),
-                    "mend": found.mend,
-                }
-            )
-
-
-@message.command()
-def parts() -> None:
-    """Standard input, one text a line, to encoding, units and parts as JSON lines."""
-    from duewise.message.parts import measure
-
-    for text in _lines("-"):
-        size = measure(text)
-        print_json({"encoding": size.encoding, "units": size.units, "parts": size.parts})
-
-
-@message.command()
-def intent(context: typer.Context) -> None:
-    """Standard input, one reply a line, to what it means as JSON lines."""
-    from duewise.message.reply import read_reply
-
-    app = opened(context)
-    today = local_date(app.clock.now(), "Asia/Shanghai")
-    for text in _lines("-"):
-        read = read_reply(text, today=today)
-        print_json(
-            {
-                "intent": read.kind,
-                "confidence": read.confidence,
-                "action": read.action,
-                "date": read.date,
-            }
-        )
-
-
-def _lines(source: str) -> list[str]:
-    try:
-        raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-        return raw.decode("utf-8").splitlines()
-    except OSError as error:
-        raise BadInput(str(error.strerror), source=source, mend="name a readable file") from error
-    except UnicodeDecodeError as error:
-        raise BadInput("not UTF-8", source=source, mend="save the texts as UTF-8") from error

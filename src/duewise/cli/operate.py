@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from duewise.app import pinned
 from duewise.cli.common import (
+    Globals,
     opened,
     parse_day,
     print_json,
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from duewise.app import App
+    from duewise.engine.share_out import SharedOut
 
 WORKERS_MAX = 64
 SEAL_EVERY_S = 10.0
@@ -72,16 +75,29 @@ def plan(
         "borrowers": summary.borrowers,
         "proposals": summary.proposals,
         "held_out": summary.held_out,
+        "risk": summary.risk,
     }
     rows = [list(row) for row in summary.by_step.iter_rows()]
     if wants_json(context):
-        print_json(head | {"by_step": summary.by_step.to_dicts()})
+        budgets = [asdict(use) for use in summary.budgets.uses] if summary.budgets else []
+        print_json(head | {"by_step": summary.by_step.to_dicts(), "budgets": budgets})
         return
     print_table(f"Plan {summary.plan_id} for {day}", summary.by_step.columns, rows)
+    if summary.budgets:
+        _print_budgets(summary.budgets, currency=tenant.currency)
     say(
         f"{summary.borrowers:,} borrowers considered, {summary.proposals:,} proposals,"
-        f" {summary.held_out:,} held out. Next: duewise release {into}"
+        f" {summary.held_out:,} held out. Risk: {summary.risk}. Next: duewise release {into}"
     )
+
+
+def _print_budgets(shared: SharedOut, *, currency: str) -> None:
+    """What each budget came to, and what one more unit of it would be worth."""
+    rows = [
+        [use.name, f"{use.limit:,} {use.of}", f"{use.used:,.10g}", f"{currency} {use.price:,.2f}"]
+        for use in shared.uses
+    ]
+    print_table("Budgets", ["budget", "limit", "used", "one more is worth"], rows)
 
 
 def release(
@@ -109,12 +125,18 @@ def send(
         bool, typer.Option(help="Stop when nothing is waiting; otherwise run on.")
     ] = True,
     linger_s: Annotated[float, typer.Option(min=0, help="Wait for late receipts.")] = 3.0,
+    workers: Annotated[int, typer.Option(min=1, max=WORKERS_MAX, help="Processes.")] = 1,
 ) -> None:
     """Send what is due, judged a third time on facts read that moment; take in receipts."""
     from duewise.jobs.deliver import Run
     from duewise.jobs.delivery_line import run_line
 
     app = opened(context)
+    if workers > 1:
+        ours = ["send", "--until-empty" if until_empty else "--no-until-empty"]
+        counts = _by_crew(context, app, [*ours, "--linger-s", str(linger_s)], workers)
+        _print_counts("Sent", counts, as_json=wants_json(context))
+        return
     with app.database() as dsn, progress_bar("send") as step:
         counts = _run_until_signal(
             lambda stop: _sealing(
@@ -137,6 +159,19 @@ def send(
             )
         )
     _print_counts("Sent", counts, as_json=wants_json(context))
+
+
+def _by_crew(context: typer.Context, app: App, command: list[str], workers: int) -> Counter[str]:
+    """The same command in several processes that share one clock and, if it is ours, one server."""
+    from duewise.jobs.crew import run_crew
+
+    given: Globals = context.obj
+    ours = [sys.executable, "-c", "from duewise.cli import main; main()", "--json"]
+    ours += ["--workspace", str(app.workspace)]
+    if given.clock:
+        ours += ["--clock", pinned(given.clock)]
+    with app.database():
+        return _run_until_signal(lambda stop: run_crew([*ours, *command], workers, stop=stop))
 
 
 def receive(

@@ -15,16 +15,21 @@ import polars as pl
 from duewise.book.align import LoanTables
 from duewise.book.ledger import Ledger, asked_for, ledger
 from duewise.book.product import Products
-from duewise.book.schema import EXTENSIONS, PAUSES
+from duewise.book.schema import EXTENSIONS, FEATURES, PAUSES
 from duewise.engine.compose import STAND_IN, compose
 from duewise.engine.facts import CaseFacts, LenderFacts, message_facts
+from duewise.engine.share_out import offers
 from duewise.frames import INSTANT, Schema, conform, empty
 from duewise.guard.judge import judge
 from duewise.guard.rule import Rulebook
+from duewise.message.choose import choose_column
 from duewise.message.template import Sender, Template
+from duewise.money import Money
 from duewise.risk.model import Prior, probability_of_default
+from duewise.risk.serve import PROBABILITIES, Served, foresee
 from duewise.strategy.decide import Decision, decide
 from duewise.strategy.plan import Strategy
+from duewise.strategy.tone import Rung, shipped_ladder, signs, tones
 
 PLAN: Schema = {
     "plan_id": pl.String,
@@ -51,6 +56,8 @@ PLAN: Schema = {
     "past_due_minor": pl.Int64,
     "outstanding_minor": pl.Int64,
     "amount_minor": pl.Int64,
+    "loan_count": pl.Int32,
+    "total_minor": pl.Int64,
     "currency": pl.String,
     "due_date": pl.Date,
     "grace_days": pl.Int32,
@@ -82,6 +89,7 @@ class Tables:
     cases: pl.DataFrame
     pauses: pl.DataFrame = field(default_factory=lambda: empty(PAUSES))
     extensions: pl.DataFrame = field(default_factory=lambda: empty(EXTENSIONS))
+    features: pl.DataFrame = field(default_factory=lambda: empty(FEATURES))
 
     def ledger(self, products: Products, *, as_of: date, known_at: datetime, zone: str) -> Ledger:
         """What these borrowers' loans owe as of a day, by what was known at an instant."""
@@ -94,7 +102,7 @@ class PlanContext:
     """Everything a plan depends on besides its tables. Frozen, and picklable for workers.
 
     `ledger_complete_until` is the instant up to which all payments are known; the guard counts the
-    ledger's age from it.
+    ledger's age from it. Without a model of late_1 the risk is the shrunk share of `prior`.
     """
 
     plan_id: str
@@ -108,13 +116,20 @@ class PlanContext:
     products: Products
     ledger_complete_until: datetime
     prior: Prior = field(default_factory=Prior)
+    ladder: tuple[Rung, ...] = field(default_factory=shipped_ladder)
+    part_price: Money = field(default_factory=lambda: Money(0, "CNY"))
+    models: tuple[Served, ...] = ()
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`rows` conforms to `PLAN`: one row per borrower with a loan, sorted by borrower_id."""
+    """`rows` conforms to `PLAN`: one row per borrower with a loan, sorted by borrower_id.
+
+    `offers` are what its messages would take of the strategy's budgets, before any is cut.
+    """
 
     rows: pl.DataFrame
+    offers: pl.DataFrame
 
 
 def plan_partition(tables: Tables, *, context: PlanContext) -> Plan:
@@ -128,33 +143,65 @@ def plan_partition(tables: Tables, *, context: PlanContext) -> Plan:
         as_of=context.as_of,
         now=context.now,
     )
-    tones = {name: template.tone for name, template in context.templates.items()}
-    rows = decided.with_columns(
+    said = {name: template.tone for name, template in context.templates.items()}
+    rows = _in_words(_together(decided, loans), context=context).with_columns(
         plan_id=pl.lit(context.plan_id),
         as_of=pl.lit(context.as_of),
         planned_at=pl.lit(context.now).cast(INSTANT),
-        tone=pl.col("template").replace_strict(tones, default=None, return_dtype=pl.String),
+        tone=pl.col("template").replace_strict(said, default=None, return_dtype=pl.String),
         key=pl.when(pl.col("decision") == Decision.PROPOSED.value).then(
             pl.format("{}|{}|{}", "borrower_id", "step", pl.lit(context.as_of.isoformat()))
         ),
     )
     judged = _first_gate(rows, tables, context=context)
-    return Plan(conform(judged.sort("borrower_id"), PLAN, name="plan"))
+    judged = judged.sort("borrower_id")
+    asked = offers(judged, context.strategy, part_price=context.part_price)
+    return Plan(conform(judged, PLAN, name="plan"), asked)
 
 
 def open_loans(tables: Tables, *, context: PlanContext) -> pl.DataFrame:
     """One row per loan with what is owed on the as-of date, and the columns strategies may name."""
     zone = context.strategy.timezone
     known = tables.ledger(context.products, as_of=context.as_of, known_at=context.now, zone=zone)
-    scores = probability_of_default(known.instalments, as_of=context.as_of, prior=context.prior)
+    shares = probability_of_default(known.instalments, as_of=context.as_of, prior=context.prior)
     loans = (
         known.loans.join(
             tables.loans.select(_OF_LOAN), on="loan_id", how="inner", maintain_order="left"
         )
         .join(tables.borrowers, on="borrower_id", how="inner", maintain_order="left")
-        .join(scores, on="borrower_id", how="left", maintain_order="left")
+        .join(shares, on="borrower_id", how="left", maintain_order="left")
+        .join(_foreseen(known, tables, context), on="loan_id", how="left", maintain_order="left")
+        .with_columns(
+            probability_of_default=pl.coalesce(
+                "probability_of_default_right", "probability_of_default"
+            )
+        )
+        .join(
+            signs(known.instalments, tables.cases, as_of=context.as_of),
+            on="borrower_id",
+            how="left",
+            maintain_order="left",
+        )
     )
+    paused = loans["loan_id"].is_in(_paused(tables.pauses, as_of=context.as_of).implode())
+    loans = loans.with_columns(paused.alias("messages_paused"))
     return _with_strategy_columns(loans, as_of=context.as_of)
+
+
+def _paused(pauses: pl.DataFrame, *, as_of: date) -> pl.Series:
+    """The loans about which only required messages may go that day; `until_date` is exclusive."""
+    stands = (pl.col("from_date") <= as_of) & (pl.col("until_date") > as_of)
+    return pauses.filter((pl.col("what") == "messages") & stands)["loan_id"]
+
+
+def _foreseen(known: Ledger, tables: Tables, context: PlanContext) -> pl.DataFrame:
+    """PROBABILITIES by the models; contacts are left out, as they are in the rows of a fit."""
+    if not context.models:
+        return empty(PROBABILITIES)
+    from duewise.risk.features import features_of
+
+    rows = features_of(known, tables.payments, known_at=context.now, given=tables.features)
+    return foresee(context.models, rows)
 
 
 # What a strategy, a text or a rule may ask of a loan besides its ledger.
@@ -172,11 +219,49 @@ def _with_strategy_columns(loans: pl.DataFrame, *, as_of: date) -> pl.DataFrame:
         .otherwise(-days_ahead)
         .cast(pl.Int32),
         days_past_due=pl.col("days_past_due").cast(pl.Int32),
+        # Nobody records these two yet; unknown, they make no rung of the ladder hold.
+        part_payments_28d=pl.lit(None, pl.Int32),
+        broken_promises_90d=pl.lit(None, pl.Int32),
         open_loans=(pl.col("outstanding_minor") > 0).sum().over("borrower_id").cast(pl.Int32),
     ).with_columns(
         _major("amount_minor").alias("amount"),
         *(_major(minor).alias(name) for name, minor in major.items()),
     )
+
+
+def _together(decided: pl.DataFrame, loans: pl.DataFrame) -> pl.DataFrame:
+    """The rows with loan_count and total_minor: the loans one notice may speak of together.
+
+    They are past due as is the loan that speaks, none of them longer, or they fall due with it.
+    """
+    is_late = pl.col("days_past_due") > 0
+    on = {"_late": is_late, "_due": pl.when(~is_late).then("due_date")}
+    keys = ["borrower_id", "currency", "autopay", "messages_paused", *on]
+    sums = (
+        loans.filter(pl.col("open_loans") > 1, pl.col("amount_minor") > 0)
+        .group_by([*keys[:4], *(each.alias(name) for name, each in on.items())])
+        .agg(
+            loan_count=pl.len().cast(pl.Int32),
+            total_minor=pl.col("amount_minor").sum(),
+            _oldest=pl.col("days_past_due").max(),
+        )
+    )
+    joined = decided.with_columns(**on).join(
+        sums, on=keys, how="left", maintain_order="left", nulls_equal=True
+    )
+    is_oldest = (pl.col("days_past_due") == pl.col("_oldest")).fill_null(value=False)
+    return joined.with_columns(
+        loan_count=pl.when(is_oldest).then("loan_count").otherwise(1),
+        total_minor=pl.when(is_oldest).then("total_minor").otherwise("amount_minor"),
+    ).drop("_oldest", *on)
+
+
+def _in_words(decided: pl.DataFrame, *, context: PlanContext) -> pl.DataFrame:
+    """The text each borrower gets: in the ladder's tone where the step leaves it open."""
+    spoken = decided.with_columns(
+        tone=tones(decided, context.ladder)["tone"], is_several=pl.col("loan_count") > 1
+    )
+    return decided.with_columns(template=choose_column(spoken, context.templates))
 
 
 def _major(column: str) -> pl.Expr:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
-from functools import lru_cache, reduce
-from operator import and_, or_
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from operator import and_, gt, or_
 from typing import TypeAlias
 
 import numpy as np
@@ -13,8 +13,10 @@ import numpy.typing as npt
 import polars as pl
 
 from duewise.frames import INSTANT
+from duewise.guard.columns import Columns, known_of, numbers_of
 from duewise.guard.rule import Cap
-from duewise.guard.zones import Zones, clock, local_times
+from duewise.guard.truth import Bits, Bools, Truth, full, known, packed, places, truth_of, unpacked
+from duewise.guard.zones import Zones, local_us
 
 EVENTS: dict[str, pl.DataType] = {
     "borrower_id": pl.String(),
@@ -32,8 +34,10 @@ EVENTS: dict[str, pl.DataType] = {
 # other borrowers happen to lie in the same partition.
 KEYS = {"number": ("to.number", "number"), "debt": ("acct.debt", "debt")}
 OWN = "own"
-_AS_WRITTEN = pl.QueryOptFlags.none()  # to plan these queries takes longer than to run them
-Numbers: TypeAlias = npt.NDArray[np.int64]
+_HOUR_US = 3_600_000_000
+_DAY_US = 24 * _HOUR_US
+Numbers64: TypeAlias = npt.NDArray[np.int64]
+Places: TypeAlias = npt.NDArray[np.uint32]
 Condition: TypeAlias = tuple[str, tuple[str, ...]]
 _OURS: Condition = ("actor", (OWN,))
 
@@ -50,138 +54,139 @@ def event_frame(history: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def with_counts(
-    laid: pl.DataFrame,
-    events: pl.DataFrame,
-    caps: Mapping[Cap, str],
-    *,
-    zones: Zones,
-    home: str | None,
-) -> pl.DataFrame:
-    """The laid-out facts with a column per cap: the contacts it counts at `now`.
+@dataclass(frozen=True, eq=False)
+class Met:
+    """Messages and the contacts of their borrowers that a cap may count, pair by pair.
 
-    `caps` names the columns; `home` is the zone whose calendar days count, None for the
-    addressee's own.
+    `row` is the message's, `event` the contact's place in `at_us`; `counts` tells of each contact
+    whether a cap counts it, whoever asks, and `same` of each pair whether it shares a key.
     """
-    days = (home,) if home else zones.names
-    marked = _marked(laid["now"], events, caps)
-    if marked.is_empty():
-        nothing = pl.lit(0, dtype=pl.Int64)
-        return laid.with_columns(nothing.alias(column) for column in caps.values())
-    shown = local_times(marked["at"], days)
-    dates = shown.select(pl.col(zone).dt.date().alias(f"day:{zone}") for zone in days)
-    asking, told = _asking(laid, zones, days), marked.hstack(dates)
-    inside = (_inside(cap, column, zones, home).alias(column) for cap, column in caps.items())
-    pairs = asking.join(told.lazy(), on="borrower_id").select("row", *inside)
-    counted = pairs.collect(optimizations=_AS_WRITTEN)
-    return laid.hstack(
-        [_tally(counted["row"], counted[column], laid.height) for column in caps.values()]
+
+    row: Places
+    event: Places
+    at_us: Numbers64
+    counts: Mapping[Cap, Bools]
+    same: Mapping[str, Bools]
+
+    def pairs_of(self, cap: Cap) -> Bools:
+        """The pairs of which the cap counts the contact, at whatever time it was made."""
+        counted = self.counts[cap][self.event]
+        return counted & self.same[cap.per] if cap.per in KEYS else counted
+
+
+def counts(
+    columns: Columns, events: pl.DataFrame, caps: Sequence[Cap], zones: Zones
+) -> dict[Cap, Numbers64]:
+    """For each cap, and each row, the contacts it counts at `now`."""
+    met = meet(columns, events, caps)
+    if met is None:
+        return dict.fromkeys(caps, np.zeros(columns.height, dtype=np.int64))
+    ago_us = columns.numbers("now").values[met.row] - met.at_us[met.event]
+    is_past = ago_us >= 0
+    has_days = any(cap.unit != "hours" for cap in caps)
+    days_ago = list(_days_ago(met, zones, columns.height)) if has_days else []
+
+    def counted(cap: Cap) -> Numbers64:
+        if cap.unit == "hours":
+            inside = ago_us < cap.n * _HOUR_US
+        else:
+            inside = _any(has & (ago >= 0) & (ago < cap.n) for has, ago in days_ago)
+        return np.bincount(met.row[met.pairs_of(cap) & is_past & inside], minlength=columns.height)
+
+    return {cap: counted(cap) for cap in caps}
+
+
+def has_room(cap: Cap, count: Numbers64, columns: Columns, zones: Zones) -> Truth:
+    """Fewer than `max` contacts counted; not known where a fact that counting needs is not."""
+    needed = ("now", "history", KEYS[cap.per][0] if cap.per in KEYS else "borrower_id")
+    where = reduce(and_, map(columns.known, needed))
+    if zones.home is None and cap.unit != "hours":
+        where = where & zones.known
+    return known(packed(count < cap.max), where)
+
+
+def meet(columns: Columns, events: pl.DataFrame, caps: Sequence[Cap]) -> Met | None:
+    """The contacts that any row could count, beside the rows; None if there is none.
+
+    A log of years is not joined for a span of days.
+    """
+    now, at = columns.numbers("now"), numbers_of(events["at"])
+    if events.is_empty() or not now.known.any() or columns.series("borrower_id") is None:
+        return None
+    first_us = int(now.values[unpacked(now.known, columns.height)].min())
+    conditions = dict.fromkeys(condition for cap in caps for condition in _conditions(cap))
+    told = {condition: _told(condition, events) for condition in conditions}
+    counts = {
+        cap: reduce(
+            and_,
+            (told[condition] for condition in _conditions(cap)),
+            at.compared(gt, first_us - _reach_us(cap)).yes,
+        )
+        for cap in caps
+    }
+    is_counted = reduce(or_, counts.values()) & known_of(events["borrower_id"])
+    counted = places(is_counted, events.height)
+    if not counted.size:
+        return None
+    keys = dict.fromkeys(cap.per for cap in caps if cap.per in KEYS)
+    pairs = _pairs(columns, events, counted, keys)
+    return Met(
+        pairs["row"].to_numpy(),
+        pairs["event"].to_numpy(),
+        at.values[counted],
+        {cap: unpacked(bits, events.height)[counted] for cap, bits in counts.items()},
+        {key: _is_shared(pairs, *KEYS[key]) for key in keys},
     )
 
 
-def has_room(cap: Cap, column: str, *, home: str | None) -> pl.Expr:
-    """Fewer than `max` contacts counted; null where a fact that counting needs is not known."""
-    needed = ["now", "history", KEYS[cap.per][0] if cap.per in KEYS else "borrower_id"]
-    known = [pl.col(name).is_not_null() for name in needed]
-    if home is None and cap.unit != "hours":
-        known.append(Zones(()).all_known)
-    return pl.when(pl.all_horizontal(known)).then(pl.col(column) < cap.max)
-
-
-def drop_outs(laid: pl.DataFrame, events: pl.DataFrame, cap: Cap) -> tuple[Numbers, Numbers]:
+def drop_outs(columns: Columns, events: pl.DataFrame, cap: Cap) -> tuple[Numbers64, Numbers64]:
     """For a cap over hours: places of rows, and instants at which an event drops out of its span.
 
     Instants are in microseconds. No instant is missing; some may be past, or of no matter.
     """
-    place = pl.int_range(laid.height, dtype=pl.UInt32, eager=True).alias("row")
-    counted = reduce(and_, map(_is_met, _conditions(cap)), pl.lit(value=True))
-    pairs = (
-        _asking(laid.with_columns(place), Zones(()), ())
-        .join(events.lazy().filter(counted), on="borrower_id")
-        .filter(_same_key(cap) & pl.col("at").is_not_null())
-        .select("row", at=pl.col("at") + pl.duration(hours=cap.n))
-        .collect()
-    )
-    return pairs["row"].to_numpy().astype(np.int64), pairs["at"].to_physical().to_numpy()
-
-
-def _marked(now: pl.Series, events: pl.DataFrame, caps: Mapping[Cap, str]) -> pl.DataFrame:
-    """Only events that any row could count, and a Boolean column a cap: whether it counts them.
-
-    A log of years is not joined for a span of days.
-    """
-    first = now.min()
-    if not isinstance(first, datetime) or events.is_empty() or not caps:
-        return events.clear()
-    since = pl.col("at") - first
-    keys, told, counts = _questions(tuple(caps.items()))
+    met = meet(columns, events, (cap,))
+    if met is None:
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    counted = met.pairs_of(cap)
     return (
-        events.lazy()
-        .filter(since > -max(map(_reach, caps)))
-        .select("borrower_id", "at", *keys, *told, since.alias("since"))
-        .select("borrower_id", "at", *keys, *counts)
-        .filter(pl.any_horizontal(*caps.values()))
-        .collect(optimizations=_AS_WRITTEN)
+        met.row[counted].astype(np.int64),
+        met.at_us[met.event[counted]] + cap.n * _HOUR_US,
     )
 
 
-@lru_cache(maxsize=256)
-def _questions(
-    caps: tuple[tuple[Cap, str], ...],
-) -> tuple[tuple[str, ...], tuple[pl.Expr, ...], tuple[pl.Expr, ...]]:
-    """Keys; every condition, asked once however many caps share it; and whether a cap counts."""
-    keys = dict.fromkeys(KEYS[cap.per][1] for cap, _ in caps if cap.per in KEYS)
-    told = {condition: f"told:{condition}" for cap, _ in caps for condition in _conditions(cap)}
-    counts = (
-        reduce(
-            and_,
-            (pl.col(told[condition]) for condition in _conditions(cap)),
-            pl.col("since") > -_reach(cap),
-        ).alias(column)
-        for cap, column in caps
-    )
-    met = (_is_met(condition).alias(column) for condition, column in told.items())
-    return tuple(keys), tuple(met), tuple(counts)
-
-
-def _reach(cap: Cap) -> timedelta:
+def _reach_us(cap: Cap) -> int:
     """No event so long ago is counted; for days wide enough for any two zones' calendars."""
-    return timedelta(hours=cap.n) if cap.unit == "hours" else timedelta(days=cap.n + 2)
+    return cap.n * _HOUR_US if cap.unit == "hours" else (cap.n + 2) * _DAY_US
 
 
-def _asking(laid: pl.DataFrame, zones: Zones, days: tuple[str, ...]) -> pl.LazyFrame:
-    """What of a message a cap may ask for; facts that no rule asks for are not there."""
-    keys = [name for name, _ in KEYS.values() if name in laid.columns]
-    return laid.lazy().select(
-        *("row", "borrower_id", "now", *keys),
-        *(zones.has(zone) for zone in zones.names),
-        *(clock(zone).dt.date().alias(f"today:{zone}") for zone in days),
-    )
+def _pairs(
+    columns: Columns, events: pl.DataFrame, counted: npt.NDArray[np.intp], keys: Iterable[str]
+) -> pl.DataFrame:
+    """Each message's row with the counted events of its borrower; the keys of both beside them."""
+    facts = [columns.series(name) for name in ("borrower_id", *(KEYS[key][0] for key in keys))]
+    row, event = (pl.Series(np.arange(n, dtype=np.uint32)) for n in (columns.height, len(counted)))
+    asking = pl.DataFrame([row.alias("row"), *(fact for fact in facts if fact is not None)])
+    told = pl.DataFrame([events[name] for name in ("borrower_id", *(KEYS[key][1] for key in keys))])
+    return asking.join(told[counted].hstack([event.alias("event")]), on="borrower_id")
 
 
-@lru_cache(maxsize=1024)
-def _inside(cap: Cap, column: str, zones: Zones, home: str | None) -> pl.Expr:
-    """Whether the cap counts this event at this row's `now`."""
-    if cap.unit == "hours":
-        inside = pl.col("at") > pl.col("now") - pl.duration(hours=cap.n)
-    elif home:
-        inside = _same_days(cap, home)
-    else:
-        same = (zones.has(zone) & _same_days(cap, zone) for zone in zones.names)
-        inside = reduce(or_, same, pl.lit(value=False))
-    return pl.col(column) & (pl.col("at") <= pl.col("now")) & _same_key(cap) & inside
+def _is_shared(pairs: pl.DataFrame, fact: str, key: str) -> Bools:
+    if fact not in pairs.columns:
+        return np.zeros(pairs.height, dtype=np.bool_)
+    return unpacked(truth_of(pairs[fact] == pairs[key]).yes, pairs.height)
 
 
-def _same_key(cap: Cap) -> pl.Expr:
-    if cap.per not in KEYS:
-        return pl.lit(value=True)
-    fact, key = KEYS[cap.per]
-    return pl.col(fact) == pl.col(key)
+def _days_ago(met: Met, zones: Zones, height: int) -> Iterator[tuple[Bools, Numbers64]]:
+    """For each zone whose days count: the pairs it is asked for, and how many days lie between."""
+    for zone in zones.days:
+        day = local_us(met.at_us, zone) // _DAY_US
+        today = zones.clocks[zone].day.values
+        has = zones.of[zone] if zones.home is None else full(height)
+        yield unpacked(has, height)[met.row], today[met.row] - day[met.event]
 
 
-def _same_days(cap: Cap, zone: str) -> pl.Expr:
-    today, day = pl.col(f"today:{zone}"), pl.col(f"day:{zone}")
-    return (day <= today) & (day > today - timedelta(days=cap.n))
+def _any(each: Iterable[Bools]) -> Bools:
+    return reduce(np.logical_or, each)
 
 
 def _conditions(cap: Cap) -> list[Condition]:
@@ -189,19 +194,13 @@ def _conditions(cap: Cap) -> list[Condition]:
     return [*cap.count, *(() if cap.include_agencies else (_OURS,))]
 
 
-@lru_cache(maxsize=256)
-def _is_met(condition: Condition) -> pl.Expr:
-    """The key has one of the values, or no barred flag is carried; null where there is no key."""
+def _told(condition: Condition, events: pl.DataFrame) -> Bits:
+    """The key has one of the values, or no barred flag is carried."""
     key, values = condition
     if key == "not_flags":
-        flags = pl.col("flags")
-        clean = [~flags.list.contains(flag).fill_null(value=False) for flag in values]
-        return reduce(and_, clean, pl.lit(value=True))
-    column = pl.col(key).fill_null(OWN) if condition == _OURS else pl.col(key)
-    return column == values[0] if len(values) == 1 else column.is_in(values)
-
-
-def _tally(rows: pl.Series, counted: pl.Series, height: int) -> pl.Series:
-    """How often each row number was counted."""
-    numbers = rows.filter(counted).to_numpy()
-    return pl.Series(counted.name, np.bincount(numbers, minlength=height), dtype=pl.Int64)
+        barred = (pl.col("flags").list.contains(flag).fill_null(value=False) for flag in values)
+        carried = events.select(pl.any_horizontal(barred)).to_series()
+        return (~truth_of(carried)).yes
+    column = events[key]
+    told = reduce(or_, (truth_of(column == value).yes for value in values))
+    return told | ~known_of(column) if condition == _OURS else told

@@ -1,4 +1,4 @@
-"""The rules of a rulebook as Polars expressions, and the facts laid out for them.
+"""The rules of a rulebook as functions of columns, and the columns laid out for them.
 
 Windows, caps and word lists need more than one fact of a row: they are laid beside the facts first,
 as columns. Whatever scopes the messages at hand cannot meet is left out before anything is asked.
@@ -6,47 +6,50 @@ as columns. Whatever scopes the messages at hand cannot meet is left out before 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property, lru_cache, reduce
-from operator import and_, or_
+from operator import ge, le, or_
 from typing import TypeAlias
 
 import polars as pl
 
-from duewise.guard.cap import has_room, with_counts
-from duewise.guard.derived import (
-    DERIVED,
-    NEEDS,
-    derived_columns,
-    local_dates,
-    with_due_eff,
-)
+from duewise.guard.ask import Ask, compiled
+from duewise.guard.cap import counts, has_room
+from duewise.guard.columns import Columns, Compare
+from duewise.guard.derived import DERIVED, NEEDS, local_dates, put_derived
 from duewise.guard.facts import FACTS
 from duewise.guard.lexicon import hit_columns
-from duewise.guard.predicate import Atom, compiled
+from duewise.guard.predicate import Atom
 from duewise.guard.read_rule import SCOPES, predicates_of, rule_facts
 from duewise.guard.rule import Cap, Duty, Lexicon, Lint, Must, Rule, Rulebook, Window
-from duewise.guard.sets import set_atoms, with_set_columns
+from duewise.guard.sets import put_sets, set_atoms
+from duewise.guard.truth import Bits, none, truth_of
 from duewise.guard.window import is_open
-from duewise.guard.zones import Zones, with_clocks, with_zones
+from duewise.guard.zones import Zones, zones_of
 
 # The stages, channels and roles that occur; None where one is not known, "" for a word of no rule.
 Seen: TypeAlias = tuple[frozenset[str | None], ...]
 _OTHER = ""
+_EPOCH = date(1970, 1, 1)
+_DATES = ("first_date", "last_date")
 
 
 @dataclass(frozen=True)
 class CompiledRule:
-    """`applies` is Boolean, `holds` three-valued; fires where it applies and does not hold."""
+    """Fires where it applies and is not known to hold."""
 
     rule: Rule
-    applies: pl.Expr
-    holds: pl.Expr
+    applies: Callable[[Columns], Bits]
+    holds: Ask
 
-    @property
-    def fires(self) -> pl.Expr:
-        return self.applies & ~self.holds.fill_null(value=False)
+    def fires(self, columns: Columns) -> Bits:
+        return self.applies(columns) & ~self.holds(columns).yes
+
+    def is_lost(self, columns: Columns) -> Bits:
+        """Where it applies and lacks a fact it needs."""
+        return self.applies(columns) & ~self.holds(columns).known
 
     @property
     def is_clock(self) -> bool:
@@ -56,28 +59,12 @@ class CompiledRule:
 
 @dataclass(frozen=True)
 class CompiledRulebook:
-    """The rules that gate, as expressions, and what they ask for."""
+    """The rules that gate, as functions of columns, and what must be laid out for them."""
 
     rulebook: Rulebook
     rules: tuple[CompiledRule, ...]
     facts: tuple[str, ...]
-    derived: tuple[str, ...]
-    sets: Mapping[Atom, str]
-
-    @cached_property
-    def fires(self) -> list[pl.Expr]:
-        """A Boolean expression a rule, named by its place."""
-        return [each.fires.alias(str(place)) for place, each in enumerate(self.rules)]
-
-    @cached_property
-    def any_fires(self) -> pl.Expr:
-        """Whether one of the rules fires."""
-        return any_of(each.fires for each in self.rules)
-
-    @cached_property
-    def is_lost(self) -> pl.Expr:
-        """Whether one of the rules lacks a fact it needs."""
-        return any_of(each.applies & each.holds.is_null() for each in self.rules)
+    sets: tuple[Atom, ...]
 
     @cached_property
     def clocks(self) -> CompiledRulebook:
@@ -109,63 +96,48 @@ class CompiledRulebook:
         return any(each.rule.valid_from or each.rule.valid_to for each in self.rules)
 
 
-def compile_for(messages: pl.DataFrame, rulebook: Rulebook) -> CompiledRulebook:
-    """The rules that may concern any of these messages, as expressions made once."""
-    return _compiled_for(rulebook, _seen(messages, rulebook))
+def compile_for(columns: Columns, rulebook: Rulebook) -> CompiledRulebook:
+    """The rules that may concern any of these messages, made functions once."""
+    return _compiled_for(rulebook, _seen(columns, rulebook))
 
 
-def lay_out(facts: pl.DataFrame, events: pl.DataFrame, book: CompiledRulebook) -> pl.DataFrame:
-    """The facts with the derived ones, and the columns that windows, caps and word lists need."""
-    home = book.rulebook.tz_default
-    laid, zones = with_zones(facts)
-    laid = with_clocks(laid, zones, home)
-    if any("acct.due_roll" in NEEDS[name] for name in book.derived):
-        laid = with_due_eff(laid, book.rulebook)
-    windows = tuple(book.windows.items())
-    laid = laid.with_columns(_told(book.rulebook, book.derived, windows, book.has_dates, zones))
-    if book.sets:
-        laid = with_set_columns(laid, book.sets)
+def lay_out(columns: Columns, events: pl.DataFrame, book: CompiledRulebook) -> Zones:
+    """Put beside the facts what windows, caps, word lists and sets come to. Returns the zones."""
+    rulebook = book.rulebook
+    zones = zones_of(columns, rulebook.tz_default)
+    put_derived(columns, rulebook, zones)
+    for window, name in book.windows.items():
+        columns.put(name, is_open(window, zones=zones, calendar=rulebook.calendar))
+    if book.has_dates:
+        for name, day in zip(_DATES, local_dates(zones, columns.height), strict=True):
+            columns.put(name, day)
+    put_sets(columns, book.sets)
     if book.caps:
-        laid = with_counts(laid, events, book.caps, zones=zones, home=home)
-    return laid.hstack(hit_columns(laid["msg.text"], book.lexicons)) if book.lexicons else laid
+        for cap, count in counts(columns, events, tuple(book.caps), zones).items():
+            columns.put(book.caps[cap], has_room(cap, count, columns, zones))
+    if book.lexicons:
+        texts = columns.series("msg.text")
+        if texts is None:
+            texts = pl.Series([None], dtype=pl.String).new_from_index(0, columns.height)
+        for column in hit_columns(texts, book.lexicons).get_columns():
+            columns.put(column.name, truth_of(column))
+    return zones
 
 
-@lru_cache(maxsize=256)
-def _told(
-    rulebook: Rulebook,
-    derived: tuple[str, ...],
-    windows: tuple[tuple[Window, str], ...],
-    has_dates: bool,  # noqa: FBT001 -- a key of the cache
-    zones: Zones,
-) -> tuple[pl.Expr, ...]:
-    """The derived facts, the windows, and the local dates if a rule asks whether it is in force."""
-    dates = local_dates(rulebook.tz_default, zones) if has_dates else ()
-    return (
-        *derived_columns(derived, rulebook=rulebook, zones=zones),
-        *(
-            is_open(window, zones=zones, calendar=rulebook.calendar).alias(column)
-            for window, column in windows
-        ),
-        *(day.alias(name) for name, day in zip(("first_date", "last_date"), dates, strict=False)),
-    )
+def any_of(each: Iterable[Bits], height: int) -> Bits:
+    """Where any of them has its bit."""
+    return reduce(or_, each, none(height))
 
 
-def any_of(conditions: Iterable[pl.Expr]) -> pl.Expr:
-    """Whether any of them holds; of none, none does."""
-    return reduce(or_, conditions, pl.lit(value=False))
+def _seen(columns: Columns, rulebook: Rulebook) -> Seen:
+    return tuple(_met(columns, SCOPES[key], words) for key, words in _scope_words(rulebook).items())
 
 
-def _seen(messages: pl.DataFrame, rulebook: Rulebook) -> Seen:
-    given = [name for name in SCOPES.values() if name in messages.columns]
-    found = messages.select(pl.col(given).unique().implode()).rows(named=True)
-    met = found[0] if found else {}
-    return tuple(
-        frozenset(
-            value if value is None or value in words else _OTHER
-            for value in met.get(SCOPES[key], [None])
-        )
-        for key, words in _scope_words(rulebook).items()
-    )
+def _met(columns: Columns, fact: str, named: frozenset[str]) -> frozenset[str | None]:
+    words = columns.words(fact)
+    met = {label if label in named else _OTHER for label in words.labels}
+    is_all_known = bool((words.known == columns.all).all())
+    return frozenset(met if is_all_known else {*met, None})
 
 
 @lru_cache(maxsize=16)
@@ -194,51 +166,54 @@ def _compiled(
     rulebook: Rulebook, rules: Sequence[Rule], met: dict[str, frozenset[str | None]] | None
 ) -> CompiledRulebook:
     asked = frozenset(fact for rule in rules for fact in rule_facts(rule))
-    derived = tuple(name for name in DERIVED if name in asked)
-    needed = asked.union(*(NEEDS[name] for name in derived), ("now", "history"))
-    home = rulebook.tz_default
-    sets = set_atoms(predicate for rule in rules for predicate in predicates_of(rule))
+    needed = asked.union(*(NEEDS[name] for name in DERIVED if name in asked), ("now", "history"))
     return CompiledRulebook(
         rulebook,
-        tuple(
-            CompiledRule(rule, _applies(rule, met, sets), _holds(rule, home, sets))
-            for rule in rules
-        ),
+        tuple(CompiledRule(rule, _applies(rule, met), _holds(rule)) for rule in rules),
         facts=tuple(name for name in FACTS if name in needed and name not in DERIVED),
-        derived=derived,
-        sets=sets,
+        sets=set_atoms(predicate for rule in rules for predicate in predicates_of(rule)),
     )
 
 
-def _applies(
-    rule: Rule, met: dict[str, frozenset[str | None]] | None, sets: Mapping[Atom, str]
-) -> pl.Expr:
+def _applies(rule: Rule, met: dict[str, frozenset[str | None]] | None) -> Callable[[Columns], Bits]:
     """In scope, in force, `if` not known to be false, `unless` not known to be true."""
-    conditions = [
-        pl.col(SCOPES[key]).is_in(values).fill_null(value=True)
+    refusals: list[Callable[[Columns], Bits]] = [
+        _no(compiled(Atom(SCOPES[key], "in", values)))
         for key, values in rule.scope
         if met is None or not met[key] <= {None, *values}
     ]
     if rule.valid_from:
-        conditions.append((pl.col("last_date") >= rule.valid_from).fill_null(value=True))
+        refusals.append(_no(_compared("last_date", ge, rule.valid_from)))
     if rule.valid_to:
-        conditions.append((pl.col("first_date") <= rule.valid_to).fill_null(value=True))
+        refusals.append(_no(_compared("first_date", le, rule.valid_to)))
     if rule.applies_if:
-        conditions.append(compiled(rule.applies_if, sets).fill_null(value=True))
+        refusals.append(_no(compiled(rule.applies_if)))
     if rule.unless:
-        conditions.append(~compiled(rule.unless, sets).fill_null(value=False))
-    return reduce(and_, conditions, pl.lit(value=True))
+        excused = compiled(rule.unless)
+        refusals.append(lambda columns: excused(columns).yes)
+    return lambda columns: reduce(
+        lambda applies, refused: applies & ~refused(columns), refusals, columns.all
+    )
 
 
-def _holds(rule: Rule, home: str | None, sets: Mapping[Atom, str]) -> pl.Expr:
+def _no(asked: Ask) -> Callable[[Columns], Bits]:
+    return lambda columns: asked(columns).no
+
+
+def _compared(name: str, compare: Compare, day: date) -> Ask:
+    days = (day - _EPOCH).days
+    return lambda columns: columns.numbers(name).compared(compare, days)
+
+
+def _holds(rule: Rule) -> Ask:
     match rule.body:
         case Must(predicate):
-            return compiled(predicate, sets)
+            return compiled(predicate)
         case Lint(lexicons):
-            return ~any_of(pl.col(f"lexicon:{name}") for name in lexicons)
-        case Cap():
-            return has_room(rule.body, _column(rule.body), home=home)
-    return pl.col(_column(rule.body))
+            names = [f"lexicon:{name}" for name in lexicons]
+            return lambda columns: ~reduce(or_, (columns.truth(name) for name in names))
+    name = _column(rule.body)
+    return lambda columns: columns.truth(name)
 
 
 def _column(body: object) -> str:

@@ -7,15 +7,19 @@ given, a span of dates over all candidate zones.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from datetime import date
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+from functools import lru_cache, reduce
+from operator import and_, eq, gt
 
-import polars as pl
+import numpy as np
+import numpy.typing as npt
 
-from duewise.book.calendar import roll_table
+from duewise.book.calendar import rolled_if_known
+from duewise.guard.columns import Columns, Numbers, Words
 from duewise.guard.rule import Rulebook
-from duewise.guard.zones import Zones, clock
+from duewise.guard.truth import Bits, Truth, known, packed, unpacked
+from duewise.guard.zones import Clock, Zones
 
 DERIVED: Mapping[str, str] = {
     "d.due_eff": "roll(acct.due_date, acct.due_roll, profile.calendar)",
@@ -41,77 +45,96 @@ NEEDS: Mapping[str, tuple[str, ...]] = {
 # The facts that move with the clock by themselves, at a local midnight.
 MOVING = frozenset({"d.dpd", "d.is_overdue"})
 _MINUTE_US = 60_000_000
-_CLOCK_FACE = pl.Series([f"{hour:02d}:{minute:02d}" for hour in range(24) for minute in range(60)])
+_EPOCH = date(1970, 1, 1)
+_DAYS_MAX = (date.max - _EPOCH).days
+_NOT_KNOWN = np.iinfo(np.int64).min  # no day
+_CLOCK_FACE = tuple(f"{hour:02d}:{minute:02d}" for hour in range(24) for minute in range(60))
 
 
-def derived_columns(wanted: Iterable[str], *, rulebook: Rulebook, zones: Zones) -> list[pl.Expr]:
-    """The wanted derived facts as expressions over the facts, `d.due_eff` and the clocks."""
-    home = rulebook.tz_default
-    rules = {
-        "d.shortfall": _shortfall(),
-        "d.dpd": _days_late(home, zones).clip(lower_bound=0).cast(pl.Float64),
-        "d.is_overdue": _is_overdue(home, zones),
-        "d.msg_amount_ok": pl.col("msg.amount").is_null() | (pl.col("msg.amount") == _shortfall()),
-        "d.local_hm": _local_hm(home),
-    }
-    return [rules[name].alias(name) for name in wanted if name in rules]
+def put_derived(columns: Columns, rulebook: Rulebook, zones: Zones) -> None:
+    """The derived facts beside the given ones; each is made when the first rule asks for it."""
+    columns.derive("d.due_eff", lambda: _due_eff(columns, rulebook))
+    columns.derive("d.shortfall", lambda: _shortfall(columns))
+    columns.derive("d.dpd", lambda: _dpd(columns, zones))
+    columns.derive("d.is_overdue", lambda: _is_overdue(columns, zones))
+    columns.derive("d.msg_amount_ok", lambda: _is_amount_right(columns))
+    if zones.home:
+        clock = zones.clocks[zones.home]
+        columns.derive("d.local_hm", lambda: _local_hm(clock))
 
 
-def with_due_eff(facts: pl.DataFrame, rulebook: Rulebook) -> pl.DataFrame:
-    """The fact frame with the due date as the clause of the contract moves it."""
-    days = facts["acct.due_date"].unique().sort().to_list()
-    return facts.join(
-        _rolled(tuple(days), rulebook),
-        left_on=["acct.due_date", "acct.due_roll"],
-        right_on=["day", "roll"],
-        how="left",
-        maintain_order="left",
-    )
-
-
-@lru_cache(maxsize=64)
-def _rolled(days: tuple[date | None, ...], rulebook: Rulebook) -> pl.DataFrame:
-    """Batch after batch is about the same few due dates."""
-    return roll_table(
-        pl.Series(days, dtype=pl.Date),
-        calendar=rulebook.calendar,
-        roll_default=rulebook.roll_default,
-    ).rename({"due_eff": "d.due_eff"})
-
-
-def local_dates(home: str | None, zones: Zones) -> tuple[pl.Expr, pl.Expr]:
-    """The earliest and the latest local date of `now`; null where the zones are not known."""
-    if home:
-        day = clock(home).dt.date()
+def local_dates(zones: Zones, height: int) -> tuple[Numbers, Numbers]:
+    """The earliest and the latest local date of `now`; not known where the zones are not."""
+    if zones.home:
+        day = zones.clocks[zones.home].day
         return day, day
-    days = [pl.when(zones.has(zone)).then(clock(zone).dt.date()) for zone in zones.names]
-    nothing = pl.lit(None, dtype=pl.Date)
-    return (
-        pl.when(zones.all_known).then(pl.min_horizontal(nothing, *days)),
-        pl.when(zones.all_known).then(pl.max_horizontal(nothing, *days)),
-    )
+    days = [(zones.clocks[name].day, has) for name, has in zones.of.items()]
+    where = reduce(and_, (day.known for day, _ in days), zones.known)
+    earliest = _over_zones(np.minimum, days, _DAYS_MAX, height)
+    latest = _over_zones(np.maximum, days, -_DAYS_MAX, height)
+    return Numbers(earliest, where), Numbers(latest, where)
 
 
-def _shortfall() -> pl.Expr:
-    return pl.col("acct.amount_due") - pl.col("acct.paid")
+def _over_zones(
+    choose: np.ufunc, days: Sequence[tuple[Numbers, Bits]], nothing: int, height: int
+) -> npt.NDArray[np.int64]:
+    """The first, or the last, of each row's dates; `nothing` where it has none."""
+    each = (np.where(unpacked(has, height), day.values, nothing) for day, has in days)
+    return reduce(choose, each, np.full(height, nothing, dtype=np.int64))
+
+
+def _due_eff(columns: Columns, rulebook: Rulebook) -> Numbers:
+    """The due date as the clause of the contract moves it; few days and fewer clauses occur."""
+    due, clause = columns.numbers("acct.due_date"), columns.words("acct.due_roll")
+    if not columns.height:
+        return due
+    first = int(due.values.min())
+    place = due.values - first
+    occurs = np.flatnonzero(np.bincount(place))
+    rolled = np.full((len(clause.labels), int(occurs[-1]) + 1), _NOT_KNOWN, dtype=np.int64)
+    for row, label in enumerate(clause.labels):
+        rolled[row, occurs] = [_rolled(first + int(day), label, rulebook) for day in occurs]
+    values = rolled[clause.codes, place]
+    return Numbers(values, due.known & clause.known & packed(values != _NOT_KNOWN))
+
+
+@lru_cache(maxsize=1 << 16)
+def _rolled(day: int, clause: str, rulebook: Rulebook) -> int:
+    due = _EPOCH + timedelta(days=day)
+    roll = rulebook.roll_default if clause == "default" else clause
+    effective = rolled_if_known(due, roll, rulebook.calendar)
+    return _NOT_KNOWN if effective is None else (effective - _EPOCH).days
+
+
+def _shortfall(columns: Columns) -> Numbers:
+    due, paid = columns.numbers("acct.amount_due"), columns.numbers("acct.paid")
+    return Numbers(due.values - paid.values, due.known & paid.known)
 
 
 # Where zones disagree about the date, the earlier one counts: nobody is overdue before midnight
 # everywhere.
-def _days_late(home: str | None, zones: Zones) -> pl.Expr:
-    return (local_dates(home, zones)[0] - pl.col("d.due_eff")).dt.total_days()
+def _days_late(columns: Columns, zones: Zones) -> Numbers:
+    day, due = local_dates(zones, columns.height)[0], columns.numbers("d.due_eff")
+    return Numbers(day.values - due.values, day.known & due.known)
 
 
-def _is_overdue(home: str | None, zones: Zones) -> pl.Expr:
-    late, grace, tolerance = _days_late(home, zones), "acct.grace_days", "acct.tolerance"
-    known = (late, pl.col(grace), _shortfall(), pl.col(tolerance))
-    return pl.when(pl.all_horizontal(fact.is_not_null() for fact in known)).then(
-        (late > pl.col(grace)) & (_shortfall() > pl.col(tolerance))
-    )
+def _dpd(columns: Columns, zones: Zones) -> Numbers:
+    late = _days_late(columns, zones)
+    return Numbers(np.maximum(late.values, 0), late.known)
 
 
-def _local_hm(home: str | None) -> pl.Expr:
-    if home is None:
-        return pl.lit(None, dtype=pl.String)
-    minute = clock(home).to_physical() // _MINUTE_US % len(_CLOCK_FACE)
-    return pl.lit(_CLOCK_FACE).gather(minute)
+def _is_overdue(columns: Columns, zones: Zones) -> Truth:
+    late, shortfall = _days_late(columns, zones), columns.numbers("d.shortfall")
+    is_late = late.compared(gt, columns.numbers("acct.grace_days"))
+    is_short = shortfall.compared(gt, columns.numbers("acct.tolerance"))
+    return known((is_late & is_short).yes, is_late.known & is_short.known)
+
+
+def _is_amount_right(columns: Columns) -> Truth:
+    said = columns.numbers("msg.amount")
+    is_unsaid = known(~columns.known("msg.amount"), columns.all)
+    return is_unsaid | said.compared(eq, columns.numbers("d.shortfall"))
+
+
+def _local_hm(clock: Clock) -> Words:
+    return Words(clock.time_us.values // _MINUTE_US, _CLOCK_FACE, clock.time_us.known)

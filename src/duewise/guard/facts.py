@@ -5,10 +5,9 @@ A fact is a column of the same name. A missing column and a null mean the same: 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cache
 
 import polars as pl
 
@@ -188,25 +187,3 @@ def _read(line: str) -> Fact:
 
 
 FACTS: Mapping[str, Fact] = {fact.name: fact for fact in map(_read, _TABLE.strip().splitlines())}
-
-
-def fact_frame(messages: pl.DataFrame, names: Sequence[str]) -> pl.DataFrame:
-    """The facts of those names in their own types; what is absent becomes a column of nulls."""
-    given = {column.name: column for column in messages.get_columns()}
-    return pl.DataFrame(
-        [
-            _typed(given[name], FACTS[name].dtype)
-            if name in given
-            else _unknown(name).new_from_index(0, messages.height)
-            for name in names
-        ]
-    )
-
-
-def _typed(given: pl.Series, dtype: pl.DataType) -> pl.Series:
-    return given if given.dtype == dtype else given.cast(dtype)
-
-
-@cache
-def _unknown(name: str) -> pl.Series:
-    return pl.Series(name, [None], dtype=FACTS[name].dtype)

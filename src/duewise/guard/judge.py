@@ -13,10 +13,11 @@ import polars as pl
 
 from duewise.frames import INSTANT
 from duewise.guard.cap import event_frame
-from duewise.guard.compiler import CompiledRule, CompiledRulebook, compile_for, lay_out
-from duewise.guard.facts import fact_frame
+from duewise.guard.columns import Columns
+from duewise.guard.compiler import CompiledRule, compile_for, lay_out
 from duewise.guard.later import next_allowed_at
 from duewise.guard.rule import Outcome, Rulebook
+from duewise.guard.truth import Bools, known, unpacked
 
 Numbers: TypeAlias = npt.NDArray[np.int64]
 VERDICT: Mapping[str, pl.DataType] = {
@@ -35,61 +36,58 @@ def judge(messages: pl.DataFrame, history: pl.DataFrame, *, rulebook: Rulebook) 
     `rules` holds every rule that fired, `deciding` those at the outcome's own severity;
     `next_allowed_at` is set for a deferral in which a window or a cap speaks.
     """
-    book = compile_for(messages, rulebook)
-    facts, events = _facts(messages, book), event_frame(history)
-    laid = lay_out(facts, events, book)
-    fired = laid.select(book.fires)
-    verdicts = _verdicts(fired, book.rules, facts.height)
-    waits = _waits(fired, verdicts, book)
-    at = pl.Series("next_allowed_at", [None], dtype=INSTANT).new_from_index(0, facts.height)
-    if waits is not None:
-        at = at.scatter(waits.arg_true(), next_allowed_at(laid.filter(waits), events, book))
-    return messages.with_columns(*verdicts.get_columns(), at)
+    columns, events = _columns(messages), event_frame(history)
+    book = compile_for(columns, rulebook)
+    lay_out(columns, events, book)
+    spoke = _spoke(book.rules, columns)
+    verdicts = _verdicts(spoke, messages.height)
+    at = pl.Series("next_allowed_at", [None], dtype=INSTANT).new_from_index(0, messages.height)
+    waits = _waits(spoke, verdicts["outcome"])
+    if waits.size:
+        at = at.scatter(waits, next_allowed_at(messages[waits], events, book))
+    judged = {column.name: column for column in (*verdicts.get_columns(), at)}
+    given = [column for column in messages.get_columns() if column.name not in judged]
+    return pl.DataFrame([*given, *judged.values()])
 
 
-def _facts(messages: pl.DataFrame, book: CompiledRulebook) -> pl.DataFrame:
-    """The facts the rules ask for, whose they are, and their row numbers."""
-    height = messages.height
-    facts = fact_frame(messages, book.facts)
-    if "history" not in messages.columns:  # the contact log is an argument: it was read
-        was_read = pl.Series("history", [True]).new_from_index(0, height)
-        facts = facts.drop("history").hstack([was_read])
-    if "borrower_id" in messages.columns:
-        borrower = messages.get_column("borrower_id").cast(pl.String)
-    else:
-        borrower = pl.Series("borrower_id", [None], dtype=pl.String).new_from_index(0, height)
-    return facts.hstack([borrower, pl.Series("row", np.arange(height, dtype=np.uint32))])
+def _columns(messages: pl.DataFrame) -> Columns:
+    """The facts. The contact log is an argument: it was read, unless the facts say otherwise."""
+    columns = Columns(messages)
+    if "history" not in messages.columns:
+        columns.put("history", known(columns.all, columns.all))
+    return columns
 
 
-def _waits(fired: pl.DataFrame, verdicts: pl.DataFrame, book: CompiledRulebook) -> pl.Series | None:
-    """The deferred rows in which a window or a cap speaks; None if there is no such row."""
-    clocks = [fired.to_series(place) for place, each in enumerate(book.rules) if each.is_clock]
-    spoke = [column for column in clocks if column.any()]
-    if not spoke:
-        return None
-    waits = (verdicts["outcome"] == Outcome.DEFER.word) & reduce(or_, spoke)
-    return waits if waits.any() else None
+def _spoke(rules: Sequence[CompiledRule], columns: Columns) -> list[tuple[CompiledRule, Bools]]:
+    """The rules that fire somewhere, and where."""
+    fired = ((rule, rule.fires(columns)) for rule in rules)
+    return [(rule, unpacked(where, columns.height)) for rule, where in fired if where.any()]
 
 
-def _verdicts(fired: pl.DataFrame, rules: Sequence[CompiledRule], height: int) -> pl.DataFrame:
+def _waits(
+    spoke: Sequence[tuple[CompiledRule, Bools]], outcomes: pl.Series
+) -> npt.NDArray[np.intp]:
+    """The deferred rows in which a window or a cap speaks."""
+    clocks = [where for rule, where in spoke if rule.is_clock]
+    if not clocks:
+        return np.zeros(0, dtype=np.intp)
+    deferred = (outcomes == Outcome.DEFER.word).to_numpy()
+    return np.nonzero(reduce(np.logical_or, clocks) & deferred)[0]
+
+
+def _verdicts(spoke: Sequence[tuple[CompiledRule, Bools]], height: int) -> pl.DataFrame:
     """Columns outcome, rules, deciding. Few patterns of fired rules occur: each is told once."""
-    spoke = [place for place, column in enumerate(fired.get_columns()) if column.any()]
-    words = [
-        _mask(fired.select(pl.nth(spoke[start : start + _BITS])))
-        for start in range(0, len(spoke), _BITS)
-    ]
+    fired = [where for _, where in spoke]
+    words = [_mask(fired[start : start + _BITS]) for start in range(0, len(fired), _BITS)]
     patterns, pattern_of = _distinct(words, height)
-    told = [_told(mask, [rules[place] for place in spoke]) for mask in patterns]
+    told = [_told(mask, [rule for rule, _ in spoke]) for mask in patterns]
     table = pl.DataFrame(told, schema=VERDICT, orient="row")
     return table[pattern_of] if len(told) > 1 else _repeated(table, height)
 
 
-def _mask(fired: pl.DataFrame) -> Numbers:
+def _mask(fired: Sequence[Bools]) -> Numbers:
     """A bit a column."""
-    mask = np.zeros(fired.height, dtype=np.int64)
-    for bit, column in enumerate(fired.get_columns()):
-        mask |= column.to_numpy().astype(np.int64) << bit
-    return mask
+    return reduce(or_, (where.astype(np.int64) << bit for bit, where in enumerate(fired)))
 
 
 def _distinct(words: Sequence[Numbers], height: int) -> tuple[list[list[int]], Numbers]:

@@ -8,7 +8,7 @@ the first is taken: for the next day, and if a row finds none, for ever longer s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from typing import TypeAlias
@@ -20,8 +20,10 @@ import polars as pl
 
 from duewise.frames import INSTANT
 from duewise.guard.cap import drop_outs
-from duewise.guard.compiler import CompiledRulebook, lay_out
-from duewise.guard.zones import zones_in
+from duewise.guard.columns import Columns
+from duewise.guard.compiler import CompiledRule, CompiledRulebook, any_of, lay_out
+from duewise.guard.truth import Bits, Bools, known, places, unpacked
+from duewise.guard.zones import zones_of
 
 Numbers: TypeAlias = npt.NDArray[np.int64]
 HORIZON_DAYS = 35
@@ -37,30 +39,46 @@ _NEVER = np.iinfo(np.int64).max
 def next_allowed_at(
     waiting: pl.DataFrame, events: pl.DataFrame, book: CompiledRulebook
 ) -> pl.Series:
-    """An instant for each of the laid-out rows; null for a row that cannot pass in time.
+    """An instant for each of these messages; null for one that cannot pass in time.
 
     At each of them a window or a cap fires. A row that lacks a fact which one of these needs never
     passes, and is not asked.
     """
     clocks = book.clocks
-    found = np.full(waiting.height, _NEVER, dtype=np.int64)
-    is_lost = waiting.select(clocks.is_lost).to_series().to_numpy()
-    (place,) = np.nonzero(~is_lost)
+    if "now" not in waiting.columns:
+        return pl.Series([None], dtype=INSTANT).new_from_index(0, waiting.height)
     events = events.filter(pl.col("borrower_id").is_in(waiting["borrower_id"].implode()))
+    lost = _asked(waiting, waiting["now"], events, clocks, CompiledRule.is_lost)
+    (place,) = np.nonzero(~lost)
+    found = np.full(waiting.height, _NEVER, dtype=np.int64)
     for since_us, until_us in _spans():
         place = place[found[place] == _NEVER]
         if not place.size:
             break
         still = waiting[place]
         row, at_us = _instants_ahead(still, events, clocks, since_us=since_us, until_us=until_us)
-        asked = still.select("borrower_id", *clocks.facts)[row].with_columns(
-            pl.Series("now", at_us).cast(INSTANT),
-            row=pl.int_range(len(row), dtype=pl.UInt32),
-        )
-        is_free = ~lay_out(asked, events, clocks).select(clocks.any_fires).to_series().to_numpy()
+        now = pl.Series("now", at_us).cast(INSTANT)
+        is_free = ~_asked(still[row], now, events, clocks, CompiledRule.fires)
         np.minimum.at(found, place[row[is_free]], at_us[is_free])
-    known = pl.Series(found != _NEVER)
-    return pl.select(pl.when(known).then(pl.Series(found).cast(INSTANT))).to_series()
+    passes = pl.Series(found != _NEVER)
+    return pl.select(pl.when(passes).then(pl.Series(found).cast(INSTANT))).to_series()
+
+
+def _asked(
+    waiting: pl.DataFrame,
+    now: pl.Series,
+    events: pl.DataFrame,
+    clocks: CompiledRulebook,
+    question: Callable[[CompiledRule, Columns], Bits],
+) -> Bools:
+    """Of each message, at that instant, whether any of the windows and caps answers yes."""
+    given = [name for name in ("borrower_id", *clocks.facts) if name in waiting.columns]
+    columns = Columns(waiting.select(given).with_columns(now))
+    if "history" not in given:
+        columns.put("history", known(columns.all, columns.all))
+    lay_out(columns, events, clocks)
+    answers = (question(rule, columns) for rule in clocks.rules)
+    return unpacked(any_of(answers, columns.height), columns.height)
 
 
 def _spans() -> Iterator[tuple[int, int]]:
@@ -81,11 +99,12 @@ def _instants_ahead(
     until_us: int,
 ) -> tuple[Numbers, Numbers]:
     """Rows, and instants in the span at which what fires there could fall silent."""
-    now_us = waiting["now"].to_physical().to_numpy()
+    columns = Columns(waiting)
+    now_us = columns.numbers("now").values
     home, starts = clocks.rulebook.tz_default, {window.start_us for window in clocks.windows}
     clocked = [
-        (waiting[f"zone:{zone}"].arg_true().to_numpy(), zone, starts if home else {0, *starts})
-        for zone in zones_in(waiting)
+        (places(has, waiting.height), zone, starts if home else {0, *starts})
+        for zone, has in zones_of(columns, home).of.items()
     ]
     if home:
         clocked.append((np.arange(waiting.height), home, {0}))
@@ -99,7 +118,7 @@ def _instants_ahead(
         which = np.arange(count.sum()) + np.repeat(first - begin, count)
         found.append((np.repeat(rows, count), instants[which]))
     for cap in (cap for cap in clocks.caps if cap.unit == "hours"):
-        row, out_us = drop_outs(waiting, events, cap)
+        row, out_us = drop_outs(columns, events, cap)
         after_us = out_us - now_us[row]
         is_near = (after_us > since_us) & (after_us <= until_us)
         found.append((row[is_near], out_us[is_near]))

@@ -28,6 +28,7 @@ _BETWEEN = rf"({_HAN}){_FILLER}+({_HAN})"
 _TOKEN = re.compile(r"\\.|\{[^}]*\}|\[\^?\]?(?:\\.|[^\]\\])*\]|[0-9]")
 _BACK_REFERENCE = re.compile(r"\\[1-9]")
 _ONE, _LOW_BITS = np.uint8(ord("1")), np.uint8(0x0F)  # without its low bits a digit is a 0
+_FEW = 4_000  # texts of which Python finds the distinct ones sooner
 LOOKS_MAX = 100_000  # masked texts of which a process remembers what they show
 _LOOK_AROUND = re.compile(r"\(\?<?[=!]")
 
@@ -59,7 +60,8 @@ def hit_columns(texts: pl.Series, lexicons: Sequence[Lexicon]) -> pl.DataFrame:
     """A row a text, a Boolean column `lexicon:NAME` a word list; null where there is no text."""
     masked = _masked(texts)
     known = masked.drop_nulls() if masked.null_count() else masked
-    looks = _screen(tuple(lexicons)).look(known.unique().to_list())
+    distinct = list(set(known)) if len(known) < _FEW else known.unique().to_list()
+    looks = _screen(tuple(lexicons)).look(distinct)
     clean = pl.Series([False]).new_from_index(0, len(texts))
     clean = clean.set(texts.is_null(), None) if texts.null_count() else clean
     return pl.DataFrame(

@@ -1,22 +1,13 @@
-"""Conditions of a rule: read from the profile's words, compiled to three-valued expressions.
-
-True and false are known, null is not known. The logic is Kleene's: `any` holds as soon as one known
-member holds, `all` fails as soon as one known member fails, and nothing else survives a missing
-fact. What a null means (fires, applies, no exemption) is for the rule to say, not for this file.
-"""
+"""Conditions of a rule, read from the profile's words. What they say of a message: `ask`."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
-from functools import lru_cache, reduce
-from operator import and_, eq, ge, gt, le, lt, ne, or_
-from typing import Any, TypeAlias
-
-import polars as pl
+from typing import TypeAlias
 
 from duewise.document import Node
 from duewise.guard.facts import FACTS, MINOR_PER_MAJOR, Kind
@@ -63,18 +54,11 @@ class Not:
 
 Predicate: TypeAlias = Atom | AllOf | AnyOf | Not
 
-_COMPARE: dict[str, Callable[[Any, Any], Any]] = {
-    "==": eq,
-    "!=": ne,
-    "<": lt,
-    "<=": le,
-    ">": gt,
-    ">=": ge,
-}
+COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")
 _MEMBER = ("in", "nin")
-_SETS = ("subset", "superset", "overlaps")
+SETS = ("subset", "superset", "overlaps")
 _KNOWN = ("present", "absent")
-OPERATORS = (*_COMPARE, *_MEMBER, *_SETS, *_KNOWN)
+OPERATORS = (*COMPARISONS, *_MEMBER, *SETS, *_KNOWN)
 _WORD = re.compile(r"'[^']*'|\"[^\"]*\"|[^\s,\[\]'\"]+")
 
 
@@ -130,94 +114,20 @@ def facts_of(predicate: Predicate) -> Iterator[str]:
             yield from facts_of(member)
 
 
-def compiled(predicate: Predicate, told: Mapping[Atom, str] | None = None) -> pl.Expr:
-    """The predicate as a Boolean expression over fact columns; null where it is not known.
-
-    `told` names columns in which some of its conditions are answered already.
-    """
-    match predicate:
-        case AllOf(members):
-            return reduce(and_, (compiled(member, told) for member in members))
-        case AnyOf(members):
-            return reduce(or_, (compiled(member, told) for member in members))
-        case Not(member):
-            return ~compiled(member, told)
-        case Atom():
-            answer = told.get(predicate) if told else None
-            return pl.col(answer) if answer else _compiled_atom(predicate)
-
-
-@lru_cache(maxsize=1024)
-def _compiled_atom(atom: Atom) -> pl.Expr:
-    fact = pl.col(atom.fact)
-    match atom.op:
-        case "present":
-            return fact.is_not_null()
-        case "absent":
-            return fact.is_null()
-        case "in":
-            return _is_in(fact, atom.value)
-        case "nin":
-            return ~_is_in(fact, atom.value)
-        case "subset" | "superset" | "overlaps":
-            return _sets(fact, atom.op, atom.value)
-    other = pl.col(atom.value.fact) if isinstance(atom.value, Ref) else pl.lit(_literal(atom.value))
-    result: pl.Expr = _COMPARE[atom.op](fact, other)
-    return result
-
-
-def _is_in(fact: pl.Expr, value: object) -> pl.Expr:
-    if isinstance(value, Ref):
-        other = pl.col(value.fact)
-        return _both_known(fact, other, other.list.contains(fact))
-    assert isinstance(value, tuple)
-    if not value:
-        return _both_known(fact, fact, pl.lit(value=False))
-    return fact.is_in([_literal(member) for member in value])
-
-
-def _sets(fact: pl.Expr, op: str, value: object) -> pl.Expr:
-    if isinstance(value, Ref):
-        other = pl.col(value.fact)
-        result = {
-            "subset": fact.list.set_difference(other).list.len() == 0,
-            "superset": other.list.set_difference(fact).list.len() == 0,
-            "overlaps": fact.list.set_intersection(other).list.len() > 0,
-        }[op]
-        return _both_known(fact, other, result)
-    assert isinstance(value, tuple)
-    if op == "subset":
-        others = fact.list.set_difference(pl.lit(list(value), dtype=pl.List(pl.String)))
-        return (others.list.len() if value else fact.list.len()) == 0
-    has = [fact.list.contains(pl.lit(member)) for member in value]
-    empty = _both_known(fact, fact, pl.lit(value=op == "superset"))
-    return reduce(and_ if op == "superset" else or_, has, empty)
-
-
-def _both_known(one: pl.Expr, other: pl.Expr, result: pl.Expr) -> pl.Expr:
-    return pl.when(one.is_not_null() & other.is_not_null()).then(result)
-
-
-def _literal(value: object) -> object:
-    if isinstance(value, Decimal):
-        return int(value) if value == int(value) else float(value)
-    return value
-
-
 def _checked(fact: str, op: str, text: str) -> Atom:
     kind = FACTS[fact].kind
     if op in _KNOWN:
         return Atom(fact, op)
-    if op in _SETS and kind is not Kind.SET:
+    if op in SETS and kind is not Kind.SET:
         raise ValueError(f"{op} compares sets")
-    if kind is Kind.SET and op not in _SETS:
-        raise ValueError(f"a set is compared with {' '.join(_SETS)}")
+    if kind is Kind.SET and op not in SETS:
+        raise ValueError(f"a set is compared with {' '.join(SETS)}")
     if kind is Kind.BOOL and op not in ("==", "!="):
         raise ValueError("yes or no is compared with == or !=")
     if text.startswith("$"):
         return Atom(fact, op, _reference(kind, op, text[1:]))
     member_kind = Kind.TEXT if kind is Kind.SET else kind
-    if op in _MEMBER or op in _SETS:
+    if op in _MEMBER or op in SETS:
         return Atom(fact, op, tuple(_value(member_kind, word) for word in _words(text)))
     return Atom(fact, op, _value(member_kind, text))
 

@@ -1,106 +1,133 @@
-"""The candidate time zones of an addressee and the clocks in them, as columns of a fact frame."""
+"""The candidate time zones of an addressee, and what their clocks show, in a batch of messages."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, reduce
+from functools import cache, cached_property, lru_cache, reduce
 from operator import and_
+from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from duewise.frames import INSTANT
+from duewise.guard.columns import Columns, Numbers
+from duewise.guard.truth import Bits, none, truth_of
 
-_ZONE, _CLOCK = "zone:", "clock:"
-_FEW = 4_000  # instants that are asked one by one
-_MINUTE_US = 60_000_000
-_WHOLE_MINUTES_SINCE = 3 * 365 * 24 * 60  # in minutes since 1970: the end of 1972
+Instants: TypeAlias = npt.NDArray[np.int64]
+_SECOND_US = 1_000_000
+_DAY_US = 24 * 3_600 * _SECOND_US
+_DAYS_MAX = 4_000  # a span over which each day is looked at by itself
+_CHANGES = 1  # no offset: a microsecond
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Clock:
+    """What the clock of a zone shows at `now`: microseconds since 1970, as if it showed UTC."""
+
+    shown: Numbers
+
+    @cached_property
+    def day(self) -> Numbers:
+        """The local date, in days since 1970."""
+        return Numbers(self.shown.values // _DAY_US, self.shown.known)
+
+    @cached_property
+    def time_us(self) -> Numbers:
+        """The time of day."""
+        return Numbers(self.shown.values - self.day.values * _DAY_US, self.shown.known)
+
+
+@dataclass(frozen=True, eq=False)
 class Zones:
-    """The distinct zones of a frame; rows tell by `zone:NAME` columns which are theirs."""
+    """The zones that occur, and the bits of the rows that may be there.
 
-    names: tuple[str, ...]
+    A row without a zone, or with one that does not exist, is not `known`. `home` is the zone whose
+    calendar days count, None for the addressee's own.
+    """
 
-    def has(self, zone: str) -> pl.Expr:
-        """Whether the addressee may be in that zone."""
-        return pl.col(f"{_ZONE}{zone}")
+    of: Mapping[str, Bits]
+    known: Bits
+    clocks: Mapping[str, Clock]
+    home: str | None
 
     @property
-    def all_known(self) -> pl.Expr:
-        """Whether the row names at least one zone, and none that does not exist."""
-        return pl.col("zones_known")
+    def days(self) -> tuple[str, ...]:
+        """The zones whose calendar days count."""
+        return (self.home,) if self.home else tuple(self.of)
 
 
-def with_zones(facts: pl.DataFrame) -> tuple[pl.DataFrame, Zones]:
-    """The fact frame with a column per zone of `to.tz` (nothing is added if that is not asked)."""
-    if "to.tz" not in facts.columns:
-        return facts.with_columns(zones_known=pl.lit(value=False)), Zones(())
-    every = facts.select(pl.col("to.tz").explode().drop_nulls().unique())
-    named = every.to_series().to_list()
-    zones = Zones(tuple(sorted(name for name in named if _exists(name))))
+def zones_of(columns: Columns, home: str | None) -> Zones:
+    """Where the addressees may be, by `to.tz`, and what clocks show there at `now`."""
+    of, known = _candidates(columns)
+    names = dict.fromkeys((*of, *([home] if home else [])))
+    now = columns.numbers("now")
+    clocks = {name: Clock(Numbers(local_us(now.values, name), now.known)) for name in names}
+    return Zones(of, known, clocks, home)
+
+
+def _candidates(columns: Columns) -> tuple[Mapping[str, Bits], Bits]:
+    given = columns.series("to.tz")
+    if given is None:
+        return {}, none(columns.height)
     lists = pl.col("to.tz")
-    strangers = [~lists.list.contains(pl.lit(name)) for name in named if name not in zones.names]
-    known = reduce(and_, strangers, lists.list.len() > 0).fill_null(value=False)
-    return facts.with_columns(
-        known.alias("zones_known"),
-        *(
-            lists.list.contains(pl.lit(zone)).fill_null(value=False).alias(f"{_ZONE}{zone}")
-            for zone in zones.names
-        ),
-    ), zones
+    ((named, is_one),) = (
+        given.to_frame()
+        .select(
+            lists.explode().drop_nulls().unique().implode().alias("named"),
+            (lists.list.len() == 1).fill_null(value=False).all().alias("is_one"),
+        )
+        .rows()
+    )
+    names = sorted(filter(_exists, named))
+    if is_one and len(named) == len(names) == 1 and not given.null_count():
+        return {names[0]: columns.all}, columns.all
+    strangers = [~lists.list.contains(pl.lit(name)) for name in named if name not in names]
+    told = given.to_frame().select(
+        reduce(and_, strangers, lists.list.len() > 0).alias("known"),
+        *(lists.list.contains(pl.lit(name)).alias(f"zone:{name}") for name in names),
+    )
+    known, *bits = (truth_of(column).yes for column in told.get_columns())
+    return dict(zip(names, bits, strict=True)), known
 
 
-def with_clocks(facts: pl.DataFrame, zones: Zones, home: str | None) -> pl.DataFrame:
-    """The fact frame with what clocks show at `now` in each zone and at home (`clock:NAME`)."""
-    names = tuple(dict.fromkeys((*zones.names, *([home] if home else []))))
-    shown = local_times(facts["now"], names)
-    return facts.hstack([column.alias(f"{_CLOCK}{column.name}") for column in shown])
+def local_us(instants_us: Instants, zone: str) -> Instants:
+    """What a clock of the zone shows at each instant, in microseconds as if it showed UTC.
 
-
-def clock(zone: str) -> pl.Expr:
-    """What the clock of a zone shows at `now`: a time without zone."""
-    return pl.col(f"{_CLOCK}{zone}")
-
-
-def zones_in(frame: pl.DataFrame) -> tuple[str, ...]:
-    """The zones for which a frame has a column."""
-    return tuple(name[len(_ZONE) :] for name in frame.columns if name.startswith(_ZONE))
-
-
-def local_times(instants: pl.Series, names: Sequence[str]) -> pl.DataFrame:
-    """A column a zone: the time without zone that a clock there shows at each of the instants.
-
-    Clocks change at a whole minute, and have since 1973: of many instants in few minutes only the
-    minutes are asked what is shown.
+    On most days of UTC no clock is changed, and one offset says what all of the day shows.
     """
-    if len(instants) < _FEW:
-        return _shown(instants, names)
-    minute = instants.to_physical() // _MINUTE_US
-    first, last = minute.min(), minute.max()
-    if not isinstance(first, int) or not isinstance(last, int):
-        return _shown(instants, names)
-    if first < _WHOLE_MINUTES_SINCE or last - first > len(instants):
-        return _shown(instants, names)
-    minutes = pl.int_range(first, last + 1, eager=True) * _MINUTE_US
-    shown, which = _shown(minutes.cast(INSTANT), names), minute - first
-    return pl.DataFrame(
-        [
-            (instants.to_physical() + (column.to_physical() - minutes).gather(which))
-            .cast(column.dtype)
-            .alias(column.name)
-            for column in shown.get_columns()
-        ]
-    )
+    day = instants_us // _DAY_US
+    if not day.size:
+        return instants_us
+    first = int(day.min())
+    if int(day.max()) - first > _DAYS_MAX:
+        return _shown_us(instants_us, zone)
+    place = day - first
+    occurs = np.flatnonzero(np.bincount(place))
+    offset_us = np.zeros(int(occurs[-1]) + 1, dtype=np.int64)
+    offset_us[occurs] = [_offset_us(zone, first + int(each)) for each in occurs]
+    shown = instants_us + offset_us[place]
+    if _CHANGES in offset_us:
+        changes = offset_us[place] == _CHANGES
+        shown[changes] = _shown_us(instants_us[changes], zone)
+    return shown
 
 
-def _shown(instants: pl.Series, names: Sequence[str]) -> pl.DataFrame:
-    at = pl.col(instants.name)
-    return instants.to_frame().select(
-        at.dt.convert_time_zone(zone).dt.replace_time_zone(None).alias(zone) for zone in names
-    )
+@lru_cache(maxsize=1 << 16)
+def _offset_us(zone: str, day: int) -> int:
+    """The offset from UTC on that day since 1970, if it is the same at every second of it."""
+    seconds = np.arange(0, _DAY_US, _SECOND_US) + day * _DAY_US
+    offset_us = _shown_us(seconds, zone) - seconds
+    return int(offset_us[0]) if (offset_us == offset_us[0]).all() else _CHANGES
+
+
+def _shown_us(instants_us: Instants, zone: str) -> Instants:
+    at = pl.Series("at", instants_us).cast(INSTANT)
+    there = pl.col("at").dt.convert_time_zone(zone).dt.replace_time_zone(None)
+    return at.to_frame().select(there).to_series().to_physical().to_numpy()
 
 
 @cache

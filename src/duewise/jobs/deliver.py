@@ -16,11 +16,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
+from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
 from duewise.channels.base import Accepted, Channel, Message
 from duewise.errors import Unreachable
 from duewise.jobs.gate import Ruling
+from duewise.jobs.routes import take_turn
 from duewise.jobs.session import PATIENCE, Connect, Patience, Worker, come_back, recover, worker
 from duewise.jobs.settle import never_left, said_of, settle, unsent
 from duewise.jobs.tenant import Tenant
@@ -36,6 +38,7 @@ __all__ = [
     "Patience",
     "Run",
     "Worker",
+    "awaits_receipts",
     "deliver",
     "recover",
     "send_due",
@@ -45,6 +48,7 @@ __all__ = [
 
 CLAIM_MAX = 500
 CHUNK_MAX = 100  # marked together, so at most this many are in doubt after a kill
+CHUNK_S_MAX = 0.5
 IDLE_S = 1.0
 AWAY_S = 5.0  # before the next claim while the link is away
 FAILED_PASSES_MAX = 20  # one after the other, on a database that does answer
@@ -55,6 +59,7 @@ _SQL = queries("outbox")
 class DeliverySettings:
     """When a doubt may end. Seconds of the injected clock; None: never sent again by itself.
 
+    `rate_per_s`: parts a second, of all workers of the route together; None: no limit.
     `resend_unknown_after_s` may be set only for a gateway that sends a receipt, carrying our
     reference, for every message it accepted: then a receipt that stays away so long, while we were
     listening all the time, proves that it never did.
@@ -64,7 +69,19 @@ class DeliverySettings:
     resend_unknown_after_s: int | None = None
     claim_max: int = CLAIM_MAX
     chunk_max: int = CHUNK_MAX
+    rate_per_s: float | None = None
     patience: Patience = PATIENCE
+
+    @property
+    def chunk(self) -> int:
+        """Messages marked together: on a slow route no more than it takes in half a second.
+
+        >>> DeliverySettings(rate_per_s=30).chunk, DeliverySettings().chunk
+        (15, 100)
+        """
+        if self.rate_per_s is None:
+            return self.chunk_max
+        return max(1, min(self.chunk_max, int(self.rate_per_s * CHUNK_S_MAX)))
 
 
 @dataclass(frozen=True)
@@ -84,20 +101,33 @@ class Run:
 
 
 async def send_due(
-    sender: Worker, channel: Channel, *, tenant: Tenant, clock: Clock, settings: DeliverySettings
+    sender: Worker,
+    channel: Channel,
+    *,
+    tenant: Tenant,
+    clock: Clock,
+    settings: DeliverySettings,
+    stop: asyncio.Event | None = None,
 ) -> bool:
-    """Send all that is due at the clock's instant; false if the link went away meanwhile."""
+    """Send all that is due at the clock's instant; false if the link went away meanwhile.
+
+    Told to stop it sends no further chunk, and what it had claimed is given back.
+    """
+    stop = stop or asyncio.Event()
     while True:
         cleared, claimed = await _claim(
             sender, channel, tenant=tenant, now=clock.now(), settings=settings
         )
         is_linked = True
-        for start in range(0, len(cleared), settings.chunk_max):
-            chunk = cleared[start : start + settings.chunk_max]
+        for start in range(0, len(cleared), settings.chunk):
+            if stop.is_set():
+                await _give_back(sender, now=clock.now())
+                return is_linked
+            chunk = cleared[start : start + settings.chunk]
             is_linked &= await _send_chunk(
-                sender, channel, chunk, tenant=tenant, clock=clock, patience=settings.patience
+                sender, channel, chunk, tenant=tenant, clock=clock, settings=settings
             )
-        if claimed == 0 or not is_linked:
+        if claimed == 0 or not is_linked or stop.is_set():
             return is_linked
 
 
@@ -150,7 +180,9 @@ async def _pass(
     if run.before_pass:
         await _hear(run.before_pass, clock.now())
     await tidy(sender, channel, now=clock.now(), settings=settings)
-    is_linked = await send_due(sender, channel, tenant=tenant, clock=clock, settings=settings)
+    is_linked = await send_due(
+        sender, channel, tenant=tenant, clock=clock, settings=settings, stop=run.stop
+    )
     next_due, waiting = await _waiting(sender, channel, now=clock.now(), settings=settings)
     if run.on_pass:
         run.on_pass(sender.done, waiting)
@@ -213,6 +245,7 @@ async def _claim(
     values = {
         "now": now,
         "channels": [channel_kind(channel)],
+        "route": channel.name,
         "limit": settings.claim_max,
         "owner": sender.owner,
     }
@@ -240,6 +273,11 @@ async def _claim(
         ]
         await _put_back(cursor, stopped, sender=sender, now=now)
     return cleared, len(envelopes)
+
+
+async def _give_back(sender: Worker, *, now: datetime) -> None:
+    """What this worker has claimed and not marked may be claimed by another."""
+    await sender.conn.execute(_SQL["give_back"], {"owner": sender.owner, "now": now})
 
 
 async def _put_back(
@@ -272,14 +310,18 @@ async def _send_chunk(
     *,
     tenant: Tenant,
     clock: Clock,
-    patience: Patience,
+    settings: DeliverySettings,
 ) -> bool:
-    """Mark, write, settle; false if the link was away.
+    """Wait for its turn, mark, write, settle; false if the link was away.
 
     What was held or cancelled since its claim is not marked, and so is not sent.
     """
+    patience = settings.patience
     try:
-        marked = await _mark(sender, [each.envelope_id for each in chunk], now=clock.now())
+        if settings.rate_per_s:
+            parts = sum(each.parts for each in chunk)
+            await take_turn(sender.conn, channel.name, seconds=parts / settings.rate_per_s)
+        marked = await _mark(sender, channel.name, chunk, now=clock.now())
     except psycopg.OperationalError:
         # Nobody knows whether the mark was stored, but we know that nothing was written.
         said = [unsent(each, "database_lost_before_wire") for each in chunk]
@@ -312,8 +354,13 @@ def _message(claimed: Claimed, *, tenant: Tenant) -> Message:
     )
 
 
-async def _mark(sender: Worker, envelope_ids: Sequence[int], *, now: datetime) -> set[int]:
-    values = {"now": now, "envelope_ids": list(envelope_ids), "owner": sender.owner}
+async def _mark(sender: Worker, route: str, chunk: Sequence[Claimed], *, now: datetime) -> set[int]:
+    values = {
+        "now": now,
+        "route": route,
+        "envelope_ids": [each.envelope_id for each in chunk],
+        "owner": sender.owner,
+    }
     async with sender.conn.transaction():
         marked = await sender.conn.execute(_SQL["mark_wired"], values)
         return {row[0] for row in await marked.fetchall()}
@@ -323,7 +370,11 @@ async def _waiting(
     sender: Worker, channel: Channel, *, now: datetime, settings: DeliverySettings
 ) -> tuple[datetime | None, int]:
     """When there is something to do again, and for how many: what is ready, what is in doubt."""
-    values: Mapping[str, Any] = {"now": now, "channels": [channel_kind(channel)]}
+    values: Mapping[str, Any] = {
+        "now": now,
+        "channels": [channel_kind(channel)],
+        "route": channel.name,
+    }
     async with sender.conn.transaction():
         ready = await (await sender.conn.execute(_SQL["next_due"], values)).fetchone()
         doubt = await (await sender.conn.execute(_SQL["doubts"], values)).fetchone()
@@ -337,3 +388,11 @@ async def _waiting(
         next_due = min(next_due or ends_at, ends_at)
         waiting += doubts
     return next_due, waiting
+
+
+async def awaits_receipts(conn: AsyncConnection[Any], channel: Channel, *, now: datetime) -> bool:
+    """Whether a receipt may still come for what this kind of route has sent."""
+    values = {"now": now, "channels": [channel_kind(channel)]}
+    row = await (await conn.execute(_SQL["awaits_receipts"], values)).fetchone()
+    assert row is not None
+    return bool(row[0])

@@ -7,12 +7,16 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import psycopg
+
 from duewise.channels.base import Channel
-from duewise.jobs.deliver import Connect, DeliverySettings, Run, deliver
+from duewise.jobs.deliver import Connect, DeliverySettings, Run, awaits_receipts, deliver
 from duewise.jobs.receive import receive
-from duewise.jobs.session import PATIENCE, Patience
+from duewise.jobs.session import PATIENCE, Patience, another
 from duewise.jobs.tenant import Tenant
 from duewise.times import Clock
+
+LOOK_AGAIN_S = 0.05
 
 
 @asynccontextmanager
@@ -88,17 +92,49 @@ async def run_line(
                 await sent
                 receiver.result()
             done += await sent
-            await _linger(done, run.linger_s)
+            await _linger(
+                channel,
+                receiver=receiver,
+                connect=connect,
+                clock=clock,
+                settings=settings,
+                run=run,
+                done=done,
+            )
     finally:
         await channel.close()
     return done
 
 
-async def _linger(done: Counter[str], linger_s: float) -> None:
-    """Wait while receipts still come; give up after `linger_s` without one."""
+async def _linger(
+    channel: Channel,
+    *,
+    receiver: asyncio.Task[None],
+    connect: Connect,
+    clock: Clock,
+    settings: DeliverySettings,
+    run: Run,
+    done: Counter[str],
+) -> None:
+    """Wait while an answered message has no receipt yet; give up after `linger_s` without one.
+
+    The database is asked, not counts compared: what a gateway tells again, or of an earlier run,
+    must not pass for the receipts of this one.
+    """
     loop = asyncio.get_running_loop()
-    seen, quiet_since = -1, loop.time()
-    while done["receipt"] < done["parts"] and loop.time() - quiet_since < linger_s:
-        if done["receipt"] != seen:
-            seen, quiet_since = done["receipt"], loop.time()
-        await asyncio.sleep(0.05)
+    seen, quiet_since = done["receipt"], loop.time()
+    conn = await connect()
+    try:
+        while loop.time() - quiet_since < run.linger_s:
+            if run.stop.is_set() or receiver.done():
+                return
+            try:
+                if not await awaits_receipts(conn, channel, now=clock.now()):
+                    return
+            except psycopg.OperationalError:
+                conn = await another(conn, connect, settings.patience)
+            if done["receipt"] != seen:
+                seen, quiet_since = done["receipt"], loop.time()
+            await asyncio.sleep(LOOK_AGAIN_S)
+    finally:
+        await conn.close()

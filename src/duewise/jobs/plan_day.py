@@ -11,8 +11,14 @@ import json
 import multiprocessing
 import shutil
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +28,7 @@ from psycopg import Connection
 
 from duewise.book.schema import PAYMENTS
 from duewise.engine.partition import PLAN, PlanContext, Tables, plan_partition
+from duewise.engine.share_out import SharedOut, share_out, within_budgets
 from duewise.errors import BadInput, DuewiseError
 from duewise.frames import completed
 from duewise.jobs.operations import (
@@ -31,13 +38,17 @@ from duewise.jobs.operations import (
     feed_complete_until,
     payments_of,
 )
+from duewise.jobs.risk_serve import served_models
 from duewise.jobs.tenant import Tenant
+from duewise.money import Money
+from duewise.risk.serve import told
 from duewise.store.files import write_atomically
 
 if TYPE_CHECKING:
     from duewise.store.book import Book, BookTables
 
 MANIFEST = "plan.json"
+OFFERED = ".offers"  # beside a partition's plan: what its messages take of the budgets
 
 Progress = Callable[[int, int], None]
 
@@ -58,7 +69,11 @@ PLAN_COLUMNS = (
 
 @dataclass(frozen=True)
 class PlanSummary:
-    """What a plan came to. `by_step`: step, decision, outcome, reason, rows."""
+    """What a plan came to. `by_step`: step, decision, outcome, reason, rows.
+
+    `budgets` is None where the strategy has none.
+    `risk` says by which models the risk is known, or by what else.
+    """
 
     plan_id: str
     as_of: date
@@ -67,6 +82,8 @@ class PlanSummary:
     proposals: int
     held_out: int
     by_step: pl.DataFrame
+    risk: str
+    budgets: SharedOut | None = None
 
 
 def context_for(
@@ -79,7 +96,9 @@ def context_for(
             "nobody has said yet how far the payments are complete",
             mend='POST /api/v1/feeds/payments/watermark, or set [ledger] feed = "replay"',
         )
+    models = served_models(tenant.workspace)
     parts = (
+        told(models),
         tenant.strategy.content_hash,
         tenant.rulebook.content_hash,
         tenant.template_hash,
@@ -90,6 +109,7 @@ def context_for(
         as_of.isoformat(),
         now.isoformat(),
         complete_until.isoformat(),
+        repr(tenant.price_per_part_minor),
     )
     return PlanContext(
         plan_id=hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16],
@@ -102,6 +122,8 @@ def context_for(
         lender=tenant.lender,
         products=tenant.products,
         ledger_complete_until=complete_until,
+        part_price=Money(tenant.price_per_part_minor, tenant.currency),
+        models=models,
     )
 
 
@@ -132,10 +154,11 @@ def plan_book(
         done += 1
         if progress:
             progress(done, len(targets))
-    pl.concat([pl.scan_parquet(path) for path in targets]).sink_parquet(
+    shared = _share_out(targets, context)
+    pl.concat([pl.scan_parquet(path) for path in _within_budgets(targets, shared)]).sink_parquet(
         out / "plan.parquet", compression="zstd", maintain_order=True
     )
-    summary = summarise(out / "plan.parquet", context)
+    summary = replace(summarise(out / "plan.parquet", context), budgets=shared)
     write_manifest(out, summary, context, tenant)
     for left_over in out.glob("parts-*"):  # ours, and those of runs that were given up
         shutil.rmtree(left_over)
@@ -153,6 +176,7 @@ def tables_of(conn: Connection[Any], found: BookTables, *, now: datetime) -> Tab
         payments=_union(found.payments, known),
         pauses=found.pauses,
         extensions=found.extensions,
+        features=found.features,
         addresses=addresses_of(conn, borrower_ids),
         contacts=contacts_of(conn, borrower_ids, now=now),
         cases=cases_of(conn, borrower_ids, now=now),
@@ -180,6 +204,7 @@ def summarise(path: Path, context: PlanContext) -> PlanSummary:
         proposals=count("proposed"),
         held_out=count("held_out"),
         by_step=by_step,
+        risk=told(context.models),
     )
 
 
@@ -230,12 +255,35 @@ def _run(tasks: Iterator[tuple[Tables, PlanContext, Path]], *, workers: int) -> 
 
 
 def _plan_one(tables: Tables, context: PlanContext, target: Path) -> None:
-    rows = plan_partition(tables, context=context).rows
-    if rows.schema != PLAN:
+    plan = plan_partition(tables, context=context)
+    if plan.rows.schema != PLAN:
         raise DuewiseError("a plan does not have the plan's columns")
+    if context.strategy.budgets:
+        plan.offers.write_parquet(target.with_suffix(OFFERED))
     unfinished = target.with_suffix(".tmp")
-    rows.write_parquet(unfinished, compression="zstd")
-    unfinished.rename(target)
+    plan.rows.write_parquet(unfinished, compression="zstd")
+    unfinished.rename(target)  # last: by its being there a partition is known to be planned
+
+
+def _share_out(targets: list[Path], context: PlanContext) -> SharedOut | None:
+    """The budgets shared out over all partitions, on all cores."""
+    if not context.strategy.budgets:
+        return None
+    asked = [pl.read_parquet(target.with_suffix(OFFERED)) for target in targets]
+    currency = context.part_price.currency
+    with ThreadPoolExecutor() as threads:
+        return share_out(asked, context.strategy, currency=currency, each=threads.map)
+
+
+def _within_budgets(targets: list[Path], shared: SharedOut | None) -> Iterator[Path]:
+    """The partitions' plans as they go out: without what the budgets had no room for."""
+    if shared is None:
+        yield from targets
+        return
+    for target, cut in zip(targets, shared.cut, strict=True):
+        kept = target.with_suffix(".kept")
+        within_budgets(pl.read_parquet(target), cut).write_parquet(kept, compression="zstd")
+        yield kept
 
 
 def write_manifest(
@@ -255,6 +303,10 @@ def write_manifest(
         "borrowers": summary.borrowers,
         "proposals": summary.proposals,
         "held_out": summary.held_out,
+        "risk": summary.risk,
     }
+    if summary.budgets:
+        manifest["budgets"] = [asdict(use) for use in summary.budgets.uses]
+        manifest["budgets_gap"] = summary.budgets.gap
     text = json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
     write_atomically(folder / MANIFEST, text.encode())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -88,8 +88,9 @@ async def take_in(
     receipts = [d.inbound for d in batch if isinstance(d.inbound, InboundReceipt)]
     replies = [d.inbound for d in batch if isinstance(d.inbound, InboundReply)]
     async with conn.transaction():
+        matched: list[tuple[Any, ...]] = []
         if receipts:
-            await conn.execute(
+            added = await conn.execute(
                 _SQL["add_receipts"],
                 {
                     "route": route,
@@ -100,15 +101,17 @@ async def take_in(
                     "ats": [r.at for r in receipts],
                 },
             )
+            matched = await added.fetchall()
         if receipts or not replies:
-            await _fold(conn, now=now)
+            matched += await (await conn.execute(_SQL["match_receipts"])).fetchall()
+            await _fold(conn, {row[0] for row in matched} - {None}, now=now)
         for reply in replies:
             await _act_on(conn, route, reply, tenant=tenant, now=now)
 
 
-async def _fold(conn: AsyncConnection[Any], *, now: datetime) -> None:
-    matched = await (await conn.execute(_SQL["match_receipts"])).fetchall()
-    envelope_ids = sorted({row[0] for row in matched})
+async def _fold(conn: AsyncConnection[Any], matched: Collection[int], *, now: datetime) -> None:
+    """Where the envelopes stand to whom a receipt was matched just now."""
+    envelope_ids = sorted(matched)
     if not envelope_ids:
         return
     matched_ids = {"envelope_ids": envelope_ids, "now": now}

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from psycopg import Connection, Cursor, sql
+from psycopg import Connection, sql
 
 from duewise.engine.compose import compose
 from duewise.engine.partition import PLAN
@@ -30,14 +30,7 @@ from duewise.jobs.operations import (
 )
 from duewise.jobs.plan_day import PLAN_COLUMNS, Progress, read_manifest
 from duewise.jobs.tenant import Tenant
-from duewise.jobs.verdicts import (
-    Verdict,
-    Verdicts,
-    add_unsealed,
-    verdict_numbers,
-    verdict_of,
-    verdict_rows,
-)
+from duewise.jobs.verdicts import Verdict, Verdicts, add_verdicts, verdict_of
 from duewise.jobs.wire_gate import NEVER_HEARD
 from duewise.outbox.envelope import State
 from duewise.store import journal
@@ -204,37 +197,10 @@ def _enqueue(
         if added:
             planned_at = added[0][1].row["planned_at"]
             planned = [_plan_verdict(each.row, envelope_id) for envelope_id, each in added]
-            _copy_verdicts(
-                cursor, Verdicts("plan", planned_at, rulebook_hash, planned, stored_at=now)
-            )
+            add_verdicts(conn, Verdicts("plan", planned_at, rulebook_hash, planned, stored_at=now))
             released = [verdict_of(each.ruling, envelope_id) for envelope_id, each in added]
-            _copy_verdicts(cursor, Verdicts("release", now, rulebook_hash, released))
+            add_verdicts(conn, Verdicts("release", now, rulebook_hash, released))
     return Counter(each.ruling.state.value for _, each in added)
-
-
-def _copy_verdicts(cursor: Cursor[Any], verdicts: Verdicts) -> None:
-    """What `add_verdicts` does, for many: COPY need not escape arrays of JSON."""
-    numbers = verdict_numbers(cursor.connection, len(verdicts.each))
-    values = verdict_rows(verdicts, numbers)
-    rows = pl.DataFrame(
-        {
-            "verdict_id": values["verdict_ids"],
-            "envelope_id": values["envelope_ids"],
-            "gate": values["gate"],
-            "at": values["now"],
-            "outcome": values["outcomes"],
-            "rules": [f"{{{rules}}}" for rules in values["rules"]],
-            "next_allowed_at": values["next_allowed_at"],
-            "rulebook_hash": values["rulebook_hash"],
-            "facts": values["facts"],
-        },
-        schema_overrides={"next_allowed_at": INSTANT},
-    )
-    columns = sql.SQL(", ").join(map(sql.Identifier, rows.columns))
-    statement = sql.SQL("COPY verdict ({}) FROM STDIN (FORMAT csv)").format(columns)
-    with cursor.copy(statement) as copy:
-        copy.write(rows.write_csv(include_header=False))
-    add_unsealed(cursor.connection, verdicts, numbers)
 
 
 def _records(composed: Sequence[Composed], *, tenant: Tenant) -> Iterator[tuple[Any, ...]]:

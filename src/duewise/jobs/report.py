@@ -28,7 +28,7 @@ from duewise.money import Money
 from duewise.outbox.envelope import Balance, State, balance
 from duewise.store import journal
 from duewise.store.sql import queries
-from duewise.strategy.plan import WHOLE_BP
+from duewise.strategy.reading import WHOLE_BP
 from duewise.times import local_date
 
 if TYPE_CHECKING:

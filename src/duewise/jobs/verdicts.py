@@ -7,14 +7,30 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from psycopg import AsyncCursor, Connection
+import polars as pl
+from psycopg import AsyncCursor, Connection, sql
 
+from duewise.frames import INSTANT
 from duewise.guard.evidence import RECORDS_MAX, instant_text, verdict_record
 from duewise.jobs.gate import Ruling
 from duewise.store.audit import pack
 from duewise.store.sql import queries
 
-_AUDIT, _OUTBOX = queries("audit"), queries("outbox")
+_AUDIT = queries("audit")
+_COLUMNS = (
+    "verdict_id",
+    "envelope_id",
+    "gate",
+    "at",
+    "outcome",
+    "rules",
+    "next_allowed_at",
+    "rulebook_hash",
+    "facts",
+)
+COPY_VERDICTS = sql.SQL("COPY verdict ({}) FROM STDIN (FORMAT csv)").format(
+    sql.SQL(", ").join(map(sql.Identifier, _COLUMNS))
+)
 
 
 @dataclass(frozen=True)
@@ -65,19 +81,25 @@ def verdict_of(ruling: Ruling, envelope_id: int) -> Verdict:
     )
 
 
-def verdict_rows(verdicts: Verdicts, numbers: Sequence[int]) -> dict[str, Any]:
-    """The parameters of the statement `add_verdicts`."""
-    return {
-        "gate": verdicts.gate,
-        "now": verdicts.at,
-        "rulebook_hash": verdicts.rulebook_hash,
-        "verdict_ids": list(numbers),
-        "envelope_ids": [each.envelope_id for each in verdicts.each],
-        "outcomes": [each.outcome for each in verdicts.each],
-        "rules": [",".join(each.rules) for each in verdicts.each],
-        "next_allowed_at": [each.next_allowed_at for each in verdicts.each],
-        "facts": [each.facts for each in verdicts.each],
-    }
+def verdict_lines(verdicts: Verdicts, numbers: Sequence[int]) -> str:
+    """The verdicts' rows for `COPY_VERDICTS`, in CSV: COPY need not escape arrays of JSON."""
+    each = verdicts.each
+    rows = pl.DataFrame(
+        {
+            "verdict_id": numbers,
+            "envelope_id": [verdict.envelope_id for verdict in each],
+            "gate": verdicts.gate,
+            "at": verdicts.at,
+            "outcome": [verdict.outcome for verdict in each],
+            "rules": [f"{{{','.join(verdict.rules)}}}" for verdict in each],
+            "next_allowed_at": [verdict.next_allowed_at for verdict in each],
+            "rulebook_hash": verdicts.rulebook_hash,
+            "facts": [verdict.facts for verdict in each],
+        },
+        schema_overrides={"next_allowed_at": INSTANT},
+    )
+    assert tuple(rows.columns) == _COLUMNS
+    return rows.write_csv(include_header=False)
 
 
 def unsealed_rows(verdicts: Verdicts, numbers: Sequence[int]) -> Iterator[dict[str, Any]]:
@@ -94,18 +116,10 @@ def unsealed_rows(verdicts: Verdicts, numbers: Sequence[int]) -> Iterator[dict[s
 
 def add_verdicts(conn: Connection[Any], verdicts: Verdicts) -> None:
     """Store verdicts and their records, in the caller's transaction."""
-    numbers = verdict_numbers(conn, len(verdicts.each))
-    conn.execute(_OUTBOX["add_verdicts"], verdict_rows(verdicts, numbers))
-    add_unsealed(conn, verdicts, numbers)
-
-
-def verdict_numbers(conn: Connection[Any], n: int) -> list[int]:
-    """Numbers for so many verdicts."""
-    return [number for (number,) in conn.execute(_AUDIT["verdict_numbers"], {"n": n}).fetchall()]
-
-
-def add_unsealed(conn: Connection[Any], verdicts: Verdicts, numbers: Sequence[int]) -> None:
-    """Store the records of verdicts, in the transaction that stores these."""
+    found = conn.execute(_AUDIT["verdict_numbers"], {"n": len(verdicts.each)}).fetchall()
+    numbers = [number for (number,) in found]
+    with conn.cursor() as cursor, cursor.copy(COPY_VERDICTS) as copy:
+        copy.write(verdict_lines(verdicts, numbers))
     for row in unsealed_rows(verdicts, numbers):
         conn.execute(_AUDIT["add_unsealed"], row)
 
@@ -114,7 +128,8 @@ async def add_wire_verdicts(cursor: AsyncCursor[dict[str, Any]], verdicts: Verdi
     """`add_verdicts` in the claim's transaction."""
     await cursor.execute(_AUDIT["verdict_numbers"], {"n": len(verdicts.each)})
     numbers = [row["nextval"] for row in await cursor.fetchall()]
-    await cursor.execute(_OUTBOX["add_verdicts"], verdict_rows(verdicts, numbers))
+    async with cursor.copy(COPY_VERDICTS) as copy:
+        await copy.write(verdict_lines(verdicts, numbers))
     for row in unsealed_rows(verdicts, numbers):
         await cursor.execute(_AUDIT["add_unsealed"], row)
 

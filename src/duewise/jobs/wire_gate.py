@@ -38,6 +38,7 @@ class Claimed:
     text: str
     valid_until: datetime
     attempt: int
+    parts: int
 
     def __repr__(self) -> str:
         return f"Claimed({self.envelope_id})"
@@ -89,6 +90,7 @@ def _unsealed(row: dict[str, Any], fact: dict[str, Any], *, tenant: Tenant) -> C
         text=keyring.unseal(row["text_sealed"], column="text", borrower_id=borrower_id),
         valid_until=row["valid_until"],
         attempt=row["attempt"],
+        parts=row["parts"],
     )
 
 

@@ -17,9 +17,16 @@ from duewise.message.elements import (
     has_opt_out_text,
     shows_debt,
 )
+from duewise.message.form import flaws_of
 from duewise.message.normal import Normal, normalise
 from duewise.message.parts import measure
-from duewise.message.template import Sender, Template, worst_case
+from duewise.message.template import (
+    Sender,
+    Template,
+    render_keywords,
+    worst_case,
+    worst_values,
+)
 
 __all__ = ["Finding", "elements_of", "lint", "lint_template", "template_facts"]
 
@@ -113,10 +120,21 @@ def lint_template(
     for claim in sorted(claims_of(text, locale=template.locale) - set(template.claims)):
         mend = "declare it under claims, or say it differently"
         findings.append(Finding("undeclared_claim", "block", claim, (0, 0), mend))
-    if template.preview and shows_debt(template.preview, locale=template.locale):
-        mend = "say no more than 您有一条账户消息 / Account message"
-        findings.append(Finding("preview_shows_debt", "redact", template.preview, (0, 0), mend))
+    for flaw in flaws_of(template, sender):
+        found = Finding(flaw.rule, flaw.effect, flaw.phrase, (0, 0), flaw.mend)
+        findings += [] if _is_told(found, findings) else [found]
+    for line in (template.subject, template.preview, *_fields(template, sender)):
+        findings += _wording(line, lexicons or {}) if line else []
     return findings
+
+
+def _is_told(found: Finding, findings: Sequence[Finding]) -> bool:
+    """A declared element that the stage asks for, too, is missed once."""
+    return any((each.rule, each.phrase) == (found.rule, found.phrase) for each in findings)
+
+
+def _fields(template: Template, sender: Sender) -> list[str]:
+    return list(render_keywords(template, worst_values(template), sender).values())
 
 
 @lru_cache(maxsize=1_024)

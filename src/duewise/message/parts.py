@@ -44,6 +44,9 @@ _NOT_GSM = re.compile(_NOT_GSM_CLASS)
 _EXTENSION = re.compile(_EXTENSION_CLASS)
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")  # needs two UTF-16 units
 _ASTRAL_CLASS = r"[\x{10000}-\x{10FFFF}]"  # the same in Rust's spelling
+# In UTF-8 every such character begins with one of these, and nothing else holds them. To look for a
+# byte costs a fraction of what a class of characters does.
+_ASTRAL_BYTES = tuple(bytes([lead]) for lead in range(0xF0, 0xF5))
 
 
 @dataclass(frozen=True)
@@ -100,11 +103,12 @@ def measure_column(texts: pl.Series) -> pl.DataFrame:
     """`measure` for a column: `encoding` Str, `units` Int32, `parts` Int32; null for null."""
     text = pl.col("text")
     is_ucs2 = text.str.contains(_NOT_GSM_CLASS)
-    pairs = (
-        pl.when(is_ucs2)
-        .then(text.str.count_matches(_ASTRAL_CLASS))
-        .otherwise(text.str.count_matches(_EXTENSION_CLASS))
-    )
+    octets = text.cast(pl.Binary).bin
+    has_astral = pl.any_horizontal(octets.contains(lead) for lead in _ASTRAL_BYTES)
+    # Counted only where there is something to count: what is masked out is null and costs nothing.
+    astral = pl.when(has_astral).then(text).str.count_matches(_ASTRAL_CLASS)
+    extension = pl.when(~pl.col("is_ucs2")).then(text).str.count_matches(_EXTENSION_CLASS)
+    pairs = pl.coalesce(extension, astral, pl.lit(0, pl.UInt32))
     sized = (
         texts.alias("text")
         .to_frame()

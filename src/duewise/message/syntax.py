@@ -38,6 +38,8 @@ def outputs(text: str, language: str) -> tuple[str | Variable, ...]:
     """
     if len(text) > SOURCE_CHARS_MAX:
         raise BadInput(f"the text is over {SOURCE_CHARS_MAX} characters", mend="shorten it")
+    if "\r" in text:  # Liquid would write another line end than the one approved
+        raise BadInput("the text holds a carriage return", mend="end lines with a line feed alone")
     try:
         nodes = environment(language).from_string(text).nodes
     except LiquidError as error:

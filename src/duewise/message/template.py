@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,13 @@ from duewise.message.filters import KINDS
 from duewise.message.syntax import environment, faults_of, outputs
 
 STAGES = ("pre_due", "due_day", "overdue", "service")
-TONES = ("gentle", "neutral", "urgent")
+TONES = ("thank", "gentle", "neutral", "clear", "urgent", "help")
+PURPOSES = (
+    *("early_warning", "reminder", "due_today", "grace"),
+    *("m1_early", "m1_late", "m2_plus", "statutory_notice", "credit_notice"),
+    *("promise_made", "promise_kept", "promise_broken", "plan_offered"),
+    *("thank_you", "opt_out", "education"),
+)
 CHANNELS = ("sms", "push", "wechat", "email")
 LOCALES = ("zh-CN", "en")
 SHIPPED = Path(str(files("duewise.message"))) / "templates"
@@ -61,15 +67,19 @@ EXAMPLE_SENDERS: Mapping[str, Sender] = {
 
 @dataclass(frozen=True)
 class Template:
-    """One text for one stage, tone, channel and locale.
+    """One text for one purpose, stage, tone, channel and locale.
 
-    `variables` maps a name to its kind (money, date, count, text, tail). `preview` is the line a
-    lock screen shows where the channel has one; the text itself is then seen after opening.
+    `variables` maps a name to its kind (money, date, count, text, tail, link). `preview` is the
+    line a lock screen shows (push, WeChat); the text itself is then seen after opening. `subject`
+    is an email's. `keywords` are the fields of a WeChat message, each a text of its own. `elements`
+    must be found in the text; `legal` is what it rests on. `reading` and `parts` (of an SMS) are
+    measured, and declared so that who approves sees them.
     """
 
     name: str
     version: int
     locale: str
+    purpose: str
     stage: str
     tone: str
     channel: str
@@ -79,6 +89,12 @@ class Template:
     approver: str
     approved_hash: str
     preview: str | None = None
+    subject: str | None = None
+    keywords: Mapping[str, str] = field(default_factory=dict, hash=False)
+    elements: tuple[str, ...] = ()
+    legal: str = ""
+    reading: float | None = None
+    parts: int | None = None
     claims: tuple[str, ...] = ()
     disclosed: tuple[str, ...] = ()
     promo: bool = False
@@ -152,6 +168,7 @@ def render_column(template: Template, frame: pl.DataFrame, *, sender: Sender) ->
     kinds, constants = template.variables, asdict(sender)
     text = ""
     pieces: list[pl.Expr] = []
+    fit = [filters.fit(kind, name) for name, kind in kinds.items()]
     for piece in outputs(template.text, template.language):
         match piece:
             case str():
@@ -159,13 +176,14 @@ def render_column(template: Template, frame: pl.DataFrame, *, sender: Sender) ->
             case (name, _) if name in constants:
                 text += constants[name]
             case (name, written_by):
-                written = filters.write_column(frame, written_by, name, template.language)
                 pieces += [
                     pl.lit(text),
-                    pl.when(filters.fit(kinds[name], name)).then(written),
+                    filters.write_column(frame, written_by, name, template.language),
                 ]
                 text = ""
-    return frame.with_columns(text=pl.concat_str(*pieces, pl.lit(text))).get_column("text")
+    written = pl.concat_str(*pieces, pl.lit(text))
+    masked = pl.when(pl.all_horizontal(fit)).then(written) if fit else written
+    return frame.with_columns(text=masked).get_column("text")
 
 
 def missing_variables(template: Template, frame: pl.DataFrame) -> pl.Series:
@@ -179,12 +197,26 @@ def missing_variables(template: Template, frame: pl.DataFrame) -> pl.Series:
     return frame.with_columns(missing=names).get_column("missing")
 
 
-def worst_case(template: Template, sender: Sender) -> str:
-    """The message with the longest values that can reasonably occur, for lint and price."""
-    values = {
+def render_keywords(
+    template: Template, values: Mapping[str, object], sender: Sender
+) -> dict[str, str]:
+    """The fields of a WeChat message, filled as `render` fills the text."""
+    return {
+        key: render(replace(template, text=text, keywords={}), values, sender)
+        for key, text in template.keywords.items()
+    }
+
+
+def worst_values(template: Template) -> dict[str, filters.Value]:
+    """The longest value of each variable that can reasonably occur."""
+    return {
         name: filters.worst(kind, template.language) for name, kind in template.variables.items()
     }
-    return render(template, values, sender)
+
+
+def worst_case(template: Template, sender: Sender) -> str:
+    """The message with the longest values that can reasonably occur, for lint and price."""
+    return render(template, worst_values(template), sender)
 
 
 def _check_columns(template: Template, frame: pl.DataFrame) -> None:
@@ -209,6 +241,7 @@ _HOLDS: Mapping[str, Callable[[pl.DataType], bool]] = {
 _RENAME = "give it another name"
 _CHOICES: Mapping[str, Sequence[str]] = {
     "locale": LOCALES,
+    "purpose": PURPOSES,
     "stage": STAGES,
     "tone": TONES,
     "channel": CHANNELS,
@@ -223,14 +256,24 @@ _TYPES: Mapping[str, tuple[type, str]] = {
     "approver": (str, "a text"),
     "approved_hash": (str, "a text"),
     "preview": (str, "a text"),
+    "subject": (str, "a text"),
+    "keywords": (dict, "a mapping of field to text"),
+    "elements": (list, "a list"),
+    "legal": (str, "a text"),
+    "reading": (float, "a number with one decimal"),
+    "parts": (int, "a whole number"),
     "claims": (list, "a list"),
     "disclosed": (list, "a list"),
     "promo": (bool, "true or false"),
 }
+_OPTIONAL = ("preview", "subject", "reading", "parts")
 _DEFAULTS: Mapping[str, object] = {
     "variables": {},
     "approver": "",
     "approved_hash": "",
+    "keywords": {},
+    "elements": [],
+    "legal": "",
     "claims": [],
     "disclosed": [],
     "promo": False,
@@ -252,10 +295,14 @@ class _Entry:
         return BadInput(message, source=self.source, line=self.line + offset, mend=mend)
 
 
+# The same loader in C: a send must not wait a second for its texts.
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
 def _entries(file: Path) -> Iterator[_Entry]:
     try:
         text = file.read_text(encoding="utf-8")
-        loader = yaml.SafeLoader(text)
+        loader = _LOADER(text)
         while (node := loader.get_node() if loader.check_node() else None) is not None:
             first, last = node.start_mark.line, node.end_mark.line
             lines = text.splitlines()[first : last + 1]
@@ -276,11 +323,11 @@ def _template(entry: _Entry) -> Template:
         raise entry.bad("", "a template is a mapping", "write `name: …`, `text: …`")
     content = {**_DEFAULTS, **entry.content}
     _check_fields(entry, content)
-    for listed in ("claims", "disclosed"):
+    for listed in ("elements", "claims", "disclosed"):
         content[listed] = tuple(content[listed])
     template = Template(**content)
     faults = faults_of(
-        template.text,
+        "\n".join((template.text, *template.keywords.values())),
         template.variables,
         constants=SENDER_NAMES,
         language=template.language,
@@ -302,7 +349,7 @@ def _check_fields(entry: _Entry, content: Mapping[str, Any]) -> None:
             mend = f"use {', '.join(_CHOICES[key])}"
             raise entry.bad(f"{key}:", f"unknown {key} {value!r}", mend)
     for key in _TYPES:
-        if key not in content and key != "preview":
+        if key not in content and key not in _OPTIONAL:
             raise entry.bad("", f"the template has no {key!r}", f"add {key!r}")
     for name, kind in content["variables"].items():
         if kind not in KINDS:

@@ -119,6 +119,10 @@ class Book:
             }
         )
 
+    def features(self, partition: int) -> pl.DataFrame:
+        """The partition's table `features`; no rows where the book has none."""
+        return self._table("features", [partition], None)
+
     def known_payments(
         self, partition: int, later: pl.DataFrame | None = None, *, known_at: datetime
     ) -> pl.DataFrame:

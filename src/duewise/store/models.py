@@ -157,11 +157,11 @@ class Envelope(models.Model):
     """One outbound message and its state. `key` names the intent, so a second try is the same."""
 
     envelope_id = models.BigAutoField(_("envelope"), primary_key=True)
-    key = models.TextField(_("key"), unique=True)
-    plan_id = models.TextField(_("plan"), db_index=True)
+    key = models.TextField(_("key"))
+    plan_id = models.TextField(_("plan"))
     as_of = models.DateField(_("as-of date"))
-    borrower_id = models.TextField(_("borrower"), db_index=True)
-    loan_id = models.TextField(_("loan"), db_index=True)
+    borrower_id = models.TextField(_("borrower"))
+    loan_id = models.TextField(_("loan"))
     step = models.TextField(_("step"))
     arm = models.TextField(_("arm"))
     propensity = models.FloatField(_("propensity"))
@@ -185,13 +185,20 @@ class Envelope(models.Model):
     attempt = models.SmallIntegerField(_("attempt"), default=0)
     owner = models.BigIntegerField(_("worker"), null=True)
     wired_at = models.DateTimeField(_("on the wire at"), null=True)
+    route = models.TextField(_("route"), null=True)  # by which it was put there last
     created_at = models.DateTimeField(_("created at"))
 
     class Meta:
         db_table = "envelope"
         verbose_name = _("envelope")
         verbose_name_plural = _("envelopes")
+        # Named here, and not by `unique` and `db_index`: those add a second index of each text, for
+        # LIKE, and every move of an envelope would write all of them.
+        constraints = [models.UniqueConstraint(fields=["key"], name="envelope_key")]
         indexes = [
+            models.Index(fields=["plan_id"], name="envelope_plan"),
+            models.Index(fields=["borrower_id"], name="envelope_borrower"),
+            models.Index(fields=["loan_id"], name="envelope_loan"),
             models.Index(
                 fields=["not_before", "envelope_id"],
                 name="envelope_ready",
@@ -208,6 +215,20 @@ class Envelope(models.Model):
             ),
             models.Index(fields=["as_of", "state"], name="envelope_day"),
         ]
+
+
+class Route(models.Model):
+    """What an operator has ordered for a way out. A route without a row is open."""
+
+    name = models.TextField(_("route"), primary_key=True)
+    paused_at = models.DateTimeField(_("paused at"), null=True)
+    reason = models.TextField(_("reason"), default="")
+    free_at = models.DateTimeField(null=True)  # up to when its rate is leased; the machine's time
+
+    class Meta:
+        db_table = "route"
+        verbose_name = _("route")
+        verbose_name_plural = _("routes")
 
 
 class EnvelopeChange(models.Model):

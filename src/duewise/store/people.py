@@ -14,6 +14,7 @@ from psycopg import Connection, sql
 
 from duewise.errors import Reject
 from duewise.frames import Schema, conform
+from duewise.message.salutation import salutation
 from duewise.store.phone import normalise_phone, normalise_phones
 from duewise.store.seal import Keyring
 
@@ -74,14 +75,24 @@ def salutations(
 ) -> pl.DataFrame:
     """How these borrowers are addressed: borrower_id, salutation (null if not known).
 
-    Raises CannotUnseal.
+    As the lender says; where it does not, by a form of their name. Raises CannotUnseal.
     """
     rows = conn.execute(
-        "SELECT borrower_id, salutation_sealed FROM person WHERE borrower_id = ANY(%s)",
+        "SELECT borrower_id, salutation_sealed, name_sealed FROM person"
+        " WHERE borrower_id = ANY(%s)",
         [list(borrower_ids)],
     ).fetchall()
     ids = [row[0] for row in rows]
     called = keyring.unseal_column([row[1] for row in rows], column="salutation", borrower_ids=ids)
+    names = keyring.unseal_column(
+        [None if said else row[2] for said, row in zip(called, rows, strict=True)],
+        column="name",
+        borrower_ids=ids,
+    )
+    called = [
+        said or (salutation(name) if name else None)
+        for said, name in zip(called, names, strict=True)
+    ]
     schema = {"borrower_id": pl.String, "salutation": pl.String}
     return pl.DataFrame({"borrower_id": ids, "salutation": called}, schema=schema)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import polars as pl
 
 from duewise.ids import draws
-from duewise.strategy.plan import WHOLE_BP, Step, Strategy
+from duewise.strategy.plan import Step, Strategy
+from duewise.strategy.reading import WHOLE_BP
 
 
 def is_held_out(strategy: Strategy, borrower_hash: pl.Series) -> pl.Series:

@@ -10,7 +10,9 @@ import polars as pl
 
 from duewise.frames import INSTANT
 from duewise.strategy.assign import draw_arm, hour_draw, is_held_out
-from duewise.strategy.plan import WHOLE_BP, Step, Strategy, condition
+from duewise.strategy.conditions import condition
+from duewise.strategy.plan import Step, Strategy
+from duewise.strategy.reading import WHOLE_BP
 
 
 class Decision(StrEnum):
@@ -26,11 +28,13 @@ class Reason(StrEnum):
 
     NO_STEP = "no_step"
     NOTHING_OWED = "nothing_owed"
+    MESSAGES_PAUSED = "messages_paused"
     HOLD_OUT = "hold_out"
     NO_ADDRESS = "no_address"
     CHANNEL_OPTED_OUT = "channel_opted_out"
     FATIGUE = "fatigue"
     WINDOW_OVER = "window_over"
+    OVER_BUDGET = "over_budget"
 
 
 def decide(
@@ -62,17 +66,26 @@ def decide(
 
 
 def _match_steps(loans: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
-    """Per loan the index of the first step whose condition holds; null where none does."""
+    """Per loan the index of the first step whose condition holds; null where none does.
+
+    A loan whose messages are paused keeps its required steps; `stopped` says that it had another.
+    """
     if not strategy.steps:
         return loans.with_columns(
-            step_index=pl.lit(None, pl.Int32), step_label=pl.lit(None, pl.String)
+            step_index=pl.lit(None, pl.Int32),
+            step_label=pl.lit(None, pl.String),
+            stopped=pl.lit(value=False),
         )
+    meets = [condition(step.when) for step in strategy.steps]
+    may = [pl.lit(step.required) | ~pl.col("messages_paused") for step in strategy.steps]
     applies = [
-        pl.when(condition(step.when)).then(pl.lit(index, pl.Int32))
-        for index, step in enumerate(strategy.steps)
+        pl.when(holds & allowed).then(pl.lit(index, pl.Int32))
+        for index, (holds, allowed) in enumerate(zip(meets, may, strict=True))
     ]
     labels = {index: step.name for index, step in enumerate(strategy.steps)}
-    return loans.with_columns(step_index=pl.coalesce(applies)).with_columns(
+    return loans.with_columns(
+        step_index=pl.coalesce(applies), stopped=pl.any_horizontal(meets)
+    ).with_columns(
         step_label=pl.col("step_index").replace_strict(labels, default=None, return_dtype=pl.String)
     )
 
@@ -82,6 +95,7 @@ def _arbitrate(loans: pl.DataFrame) -> pl.DataFrame:
     ordered = loans.sort(
         "borrower_id",
         pl.col("step_index").is_null(),
+        ~pl.col("stopped"),
         -pl.col("days_past_due"),
         "step_index",
         "loan_id",
@@ -196,6 +210,8 @@ def _conclude(rows: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
     reason = (
         pl.when(pl.col("days_past_due") == 0, pl.col("outstanding_minor") <= 0)
         .then(pl.lit(Reason.NOTHING_OWED.value))
+        .when(pl.col("step").is_null() & pl.col("stopped"))
+        .then(pl.lit(Reason.MESSAGES_PAUSED.value))
         .when(pl.col("step").is_null())
         .then(pl.lit(Reason.NO_STEP.value))
         .when(optional & pl.col("hold_out"))

@@ -30,6 +30,7 @@ class Sizes:
     judged: int = 200_000
     messages: int = 200_000
     fields: int = 200_000
+    allocated: int = 1_000_000
     envelopes: int = 5_000
     payments: int = 500
     submits: int = 100_000
@@ -44,6 +45,7 @@ QUICK = Sizes(
     judged=40_000,
     messages=50_000,
     fields=50_000,
+    allocated=100_000,
     envelopes=1_000,
     payments=200,
     submits=20_000,

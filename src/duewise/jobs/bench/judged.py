@@ -17,8 +17,8 @@ import polars as pl
 from duewise.engine.compose import compose
 from duewise.engine.facts import CaseFacts, message_facts
 from duewise.engine.partition import plan_partition
-from duewise.frames import conform
-from duewise.guard.facts import FACTS, fact_frame
+from duewise.frames import completed, conform
+from duewise.guard.facts import FACTS
 from duewise.guard.judge import judge
 from duewise.guard.rule import Rulebook
 from duewise.jobs.bench.book import Task, tables_of
@@ -47,11 +47,12 @@ def guard(task: Task) -> list[Figure]:
     with ProcessPoolExecutor(PROCESSES, mp_context=spawned) as processes:
         shares = [(replace(task, as_of=task.as_of), n) for n in range(PROCESSES)]
         taken = list(processes.map(_judge_share, *zip(*shares, strict=True)))
+        batches = processes.submit(_batches, task).result()
     del os.environ["POLARS_MAX_THREADS"]
     rules = len(task.tenant.rulebook.rules)
     each = [
         rates("guard", "verdicts/s", size, pairs, peer_name=PEER, note=f"{rules} rules, history")
-        for size, pairs, _ in taken
+        for size, pairs in taken
     ]
     whole = replace(
         each[0],
@@ -61,16 +62,15 @@ def guard(task: Task) -> list[Figure]:
         ratio=statistics.median(figure.ratio or 0.0 for figure in each),
     )
     ours_ms, peer_ms = (
-        statistics.median(seconds * 1_000 for _, _, batches in taken for seconds in batches[n::2])
-        for n in (0, 1)
+        statistics.median(seconds * 1_000 for seconds in batches[turn::2]) for turn in (0, 1)
     )
     ratio = peer_ms / ours_ms
     wire = Figure("guard", BATCH, "ms p50", ours_ms, peer_ms, PEER, ratio, note="at the wire")
     return [whole, wire]
 
 
-def _judge_share(task: Task, number: int) -> tuple[int, list[Pair], list[float]]:
-    """Rows, seconds of each turn, and seconds of batches (ours, peer, ours, …) in a process."""
+def _judge_share(task: Task, number: int) -> tuple[int, list[Pair]]:
+    """Rows, and seconds of each turn, in one of the processes."""
     rulebook = task.tenant.rulebook
     facts = judged_facts(task).gather_every(PROCESSES, offset=number)
     log = contact_log(facts)
@@ -85,12 +85,17 @@ def _judge_share(task: Task, number: int) -> tuple[int, list[Pair], list[float]]
             timer=task.timer,
         )
     ]
-    return facts.height, pairs, _batches(task, facts, log)
+    return facts.height, pairs
 
 
-def _batches(task: Task, facts: pl.DataFrame, log: pl.DataFrame) -> list[float]:
-    """Seconds for one claimed batch after the other, no two alike."""
+def _batches(task: Task) -> list[float]:
+    """Seconds (ours, peer, ours, …) for one claimed batch after the other, no two alike.
+
+    A sender judges alone: the machine's other core is the database's and the gateway's.
+    """
     rulebook, seconds = task.tenant.rulebook, []
+    facts = judged_facts(task)
+    log = contact_log(facts)
     for start in range(0, min(facts.height, BATCH * BATCHES), BATCH):
         batch = facts.slice(start, BATCH)
         known = log.join(batch, on="borrower_id", how="semi")
@@ -182,9 +187,8 @@ def _peer(facts: pl.DataFrame, log: pl.DataFrame, rulebook: Rulebook) -> Callabl
 
 def _rows(facts: pl.DataFrame) -> list[dict[str, Any]]:
     """Every fact of each row as a mapping, laid out before any time is taken."""
-    names = [name for name in FACTS if name not in ("history", *facts.columns)]
-    absent = fact_frame(facts, names)
-    whole = facts.hstack(absent).with_columns(history=pl.lit(value=True))
+    lacking = {name: fact.dtype for name, fact in FACTS.items() if name != "history"}
+    whole = completed(facts, lacking).with_columns(history=pl.lit(value=True))
     return whole.to_dicts()
 
 

@@ -1,11 +1,18 @@
 -- add_receipts
--- A receipt said twice is kept once.
+-- A receipt said twice is kept once. Most are given their envelope at once, by the two surest of the
+-- means of `match_receipts`: to do so later would write each of them twice.
 INSERT INTO receipt (route, provider_id, status, code, reference, at, envelope_id)
-SELECT %(route)s, r.provider_id, r.status, r.code, r.reference, r.at, NULL
+SELECT %(route)s, r.provider_id, r.status, r.code, r.reference, r.at,
+       COALESCE(s.envelope_id, e.envelope_id)
   FROM unnest(%(provider_ids)s::text[], %(statuses)s::text[], %(codes)s::text[],
               %(references)s::text[], %(ats)s::timestamptz[])
        AS r (provider_id, status, code, reference, at)
-ON CONFLICT (route, provider_id, status) DO NOTHING;
+  LEFT JOIN submission s ON s.route = %(route)s AND s.provider_id = r.provider_id
+  LEFT JOIN envelope e ON e.attempt > 0
+                      AND e.envelope_id = CASE WHEN r.reference ~ '^[0-9]{1,18}$'
+                                               THEN r.reference::bigint END
+ON CONFLICT (route, provider_id, status) DO NOTHING
+RETURNING envelope_id;
 
 -- match_receipts
 -- Give every unmatched receipt its envelope: by the gateway's id; else by our echoed reference, if

@@ -21,6 +21,12 @@ UPDATE envelope
    SET state = 'unknown', owner = NULL, reason = 'worker_lost_on_wire', changed_at = %(now)s
  WHERE state = 'sending' AND owner = %(owner)s AND wired_at IS NOT NULL;
 
+-- give_back
+-- The worker was told to stop, and not a byte of these was written.
+UPDATE envelope
+   SET state = 'ready', owner = NULL, reason = 'worker_stopped', changed_at = %(now)s
+ WHERE state = 'sending' AND owner = %(owner)s AND wired_at IS NULL;
+
 -- release_lock
 SELECT pg_advisory_unlock(%(lock_class)s, %(owner)s::int);
 
@@ -33,14 +39,16 @@ UPDATE envelope
  WHERE state IN ('ready', 'held') AND valid_until <= %(now)s;
 
 -- claim
--- Take up to limit envelopes that are due, one per borrower. The person's row is locked with it, so
--- that two workers cannot judge one borrower's caps side by side. Workers may race: none waits.
+-- Take up to limit envelopes that are due, one per borrower; none while the route is paused. The
+-- person's row is locked with it, so that two workers cannot judge one borrower's caps side by side.
+-- Workers may race: none waits.
 WITH due AS (
     SELECT e.envelope_id, e.borrower_id, e.not_before
       FROM envelope e
       JOIN person p USING (borrower_id)
      WHERE e.state = 'ready' AND e.not_before <= %(now)s AND e.valid_until > %(now)s
        AND e.channel = ANY(%(channels)s)
+       AND NOT EXISTS (SELECT 1 FROM route WHERE name = %(route)s AND paused_at IS NOT NULL)
      ORDER BY e.not_before, e.envelope_id
      LIMIT %(limit)s
        FOR UPDATE OF e, p SKIP LOCKED
@@ -62,7 +70,7 @@ RETURNING envelope.envelope_id, key, borrower_id, loan_id, step, stage, channel,
 -- The intent, durable before the first byte: from here on a lost worker leaves a doubt. Here, not
 -- at the claim, the attempt counts: what a gate defers has not been tried.
 UPDATE envelope
-   SET wired_at = %(now)s, attempt = attempt + 1
+   SET wired_at = %(now)s, attempt = attempt + 1, route = %(route)s
  WHERE envelope_id = ANY(%(envelope_ids)s) AND owner = %(owner)s AND state = 'sending'
 RETURNING envelope_id;
 
@@ -150,24 +158,15 @@ SELECT p.borrower_id, 'blackout'
                 WHERE b.from_at <= %(now)s AND b.until_at > %(now)s AND b.lifted_at IS NULL
                   AND (p.region IS NULL OR starts_with(p.region, b.region)));
 
--- add_verdicts
-INSERT INTO verdict (verdict_id, envelope_id, gate, at, outcome, rules, next_allowed_at,
-                     rulebook_hash, facts)
-SELECT v.verdict_id, v.envelope_id, %(gate)s, %(now)s, v.outcome,
-       CASE WHEN v.rules = '' THEN ARRAY[]::text[] ELSE string_to_array(v.rules, ',') END,
-       v.next_allowed_at, %(rulebook_hash)s, v.facts::jsonb
-  FROM unnest(%(verdict_ids)s::bigint[], %(envelope_ids)s::bigint[], %(outcomes)s::text[],
-              %(rules)s::text[], %(next_allowed_at)s::timestamptz[], %(facts)s::text[])
-       AS v (verdict_id, envelope_id, outcome, rules, next_allowed_at, facts);
-
 -- feed_complete_until
 SELECT complete_until FROM feed WHERE name = 'payments';
 
 -- next_due
--- When the next ready envelope may go.
+-- When the next ready envelope may go. While the route is paused none may.
 SELECT min(not_before) AS next_due, count(*) AS waiting
   FROM envelope
- WHERE state = 'ready' AND channel = ANY(%(channels)s) AND valid_until > %(now)s;
+ WHERE state = 'ready' AND channel = ANY(%(channels)s) AND valid_until > %(now)s
+   AND NOT EXISTS (SELECT 1 FROM route WHERE name = %(route)s AND paused_at IS NOT NULL);
 
 -- in_doubt_without_receipt
 -- In doubt for so long that its receipt should have come: may be sent again where the operator said
@@ -190,3 +189,9 @@ SELECT count(*) AS doubts, min(changed_at) AS oldest_at
 UPDATE envelope
    SET state = 'unknown', reason = 'no_receipt_within_horizon', changed_at = %(now)s
  WHERE state = 'accepted' AND changed_at <= %(until)s;
+
+-- awaits_receipts
+-- Whether something is on its way whose receipt may still come within its validity.
+SELECT EXISTS (SELECT 1 FROM envelope
+                WHERE state IN ('accepted', 'unknown') AND valid_until > %(now)s
+                  AND channel = ANY(%(channels)s)) AS awaits;

@@ -1,0 +1,299 @@
+"""Commands about who is likely to slip: rows, fit and judge a model, report, monitor, reasons."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from duewise.cli.common import (
+    opened,
+    parse_day,
+    print_json,
+    print_table,
+    progress_bar,
+    say,
+    wants_json,
+)
+from duewise.cli.ledger import ProductsFile
+from duewise.errors import BadInput, DuewiseError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from duewise.jobs.risk import Registered, Watched
+    from duewise.risk.fit import Columns
+    from duewise.risk.reasons import Words
+
+risk = typer.Typer(no_args_is_help=True, help="Who is likely to slip, why, and how sure that is.")
+
+FrameFile = Annotated[Path, typer.Argument(metavar="FRAME", help="A Parquet file of features.")]
+Target = Annotated[str, typer.Option(help="The column of the outcome, 0 or 1.")]
+Dictionary = Annotated[
+    Path | None, typer.Option(help="A CSV file: name, sign, reason_en, reason_zh.")
+]
+FirstDay = Annotated[str | None, typer.Option("--as-of-from", help="Of a book: first day.")]
+LastDay = Annotated[str | None, typer.Option("--as-of-to", help="Of a book: last day.")]
+KnownUntil = Annotated[
+    str | None, typer.Option("--known-until", help="Of a book: last day with all payments.")
+]
+Time = Annotated[
+    str | None, typer.Option("--time", help="The column of the row's date: split by it.")
+]
+Protected = Annotated[
+    list[str] | None, typer.Option(help="A column that may not be a feature; repeat it.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    app.add_typer(risk, name="risk")
+
+
+@risk.command()
+def rows(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="BOOK", help="The book's folder.")],
+    since: Annotated[str, typer.Option("--as-of-from", help="The first day.")],
+    until: Annotated[str, typer.Option("--as-of-to", help="The last day.")],
+    known: Annotated[
+        str, typer.Option("--known-until", help="The last day of which all payments are there.")
+    ],
+    into: Annotated[Path, typer.Option("--out", help="The Parquet file to write.")],
+    every_days: Annotated[int, typer.Option(min=1, help="Days from one to the next.")] = 30,
+    products: ProductsFile = None,
+) -> None:
+    """Write what was known of each open loan on some mornings, and what became of it."""
+    found = _write_rows(context, folder, since, until, known, into, every_days, products)
+    if wants_json(context):
+        print_json(found.to_dicts())
+    else:
+        print_table("Rows", found.columns, [list(row) for row in found.rows()])
+
+
+def _write_rows(
+    context: typer.Context,
+    folder: Path,
+    since: str,
+    until: str,
+    known: str,
+    into: Path,
+    every_days: int = 30,
+    products: Path | None = None,
+) -> pl.DataFrame:
+    from datetime import timedelta
+
+    from duewise.jobs.risk_rows import write_rows
+    from duewise.store.book import open_book
+
+    first, last = parse_day(since, source="--as-of-from"), parse_day(until, source="--as-of-to")
+    known_until = parse_day(known, source="--known-until")
+    if not first <= last <= known_until:
+        raise BadInput(
+            "the days do not follow each other",
+            source="--as-of-from",
+            mend="--as-of-from, --as-of-to and --known-until, in this order",
+        )
+    days = [first + timedelta(days=n) for n in range(0, (last - first).days + 1, every_days)]
+    with progress_bar("rows") as step:
+        return write_rows(
+            open_book(folder),
+            opened(context).products(products),
+            days,
+            known_until=known_until,
+            out=into,
+            progress=step,
+        )
+
+
+@risk.command()
+def fit(
+    context: typer.Context,
+    source: Annotated[
+        Path, typer.Argument(metavar="BOOK|FRAME", help="A book's folder, or a file of features.")
+    ],
+    target: Target = "late_1",
+    since: FirstDay = None,
+    until: LastDay = None,
+    known: KnownUntil = None,
+    groups: Annotated[str, typer.Option(help="The column of the borrower.")] = "borrower_id",
+    as_of: Time = None,
+    known_after_days: Annotated[int, typer.Option(help="Days until an outcome is known.")] = 60,
+    money: Annotated[str | None, typer.Option(help="The column of what is owed.")] = None,
+    protected: Protected = None,
+    dictionary: Dictionary = None,
+    folds: Annotated[int, typer.Option(help="Folds of borrowers.", min=2, max=20)] = 5,
+    seed: Annotated[int, typer.Option(help="The seed of all chance.")] = 0,
+    threads: Annotated[int, typer.Option(help="Threads of the boosting.", min=1)] = 1,
+    quick: Annotated[bool, typer.Option(help="Larger steps: a tenth of the time.")] = False,
+) -> None:
+    """Judge a model of these features, write its card, and register it unless a guard breaks.
+
+    Of a book, features and outcomes are made first, as by `risk rows`.
+    """
+    from duewise.jobs import risk as jobs
+    from duewise.risk.boosting import QUICK, Settings
+    from duewise.risk.fit import Columns
+    from duewise.risk.inputs import Inconclusive
+    from duewise.web.report.model_card import render_model_card
+
+    app, banned = opened(context), tuple(protected or ())
+    columns = Columns(target, groups, as_of, known_after_days, money, banned)
+    if source.is_dir():
+        columns = jobs.book_columns(target, banned, known_after_days)
+        source = _rows_of(context, source, since, until, known)
+    settings = replace(QUICK if quick else Settings(), threads=threads)
+    asked = jobs.Request(
+        app.workspace, _signed(columns, dictionary), app.clock.now(), render_model_card
+    )
+    with progress_bar("fit") as step:
+        found = jobs.fit(
+            source, replace(asked, seed=seed, folds=folds, settings=settings, progress=step)
+        )
+    if isinstance(found, Inconclusive):
+        raise DuewiseError(f"inconclusive, no model: {found.reason.meaning}")
+    _tell(context, found)
+
+
+def _rows_of(
+    context: typer.Context, book: Path, since: str | None, until: str | None, known: str | None
+) -> Path:
+    """The rows of a book in the workspace, so that a model's source stays at hand."""
+    if since is None or until is None or known is None:
+        mend = "give --as-of-from, --as-of-to and --known-until"
+        raise BadInput("a book needs the days to learn from", source=str(book), mend=mend)
+    folder = opened(context).workspace / "models"
+    folder.mkdir(exist_ok=True)
+    into = folder / f"rows-{since}-{until}-{known}.parquet"
+    _write_rows(context, book, since, until, known, into)
+    return into
+
+
+def _signed(columns: Columns, dictionary: Path | None) -> Columns:
+    from duewise.jobs.risk import read_dictionary
+
+    return replace(columns, signs=read_dictionary(dictionary)[0]) if dictionary else columns
+
+
+def _tell(context: typer.Context, found: Registered) -> None:
+    if wants_json(context):
+        print_json({"folder": str(found.folder), **found.card})
+        return
+    _show(found.card)
+    broken = [guard["says"] for guard in found.card["guards"] if not guard["holds"]]
+    for says in broken:
+        say(f"Not so: {says}")
+    say("Not registered." if broken else "Registered.")
+    say(f"{found.folder / 'card.html'}")
+
+
+def _show(card: dict[str, object]) -> None:
+    """The figures of a card as tables."""
+    for name in ("metrics", "calibration"):
+        rows = card[name]
+        assert isinstance(rows, list), "a card's tables are lists of rows"
+        shown = [[_rounded(value) for value in row.values()] for row in rows]
+        print_table(f"{card['target']}, {name}", list(rows[0]), shown)
+
+
+def _rounded(value: object) -> object:
+    return f"{value:.4f}" if isinstance(value, float) else value
+
+
+@risk.command()
+def score(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Argument(metavar="BOOK", help="The book's folder.")],
+    as_of: Annotated[str, typer.Option(help="The morning asked about.")],
+    into: Annotated[Path, typer.Option("--out", help="The Parquet file to write.")],
+    products: ProductsFile = None,
+) -> None:
+    """Write each open loan's probabilities by the models in use, as plans see them."""
+    from duewise.jobs.risk_serve import score_book, served_models
+    from duewise.risk.serve import told
+    from duewise.store.book import open_book
+
+    app, day = opened(context), parse_day(as_of, source="--as-of")
+    models = served_models(app.workspace)
+    with progress_bar("score") as step:
+        rows = score_book(
+            open_book(folder), app.products(products), models, as_of=day, out=into, progress=step
+        )
+    if wants_json(context):
+        print_json({"rows": rows, "risk": told(models)})
+    else:
+        say(f"{rows:,} loans scored: {told(models)}.")
+
+
+@risk.command()
+def report(context: typer.Context, target: Target) -> None:
+    """The card of the model in use: its figures, and where its page lies."""
+    from duewise.store import models_registry as registry
+
+    workspace = opened(context).workspace
+    version = registry.version_of(registry.load(workspace, target))
+    card = registry.load_card(workspace, target, version)
+    if wants_json(context):
+        print_json({**card, "in_use": registry.in_use(workspace, target)})
+        return
+    _show(card)
+    say(f"In use: {registry.in_use(workspace, target)}")
+    say(str(workspace / registry.FOLDER / target / version / "card.html"))
+
+
+@risk.command()
+def monitor(
+    context: typer.Context,
+    frame: FrameFile,
+    target: Target,
+    segment: Annotated[str, typer.Option(help="The column to divide accounts by.")] = "product",
+) -> None:
+    """Whether the model still fits: drift, calibration by segment, and what is to be used now."""
+    from duewise.jobs import risk as jobs
+
+    app = opened(context)
+    found = jobs.monitor(
+        frame, workspace=app.workspace, target=target, segment=segment, now=app.clock.now()
+    )
+    _watched(context, found)
+
+
+def _watched(context: typer.Context, found: Watched) -> None:
+    from duewise.risk.monitor import Finding
+
+    if wants_json(context):
+        tables = {"drift": found.drift.to_dicts(), "performance": found.performance.to_dicts()}
+        print_json(
+            {"in_use": found.in_use, "findings": found.findings, "version": found.version} | tables
+        )
+        return
+    for title, table in (("Drift", found.drift.head(20)), ("Outcomes", found.performance)):
+        rows = [[_rounded(value) for value in row] for row in table.rows()]
+        print_table(title, table.columns, rows)
+    for model, past in found.findings.items():
+        for name in past:
+            say(f"{model}: {Finding(name).meaning}")
+    say(f"To be used: {found.in_use}")
+
+
+@risk.command()
+def reasons(
+    context: typer.Context,
+    frame: FrameFile,
+    target: Target,
+    into: Annotated[Path, typer.Option("--out", help="Where the scores go, as Parquet.")],
+    dictionary: Dictionary = None,
+) -> None:
+    """Score accounts by the model in use, and say of each why, in both languages."""
+    from duewise.jobs import risk as jobs
+
+    own: Words = jobs.read_dictionary(dictionary)[1] if dictionary else {}
+    words = {**jobs.shipped_words(), **own}
+    found = jobs.score(frame, workspace=opened(context).workspace, target=target, words=words)
+    found.write_parquet(into)
+    if wants_json(context):
+        print_json({"rows": len(found), "out": str(into)})
+    else:
+        say(f"{len(found):,} accounts scored: {into}")

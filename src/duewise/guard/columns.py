@@ -1,0 +1,200 @@
+"""The facts of a batch of messages, column by column: those given, and those derived from them.
+
+A fact is looked at when the first rule asks for it, and once. What the batch does not hold, or
+holds as a null, is not known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+from duewise.guard.facts import FACTS
+from duewise.guard.truth import (
+    Bits,
+    Bools,
+    Truth,
+    full,
+    known,
+    none,
+    packed,
+    truth_of,
+    unknown_of,
+    unpacked,
+)
+
+Compare: TypeAlias = Callable[[Any, Any], Any]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Numbers:
+    """Amounts in minor units, numbers, days since 1970 or microseconds; `known` bits."""
+
+    values: npt.NDArray[Any]
+    known: Bits
+
+    def compared(self, compare: Compare, other: Numbers | float) -> Truth:
+        if isinstance(other, Numbers):
+            where = self.known & other.known
+            return known(packed(compare(self.values, other.values)), where)
+        return known(packed(compare(self.values, other)), self.known)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Words:
+    """Texts of which few differ: a place among the labels for each row, and `known` bits."""
+
+    codes: npt.NDArray[Any]
+    labels: tuple[str, ...]
+    known: Bits
+
+    def told(self, holds: Bools) -> Truth:
+        """What holds of each label, said of the rows."""
+        if len(self.labels) == 1:
+            return known(self.known if holds[0] else np.zeros_like(self.known), self.known)
+        return known(packed(holds[self.codes]), self.known)
+
+
+Column: TypeAlias = Truth | Numbers | Words
+
+
+class Columns:
+    """A batch of messages: a frame with a row each, facts as columns of its own types."""
+
+    def __init__(self, messages: pl.DataFrame) -> None:
+        self.frame = messages
+        self.height = messages.height
+        self.all = full(self.height)
+        self._series = {column.name: column for column in messages.get_columns()}
+        self._kept: dict[str, Column] = {}
+        self._derived: dict[str, Callable[[], Column]] = {}
+
+    def series(self, name: str) -> pl.Series | None:
+        """The fact as it was given, in its type."""
+        given = self._series.get(name)
+        if given is None or name not in FACTS or given.dtype == FACTS[name].dtype:
+            return given
+        return given.cast(FACTS[name].dtype)
+
+    def derive(self, name: str, make: Callable[[], Column]) -> None:
+        """How a fact follows from others, should a rule ask for it. Given ones do not count."""
+        self._derived[name] = make
+
+    def put(self, name: str, column: Column) -> None:
+        """Keep what was derived."""
+        self._kept[name] = column
+
+    def kept(self, name: str, make: Callable[[Columns], Column]) -> Any:  # noqa: ANN401 -- as made
+        """What was put, or made before; else it is made now."""
+        found = self._kept.get(name)
+        if found is None:
+            found = self._kept[name] = make(self)
+        return found
+
+    def known(self, name: str) -> Bits:
+        """Where the fact is known."""
+        if name in self._kept:
+            kept: Bits = self._kept[name].known
+            return kept
+        if name in self._derived:
+            derived: Bits = self.kept(name, lambda _: self._derived[name]()).known
+            return derived
+        given = self._series.get(name)
+        if given is None:
+            return none(self.height)
+        return known_of(given)
+
+    def truth(self, name: str) -> Truth:
+        """A fact that is yes or no."""
+        found: Truth = self._fact(name, truth_of, unknown_of)
+        return found
+
+    def numbers(self, name: str) -> Numbers:
+        """An amount, a number, a date or an instant."""
+        found: Numbers = self._fact(name, numbers_of, _no_numbers)
+        return found
+
+    def words(self, name: str) -> Words:
+        """A text fact."""
+        found: Words = self._fact(name, words_of, _no_words)
+        return found
+
+    def _fact(
+        self, name: str, read: Callable[[pl.Series], Column], lacking: Callable[[int], Column]
+    ) -> Any:  # noqa: ANN401 -- as read
+        found = self._kept.get(name)
+        if found is not None:
+            return found
+        if name in self._derived:
+            found = self._derived[name]()
+        else:
+            given = self.series(name)
+            found = lacking(self.height) if given is None else read(given)
+        self._kept[name] = found
+        return found
+
+
+def _no_numbers(height: int) -> Numbers:
+    return Numbers(np.zeros(height, dtype=np.int64), none(height))
+
+
+def _no_words(height: int) -> Words:
+    return Words(np.zeros(height, dtype=np.uint8), ("",), none(height))
+
+
+def numbers_of(column: pl.Series) -> Numbers:
+    """A column of numbers, dates or instants, 0 where null; what is not a number is not known.
+
+    >>> numbers_of(pl.Series([1.5, None, float("nan")])).known.tolist()
+    [1]
+    """
+    array = column.to_arrow()
+    width = array.type.bit_width // 8
+    dtype = np.dtype(f"{'f' if column.dtype.is_float() else 'i'}{width}")
+    values = np.frombuffer(array.buffers()[1], dtype=dtype)
+    values = values[array.offset : array.offset + len(array)]
+    if array.null_count == 0:
+        where = full(len(array))
+    else:
+        where = known_of(column)
+        values = np.where(unpacked(where, len(array)), values, dtype.type(0))
+    if dtype.kind == "f":
+        where = where & packed(values == values)  # noqa: PLR0124 -- no number is unequal to itself
+    return Numbers(values, where)
+
+
+def words_of(column: pl.Series) -> Words:
+    """A column of texts, of which few differ."""
+    height = len(column)
+    if height and column.null_count() == 0 and (column == column[0]).all():
+        return Words(np.zeros(height, dtype=np.uint8), (column[0],), full(height))
+    array = column.cast(pl.Categorical(pl.Categories.random())).to_arrow()
+    labels = array.dictionary.to_pylist() or [""]
+    return Words(_codes(array), tuple(labels), known_of(column))
+
+
+def known_of(column: pl.Series) -> Bits:
+    """Where a column is not null."""
+    lacking = column.null_count()
+    if lacking in (0, len(column)):
+        return full(len(column)) if lacking == 0 else none(len(column))
+    return truth_of(column.is_not_null()).yes
+
+
+def _codes(array: pa.DictionaryArray) -> npt.NDArray[np.uint32]:
+    indices = array.indices
+    codes = np.frombuffer(indices.buffers()[1], dtype=np.uint32)
+    return codes[indices.offset : indices.offset + len(array)]
+
+
+@lru_cache(maxsize=4_096)
+def labels_that(compare: Compare, labels: tuple[str, ...], value: object) -> Bools:
+    """Of which labels it holds; batch after batch has the same few."""
+    return np.array([compare(label, value) for label in labels], dtype=np.bool_)

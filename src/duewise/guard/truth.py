@@ -1,0 +1,109 @@
+"""Three-valued columns, a bit a row: where it is known to hold, and where it is known not to.
+
+The logic is Kleene's: `and` fails as soon as one known member fails, `or` holds as soon as one
+known member holds, and nothing else survives a missing fact. A byte carries eight rows, the lowest
+bit first, as Apache Arrow packs them; the bits behind the last row are 0.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+Bits: TypeAlias = npt.NDArray[np.uint8]
+Bools: TypeAlias = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Truth:
+    """A column of true, false and not known. No row has both bits.
+
+    >>> true, unknown = known(full(1), full(1)), unknown_of(1)
+    >>> [bool(each.any()) for each in ((true | unknown).yes, (true & unknown).yes)]
+    [True, False]
+    """
+
+    yes: Bits
+    no: Bits
+
+    def __and__(self, other: Truth) -> Truth:
+        return Truth(self.yes & other.yes, self.no | other.no)
+
+    def __or__(self, other: Truth) -> Truth:
+        return Truth(self.yes | other.yes, self.no & other.no)
+
+    def __invert__(self) -> Truth:
+        return Truth(self.no, self.yes)
+
+    @property
+    def known(self) -> Bits:
+        return self.yes | self.no
+
+
+def known(holds: Bits, where: Bits) -> Truth:
+    """Holds or fails, where it is known at all."""
+    yes = holds & where
+    return Truth(yes, where & ~yes)
+
+
+@lru_cache(maxsize=64)
+def unknown_of(height: int) -> Truth:
+    """Not known in any of so many rows."""
+    return Truth(none(height), none(height))
+
+
+@lru_cache(maxsize=64)
+def full(height: int) -> Bits:
+    """So many rows, each with its bit."""
+    return _shared(packed(np.ones(height, dtype=np.bool_)))
+
+
+@lru_cache(maxsize=64)
+def none(height: int) -> Bits:
+    """So many rows without their bit."""
+    return _shared(packed(np.zeros(height, dtype=np.bool_)))
+
+
+def packed(holds: Bools) -> Bits:
+    """A byte a row becomes a bit a row."""
+    return np.packbits(holds, bitorder="little")
+
+
+def unpacked(bits: Bits, height: int) -> Bools:
+    """A bit a row becomes a byte a row."""
+    return np.unpackbits(bits, count=height, bitorder="little").view(np.bool_)
+
+
+def places(bits: Bits, height: int) -> npt.NDArray[np.intp]:
+    """The numbers of the rows that have their bit."""
+    (found,) = np.nonzero(unpacked(bits, height))
+    return found
+
+
+def truth_of(column: pl.Series) -> Truth:
+    """A Boolean column; its nulls are not known."""
+    array = column.to_arrow()
+    validity, data = array.buffers()
+    height, offset = len(array), array.offset
+    where = full(height) if array.null_count == 0 else _rows(validity, offset, height)
+    return known(_rows(data, offset, height), where)
+
+
+def _rows(buffer: object, offset: int, height: int) -> Bits:
+    """The bits of a slice of an Arrow buffer, from its first row on, nothing behind the last."""
+    octets = np.frombuffer(buffer, dtype=np.uint8)  # type: ignore[call-overload]
+    if offset % 8 == 0:
+        start = offset // 8
+        rows: Bits = octets[start : start + (height + 7) // 8] & full(height)
+        return rows
+    return packed(np.unpackbits(octets, bitorder="little")[offset : offset + height].view(np.bool_))
+
+
+def _shared(bits: Bits) -> Bits:
+    bits.flags.writeable = False
+    return bits

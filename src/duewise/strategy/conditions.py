@@ -1,0 +1,46 @@
+"""What a strategy may ask of a loan: SQL expressions over documented columns, parsed and typed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+# What a `when` may speak of, one row per open loan. Amounts are decimals in major units.
+COLUMNS: Mapping[str, pl.DataType | type[pl.DataType]] = {
+    "dpd": pl.Int32,
+    "days_past_due": pl.Int32,
+    "bucket": pl.String,
+    "past_due": pl.Decimal(18, 2),
+    "amount": pl.Decimal(18, 2),
+    "outstanding": pl.Decimal(18, 2),
+    "autopay": pl.Boolean,
+    "product": pl.String,
+    "locale": pl.String,
+    "open_loans": pl.Int32,
+    "probability_of_default": pl.Float64,
+    "probability_late_7": pl.Float64,
+    "probability_late_30": pl.Float64,
+}
+
+
+def condition(when: str) -> pl.Expr:
+    """The `when` of a step as one expression over `COLUMNS`. Raises ValueError if it is not one."""
+    return _expression(when, pl.Boolean).fill_null(value=False)
+
+
+def amount_of(worth: str) -> pl.Expr:
+    """An amount in major units over `COLUMNS`; 0 where unknown. Raises ValueError."""
+    return _expression(worth, pl.Float64).cast(pl.Float64).fill_null(0.0)
+
+
+def _expression(text: str, kind: type[pl.DataType]) -> pl.Expr:
+    try:
+        expression = pl.sql_expr(text)
+        unknown = [name for name in expression.meta.root_names() if name not in COLUMNS]
+        if unknown:
+            raise ValueError(f"unknown column {unknown[0]!r}")
+        pl.DataFrame(schema=dict(COLUMNS)).select(expression.cast(kind))
+    except pl.exceptions.PolarsError as error:
+        raise ValueError(str(error).splitlines()[0]) from error
+    return expression

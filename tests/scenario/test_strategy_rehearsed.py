@@ -1,0 +1,106 @@
+"""An analyst changes a strategy: checks it, looks ahead, replays last week, and only then may publish."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from tests.scenario.desk import DAY, MORNING, PASSWORD, Desk, admit, open_desk, write_book
+from tests.scenario.road import CommandLine
+
+from duewise.jobs.ingest import complete_feed
+
+LAST_WEEK = ("--from", str(DAY - timedelta(days=6)), "--to", str(DAY))
+
+
+@pytest.fixture
+def desk(tmp_path: Path, dsn: str, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    desk = open_desk(tmp_path / "lender", dsn)
+    for name, value in desk.environment().items():
+        monkeypatch.setenv(name, value)
+    admit(desk, "Li", "Wang", "Zhao")
+    write_book(desk, Li=DAY - timedelta(days=1), Wang=DAY + timedelta(days=2), Zhao=DAY)
+    with desk.app.connect(desk.dsn) as conn:
+        complete_feed(conn, MORNING)
+    assert desk.environment()["DUEWISE_SMPP__PASSWORD"] == PASSWORD
+    return desk
+
+
+@pytest.fixture
+def duewise(desk: Desk, capsys: pytest.CaptureFixture[str]) -> CommandLine:
+    return CommandLine(
+        capsys, "--workspace", desk.app.workspace, "--clock", MORNING.isoformat(), "--json"
+    )
+
+
+@pytest.fixture
+def changed(desk: Desk, tmp_path: Path) -> Path:
+    """The strategy in force, its reminder six days before and not two, and named version 2."""
+    text = (desk.app.workspace / "strategy.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "changed.yaml"
+    text = text.replace("dpd = -2 and", "dpd = -6 and").replace("version: 1", "version: 2")
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_it_looks_a_month_ahead(duewise: CommandLine, changed: Path) -> None:
+    told = {
+        name: json.loads(duewise("strategy", "preview", *file, "--borrower", "Wang").out)
+        for name, file in {"now": (), "then": (changed,)}.items()
+    }
+    assert [len(days) for days in told.values()] == [30, 30]
+    steps = {
+        name: [day["step"] for day in days if day["decision"] == "proposed"]
+        for name, days in told.items()
+    }
+    assert steps["now"] == ["before_due", *steps["then"]]
+    assert steps["then"] == ["due_today", "m1_day1", "m1_day1", "m1_day7", "m1_day15"]
+
+
+def test_it_refuses_to_look_ahead_for_nobody(duewise: CommandLine) -> None:
+    said = duewise("strategy", "preview", "--borrower", "Chen")
+    assert said.code == 2
+    assert "no loan of borrower 'Chen'" in said.err
+
+
+def test_it_publishes_only_what_was_replayed(
+    duewise: CommandLine, desk: Desk, changed: Path
+) -> None:
+    in_force = desk.app.workspace / "strategy.yaml"
+    before = in_force.read_bytes()
+    refused = duewise("strategy", "publish", changed)
+    assert refused.code == 2
+    assert "was not replayed" in refused.err
+    assert in_force.read_bytes() == before
+    replayed = json.loads(duewise("strategy", "replay", changed, *LAST_WEEK).out)
+    assert duewise("strategy", "publish", changed).code == 0
+    assert in_force.read_bytes() == changed.read_bytes()
+    assert replayed["new"]["strategy"].endswith("v2")
+    changed.write_text(changed.read_text(encoding="utf-8") + "\n# another word\n", encoding="utf-8")
+    assert duewise("strategy", "publish", changed).code == 2
+
+
+def test_it_says_who_would_get_more_and_who_fewer(duewise: CommandLine, changed: Path) -> None:
+    found = json.loads(duewise("strategy", "replay", changed, *LAST_WEEK).out)
+    assert (found["days"], found["borrowers"]) == (7, 3)
+    old, new = found["old"], found["new"]
+    # All three had a second day before in that week; the sixth before Li was due lay earlier.
+    assert old["by_step"]["before_due"] == 3
+    assert new["by_step"].get("before_due", 0) == 2
+    assert (found["more"], found["fewer"], found["other"], found["alike"]) == (0, 1, 2, 0)
+    assert old["parts"] >= old["messages"] > new["messages"]
+    assert old["cost"].startswith("CNY ")
+
+
+def test_it_checks_and_compares(duewise: CommandLine, desk: Desk, changed: Path) -> None:
+    assert duewise("strategy", "check").code == 0
+    in_force = desk.app.workspace / "strategy.yaml"
+    told = json.loads(duewise("strategy", "diff", in_force, changed).out)
+    assert [each["where"] for each in told] == ["version", "step before_due, when"]
+    text = changed.read_text(encoding="utf-8")
+    changed.write_text(text.replace("dpd = 15", "dpd = 15 and dpd = 16"), encoding="utf-8")
+    wrong = duewise("strategy", "check", changed)
+    assert wrong.code == 2
+    assert "1 of the" in wrong.err
