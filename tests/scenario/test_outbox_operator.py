@@ -11,9 +11,11 @@ import polars as pl
 import pytest
 from tests.scenario.desk import (
     EVENING,
+    PASSWORD,
     Desk,
     admit,
     delivery_line,
+    gateway,
     open_desk,
     plan_and_release,
     submits,
@@ -92,6 +94,19 @@ async def test_it_drains_a_route_once_all_it_was_given_has_its_receipt(
     desk.run("UPDATE envelope SET state = 'delivered'")
     empty = duewise("outbox", "drain", "smpp", "--seconds", "0")
     assert (empty.code, empty.out) == (0, "smpp: paused and empty\n")
+
+
+def test_it_says_at_the_end_of_a_send_that_the_route_is_paused(
+    desk: Desk, duewise: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    duewise("outbox", "pause", "smpp")
+    monkeypatch.setenv("DUEWISE_LEDGER__FEED", "events")
+    monkeypatch.setenv("DUEWISE_SMPP__PASSWORD", PASSWORD)
+    with gateway(desk, clock=EVENING.isoformat()) as ports:
+        monkeypatch.setenv("DUEWISE_SMPP__PORT", str(ports["port"]))
+        said = duewise("send", "--linger-s", "0")
+    assert said.code == 0, said
+    assert "smpp is paused" in said.err
 
 
 def test_it_knows_its_routes_by_name(duewise: CommandLine) -> None:

@@ -41,6 +41,7 @@ def changed(desk: Desk, tmp_path: Path) -> Path:
     text = (desk.app.workspace / "strategy.yaml").read_text(encoding="utf-8")
     path = tmp_path / "changed.yaml"
     text = text.replace("dpd = -2 and", "dpd = -6 and").replace("version: 1", "version: 2")
+    text += "send_time: learned\n"
     path.write_text(text, encoding="utf-8")
     return path
 
@@ -98,7 +99,11 @@ def test_it_checks_and_compares(duewise: CommandLine, desk: Desk, changed: Path)
     assert duewise("strategy", "check").code == 0
     in_force = desk.app.workspace / "strategy.yaml"
     told = json.loads(duewise("strategy", "diff", in_force, changed).out)
-    assert [each["where"] for each in told] == ["version", "step before_due, when"]
+    assert [each["where"] for each in told] == [
+        "version",
+        "send_time",
+        "step before_due, when",
+    ]
     text = changed.read_text(encoding="utf-8")
     changed.write_text(text.replace("dpd = 15", "dpd = 15 and dpd = 16"), encoding="utf-8")
     wrong = duewise("strategy", "check", changed)

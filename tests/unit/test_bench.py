@@ -34,9 +34,10 @@ TINY = Sizes(
     envelopes=20,
     payments=4,
     submits=200,
+    raced=8,
     turns=2,
 )
-WITH_PEER = set(NAMES) - {"plan", "deliver"}
+WITH_PEER = set(NAMES) - {"plan", "race"}
 
 
 @pytest.fixture(scope="module")

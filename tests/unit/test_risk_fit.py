@@ -214,6 +214,15 @@ def test_it_scores_no_category_it_has_never_seen() -> None:
         assert np.isfinite(empty).all()
 
 
+def test_it_gives_everybody_the_base_rate_where_features_say_nothing() -> None:
+    frame = drawn_frame(600).with_columns(tenure=pl.lit(12))
+    target = frame["late"].to_numpy().astype(float)
+    inputs = read_inputs(frame, ["tenure"], signs={})
+    for fit in learners(QUICK).values():
+        model = fit(frame, target, frame["borrower_id"], inputs=inputs, seed=0)
+        assert model.probability(frame) == pytest.approx(target.mean(), abs=0.005)
+
+
 def test_it_takes_no_protected_column_for_a_feature() -> None:
     frame = drawn_frame(600)
     assert COLUMNS.features_of(frame) == ("late_share", "tenure", "noise", "product")

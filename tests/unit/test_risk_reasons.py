@@ -109,7 +109,7 @@ def test_it_gives_the_points_that_the_table_says() -> None:
     )
     assert points["card"] > points["cash"]
     lines = table.filter(pl.col("feature") == "late_share", pl.col("bin") != "missing")["points"]
-    assert lines.to_list() == sorted(lines, reverse=True)
+    assert lines.to_list() == sorted(set(lines), reverse=True)
     best = card.score(
         pl.DataFrame({"late_share": [0.0], "tenure": [59], "noise": [0.0], "product": ["card"]})
     )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 AS_OF = date(2026, 8, 14)  # a Friday, no holiday
 ON_FRAMES = ("ledger", "risk", "plan", "allocate", "guard", "render", "seal", "wire")
-ON_A_DATABASE = ("release", "deliver", "hold", "audit")
+ON_A_DATABASE = ("release", "send", "race", "hold", "audit")
 NAMES = ON_FRAMES + ON_A_DATABASE
 # Every message arrives, at once: what is measured is ours.
 _THOUSAND = 1_000
@@ -63,13 +63,25 @@ def bench(
 
 def run(app: App, task: Task, names: tuple[str, ...]) -> list[Figure]:
     """The figures of these benchmarks; a database is started only if one of them needs it."""
-    from duewise.jobs.bench import allocation, audit, core, judged, ledger, risk, road, wire
+    from duewise.jobs.bench import (
+        allocation,
+        audit,
+        core,
+        judged,
+        ledger,
+        planned,
+        race,
+        risk,
+        road,
+        send,
+        wire,
+    )
     from duewise.jobs.bench.figure import alone
 
     stages = {
         "ledger": ledger.ledger,
         "risk": risk.risk,
-        "plan": core.plan,
+        "plan": planned.plan,
         "guard": judged.guard,
         "render": core.render,
         "seal": core.seal,
@@ -78,7 +90,8 @@ def run(app: App, task: Task, names: tuple[str, ...]) -> list[Figure]:
     }
     stored = {
         "release": road.release,
-        "deliver": road.deliver,
+        "send": send.send,
+        "race": race.race,
         "hold": road.hold,
         "audit": audit.audit,
     }

@@ -18,6 +18,7 @@ import typer
 from duewise.app import pinned
 from duewise.cli.common import (
     Globals,
+    err,
     opened,
     parse_day,
     print_json,
@@ -130,6 +131,7 @@ def send(
     """Send what is due, judged a third time on facts read that moment; take in receipts."""
     from duewise.jobs.deliver import Run
     from duewise.jobs.delivery_line import run_line
+    from duewise.jobs.routes import paused_routes
 
     app = opened(context)
     if workers > 1:
@@ -158,6 +160,10 @@ def send(
                 ),
             )
         )
+        with app.connect(dsn) as conn:
+            paused = paused_routes(conn)
+    for route in paused:
+        err.print(f"{route} is paused: nothing leaves by it until `duewise outbox resume {route}`")
     _print_counts("Sent", counts, as_json=wants_json(context))
 
 

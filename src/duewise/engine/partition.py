@@ -29,6 +29,7 @@ from duewise.risk.model import Prior, probability_of_default
 from duewise.risk.serve import PROBABILITIES, Served, foresee
 from duewise.strategy.decide import Decision, decide
 from duewise.strategy.plan import Strategy
+from duewise.strategy.timing import PaidByHour, hour_weights
 from duewise.strategy.tone import Rung, shipped_ladder, signs, tones
 
 PLAN: Schema = {
@@ -103,6 +104,7 @@ class PlanContext:
 
     `ledger_complete_until` is the instant up to which all payments are known; the guard counts the
     ledger's age from it. Without a model of late_1 the risk is the shrunk share of `prior`.
+    `paid_by_hour` are the whole book's payments, where hours are learned.
     """
 
     plan_id: str
@@ -117,6 +119,7 @@ class PlanContext:
     ledger_complete_until: datetime
     prior: Prior = field(default_factory=Prior)
     ladder: tuple[Rung, ...] = field(default_factory=shipped_ladder)
+    paid_by_hour: PaidByHour | None = None
     part_price: Money = field(default_factory=lambda: Money(0, "CNY"))
     models: tuple[Served, ...] = ()
 
@@ -185,7 +188,11 @@ def open_loans(tables: Tables, *, context: PlanContext) -> pl.DataFrame:
     )
     paused = loans["loan_id"].is_in(_paused(tables.pauses, as_of=context.as_of).implode())
     loans = loans.with_columns(paused.alias("messages_paused"))
-    return _with_strategy_columns(loans, as_of=context.as_of)
+    loans = _with_strategy_columns(loans, as_of=context.as_of)
+    if context.paid_by_hour is None:
+        return loans
+    paid = tables.payments.filter(pl.col("paid_at") <= context.now)
+    return loans.with_columns(hour_weights(loans, paid, context.paid_by_hour, zone=zone))
 
 
 def _paused(pauses: pl.DataFrame, *, as_of: date) -> pl.Series:

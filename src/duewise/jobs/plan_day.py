@@ -20,8 +20,9 @@ from concurrent.futures import (
 )
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import polars as pl
 from psycopg import Connection
@@ -43,6 +44,8 @@ from duewise.jobs.tenant import Tenant
 from duewise.money import Money
 from duewise.risk.serve import told
 from duewise.store.files import write_atomically
+from duewise.strategy.plan import Strategy
+from duewise.strategy.timing import HOURS, PaidByHour
 
 if TYPE_CHECKING:
     from duewise.store.book import Book, BookTables
@@ -51,6 +54,7 @@ MANIFEST = "plan.json"
 OFFERED = ".offers"  # beside a partition's plan: what its messages take of the budgets
 
 Progress = Callable[[int, int], None]
+Task: TypeAlias = tuple[Callable[[], Tables], PlanContext, Path]
 
 # What a plan's manifest says of it, and operations keep.
 PLAN_COLUMNS = (
@@ -87,7 +91,7 @@ class PlanSummary:
 
 
 def context_for(
-    conn: Connection[Any], tenant: Tenant, *, book_hash: str, as_of: date, now: datetime
+    conn: Connection[Any], tenant: Tenant, book: Book, *, as_of: date, now: datetime
 ) -> PlanContext:
     """The frozen rest of a plan. Its id is a hash of everything it was decided by."""
     complete_until = feed_complete_until(conn)
@@ -103,7 +107,7 @@ def context_for(
         tenant.rulebook.content_hash,
         tenant.template_hash,
         tenant.products.content_hash,
-        book_hash,
+        book.content_hash,
         repr(tenant.sender),
         repr(tenant.lender),
         as_of.isoformat(),
@@ -122,9 +126,21 @@ def context_for(
         lender=tenant.lender,
         products=tenant.products,
         ledger_complete_until=complete_until,
+        paid_by_hour=_paid_by_hour(book, tenant.strategy, now=now),
         part_price=Money(tenant.price_per_part_minor, tenant.currency),
         models=models,
     )
+
+
+def _paid_by_hour(book: Book, strategy: Strategy, *, now: datetime) -> PaidByHour | None:
+    """The book's payments known by now, by product and local hour, if the strategy learns hours."""
+    if strategy.send_time != "learned":
+        return None
+    counted = book.payments_by_hour(until=now, zone=strategy.timezone)
+    found = {product: [0] * HOURS for product in counted["product"].unique()}
+    for product, hour, payments in counted.iter_rows():
+        found[product][hour] = payments
+    return {product: tuple(counts) for product, counts in found.items()}
 
 
 def plan_book(
@@ -139,17 +155,44 @@ def plan_book(
     progress: Progress | None = None,
 ) -> PlanSummary:
     """Plan every borrower of the book into `out`. The same input gives byte-identical files."""
-    context = context_for(conn, tenant, book_hash=book.content_hash, as_of=as_of, now=now)
+    context = context_for(conn, tenant, book, as_of=as_of, now=now)
+    (out / MANIFEST).unlink(missing_ok=True)  # an earlier plan's: this one is not finished yet
+    summary = plan_parts(
+        lambda number: partial(
+            _read, book, number, _known(conn, book.borrower_ids(number), now=now)
+        ),
+        context,
+        partitions=book.partitions,
+        out=out,
+        workers=workers,
+        progress=progress,
+    )
+    write_manifest(out, summary, context, tenant)
+    for left_over in out.glob("parts-*"):  # ours, and those of runs that were given up
+        shutil.rmtree(left_over)
+    return summary
+
+
+def plan_parts(
+    reader_of: Callable[[int], Callable[[], Tables]],
+    context: PlanContext,
+    *,
+    partitions: int,
+    out: Path,
+    workers: int = 1,
+    progress: Progress | None = None,
+) -> PlanSummary:
+    """Plan the partitions that are not planned yet, share the budgets out, write `plan.parquet`.
+
+    `reader_of` a partition is called here and picklable; what it gives reads it in the process that
+    plans it.
+    """
     parts = out / f"parts-{context.plan_id}"
     parts.mkdir(parents=True, exist_ok=True)
-    (out / MANIFEST).unlink(missing_ok=True)  # an earlier plan's: this one is not finished yet
-    targets = [parts / f"{number:04d}.parquet" for number in range(book.partitions)]
+    targets = [parts / f"{number:04d}.parquet" for number in range(partitions)]
     missing = [number for number, path in enumerate(targets) if not path.exists()]
     done = len(targets) - len(missing)
-    tasks = (
-        (tables_of(conn, book.read(number), now=now), context, targets[number])
-        for number in missing
-    )
+    tasks = ((reader_of(number), context, targets[number]) for number in missing)
     for _ in _run(tasks, workers=workers):
         done += 1
         if progress:
@@ -158,29 +201,51 @@ def plan_book(
     pl.concat([pl.scan_parquet(path) for path in _within_budgets(targets, shared)]).sink_parquet(
         out / "plan.parquet", compression="zstd", maintain_order=True
     )
-    summary = replace(summarise(out / "plan.parquet", context), budgets=shared)
-    write_manifest(out, summary, context, tenant)
-    for left_over in out.glob("parts-*"):  # ours, and those of runs that were given up
-        shutil.rmtree(left_over)
-    return summary
+    return replace(summarise(out / "plan.parquet", context), budgets=shared)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What operations know of some borrowers: payments since, addresses, contacts, cases."""
+
+    payments: pl.DataFrame
+    addresses: pl.DataFrame
+    contacts: pl.DataFrame
+    cases: pl.DataFrame
+
+    def joined(self, found: BookTables) -> Tables:
+        """The same borrowers' rows of the book, and these."""
+        return Tables(
+            borrowers=found.borrowers,
+            loans=found.loans,
+            instalments=found.instalments,
+            payments=_union(found.payments, self.payments),
+            pauses=found.pauses,
+            extensions=found.extensions,
+            features=found.features,
+            addresses=self.addresses,
+            contacts=self.contacts,
+            cases=self.cases,
+        )
 
 
 def tables_of(conn: Connection[Any], found: BookTables, *, now: datetime) -> Tables:
     """A group's rows of the book joined by what operations know of the same borrowers."""
-    borrower_ids = found.borrowers["borrower_id"].to_list()
-    known = payments_of(conn, borrower_ids, known_at=now)
-    return Tables(
-        borrowers=found.borrowers,
-        loans=found.loans,
-        instalments=found.instalments,
-        payments=_union(found.payments, known),
-        pauses=found.pauses,
-        extensions=found.extensions,
-        features=found.features,
+    return _known(conn, found.borrowers["borrower_id"].to_list(), now=now).joined(found)
+
+
+def _known(conn: Connection[Any], borrower_ids: list[str], *, now: datetime) -> Known:
+    return Known(
+        payments=payments_of(conn, borrower_ids, known_at=now),
         addresses=addresses_of(conn, borrower_ids),
         contacts=contacts_of(conn, borrower_ids, now=now),
         cases=cases_of(conn, borrower_ids, now=now),
     )
+
+
+def _read(book: Book, number: int, known: Known) -> Tables:
+    """A partition's tables: the book's are read by the process that plans them."""
+    return known.joined(book.read(number))
 
 
 def summarise(path: Path, context: PlanContext) -> PlanSummary:
@@ -235,7 +300,7 @@ def _union(payments: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _run(tasks: Iterator[tuple[Tables, PlanContext, Path]], *, workers: int) -> Iterator[None]:
+def _run(tasks: Iterator[Task], *, workers: int) -> Iterator[None]:
     """Run the tasks, at most `workers` + 1 of them in memory."""
     if workers <= 1:
         for task in tasks:
@@ -254,8 +319,8 @@ def _run(tasks: Iterator[tuple[Tables, PlanContext, Path]], *, workers: int) -> 
         yield from (future.result() for future in running)
 
 
-def _plan_one(tables: Tables, context: PlanContext, target: Path) -> None:
-    plan = plan_partition(tables, context=context)
+def _plan_one(read: Callable[[], Tables], context: PlanContext, target: Path) -> None:
+    plan = plan_partition(read(), context=context)
     if plan.rows.schema != PLAN:
         raise DuewiseError("a plan does not have the plan's columns")
     if context.strategy.budgets:

@@ -80,7 +80,7 @@ def preview(
     tables = tables_of(conn, book.read_borrowers([borrower_id]), now=now)
     if tables.loans.is_empty():
         raise BadInput(f"no loan of borrower {borrower_id!r} in the book", source="--borrower")
-    context = context_for(conn, tenant, book_hash=book.content_hash, as_of=as_of, now=now)
+    context = context_for(conn, tenant, book, as_of=as_of, now=now)
     return pl.concat(plan_days(unpaid(tables, context=context), context=context, days=days))
 
 
@@ -97,7 +97,7 @@ def replay(
     progress: Callable[[int, int], None] | None = None,
 ) -> Replay:
     """Plan those days of the book under the tenant's strategy and under another."""
-    given = context_for(conn, tenant, book_hash=book.content_hash, as_of=from_day, now=from_at)
+    given = context_for(conn, tenant, book, as_of=from_day, now=from_at)
     sides: list[list[pl.DataFrame]] = [[], []]
     for number in range(book.partitions):
         tables = _as_it_was(tables_of(conn, book.read(number), now=now), from_at)

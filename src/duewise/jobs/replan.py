@@ -45,7 +45,7 @@ def replan_held(
     for as_of in sorted({row["as_of"] for row in held}):
         same_day = [row for row in held if row["as_of"] == as_of]
         borrowers = sorted({row["borrower_id"] for row in same_day})
-        context = context_for(conn, tenant, book_hash=book.content_hash, as_of=as_of, now=now)
+        context = context_for(conn, tenant, book, as_of=as_of, now=now)
         tables = tables_of(conn, book.read_borrowers(borrowers), now=now)
         plan = plan_partition(tables, context=context).rows
         proposals = plan.filter(pl.col("key").is_in([row["key"] for row in same_day]))

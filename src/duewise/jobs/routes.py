@@ -76,6 +76,11 @@ def resume(conn: Connection[Any], name: str, *, names: Sequence[str]) -> bool:
     return conn.execute(_SQL["resume"], {"name": name}).rowcount > 0
 
 
+def paused_routes(conn: Connection[Any]) -> list[str]:
+    """The names of the routes for which nothing is claimed now."""
+    return [name for (name,) in conn.execute(_SQL["paused"]).fetchall()]
+
+
 async def take_turn(conn: AsyncConnection[Any], name: str, *, seconds: float) -> None:
     """Lease the next `seconds` of a route's rate, which all its workers share; wait for them."""
     values = {"name": name, "seconds": seconds}

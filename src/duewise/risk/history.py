@@ -26,6 +26,7 @@ from duewise.book.columns import (
     OUTSTANDING,
     PAYMENT,
     PENALTY,
+    PRINCIPAL,
     TERMS,
     Columns,
     Int64s,
@@ -124,10 +125,11 @@ def _is_open(book: Folded, k: int) -> bool:
 
 @compiled
 def _longest(book: Folded, borrowers: Borrowers) -> int:
-    most, start = 1, book.columns.loans.instalment_start
-    for b in range(len(borrowers.start) - 1):
+    start, first, loan = book.columns.loans.instalment_start, borrowers.start, borrowers.loan
+    most = 1
+    for b in range(len(first) - 1):
         n = 0
-        for k in borrowers.loan[borrowers.start[b] : borrowers.start[b + 1]]:
+        for k in loan[first[b] : first[b + 1]]:
             n += start[k + 1] - start[k]
         most = max(most, n)
     return most
@@ -138,22 +140,24 @@ def _gather(book: Folded, loans: Int64s, past: Int64s) -> int:
     """Lay out what is known of the borrower's instalments by due day; how many there are."""
     effective, settled = book.rows.effective, book.rows.settled
     outstanding, schedule = book.rows.outstanding, book.columns.instalments
-    start, n = book.columns.loans.instalment_start, 0
+    principal, interest, fee = schedule.principal, schedule.interest, schedule.fee
+    start, terms = book.columns.loans.instalment_start, book.columns.loans.terms
+    day, n = book.day, 0
     for k in loans:
-        if book.columns.loans.terms[k, OPENED_ON] > book.day:
+        if terms[k, OPENED_ON] > day:
             continue
         for i in range(start[k], start[k + 1]):
             is_settled, due = settled[i] != NEVER, effective[i]
-            if not is_settled and (due >= book.day or outstanding[i] == 0):
+            if not is_settled and (due >= day or outstanding[i] == 0):
                 continue
             place = n
             while place and past[place - 1, DUE] > due:
                 past[place] = past[place - 1]
                 place -= 1
             past[place, DUE] = due
-            past[place, DELAY] = (settled[i] if is_settled else book.day) - due
+            past[place, DELAY] = (settled[i] if is_settled else day) - due
             past[place, IS_OPEN] = not is_settled
-            past[place, ASKED] = schedule.principal[i] + schedule.interest[i] + schedule.fee[i]
+            past[place, ASKED] = principal[i] + interest[i] + fee[i]
             n += 1
     return n
 
@@ -259,43 +263,48 @@ def _last(past: Int64s, n: int, count: int) -> tuple[float, float]:
 @compiled
 def _payments(row: Any, book: Folded, loans: Int64s, months: Months, past: Int64s) -> float:
     """How the money came; the usual place in the month as an angle, or nan."""
-    events, start = book.columns.events, book.columns.loans.event_start
+    start, today, (days, kinds, amounts, _) = (
+        book.columns.loans.event_start,
+        book.day,
+        book.columns.events,
+    )
+    cosines, sines, since = months.cosine, months.sine, months.first
     count = in_90 = weekend = back = longer = paid = paid_90 = 0
     cosine = sine = 0.0
     first = last = NEVER
     for k in loans:
         for e in range(start[k], start[k + 1]):
-            day = events.day[e]
-            if day > book.day:
+            day, kind = days[e], kinds[e]
+            if day > today:
                 break
-            back += events.kind[e] == CHARGEBACK
-            longer += events.kind[e] == EXTENSION
-            if events.kind[e] != PAYMENT:
+            back += kind == CHARGEBACK
+            longer += kind == EXTENSION
+            if kind != PAYMENT:
                 continue
             count += 1
-            paid += events.amount[e]
+            paid += amounts[e]
             first = day if first == NEVER else min(first, day)
             last = max(last, day)
             weekend += (day + THURSDAY) % 7 >= SATURDAY
-            cosine += months.cosine[day - months.first]
-            sine += months.sine[day - months.first]
-            if day > book.day - QUARTER:
+            cosine += cosines[day - since]
+            sine += sines[day - since]
+            if day > today - QUARTER:
                 in_90 += 1
-                paid_90 += events.amount[e]
+                paid_90 += amounts[e]
     row.payment_count, row.payment_count_90d = count, in_90
     row.chargeback_count, row.extension_count = back, longer
     row.paid_90d = paid_90
     asked = asked_90 = 0
     for i in range(len(past)):
         asked += past[i, ASKED]
-        asked_90 += past[i, ASKED] * (past[i, DUE] > book.day - QUARTER)
+        asked_90 += past[i, ASKED] * (past[i, DUE] > today - QUARTER)
     if asked:
         row.paid_to_asked, row.payments_per_instalment = paid / asked, count / len(past)
     if asked_90:
         row.paid_to_asked_90d = paid_90 / asked_90
     if count == 0:
         return math.nan
-    row.days_since_payment, row.weekend_share = book.day - last, weekend / count
+    row.days_since_payment, row.weekend_share = today - last, weekend / count
     row.payday_regularity = math.sqrt(cosine * cosine + sine * sine) / count
     if count > 1:
         row.payment_interval_mean = (last - first) / (count - 1)
@@ -305,20 +314,21 @@ def _payments(row: Any, book: Folded, loans: Int64s, months: Months, past: Int64
 @compiled
 def _owed(row: Any, book: Folded, loans: Int64s) -> tuple[int, int]:
     """What of the money was late, early or penalty; owed in all, and within the next month."""
-    rows, start = book.rows, book.columns.loans.instalment_start
+    effective, _, parts, waivers, early, tardy, _, outstanding, _ = book.rows
+    start, terms, day = book.columns.loans.instalment_start, book.columns.loans.terms, book.day
     paid = late = ahead = penalty = waived = owed = soon = 0
     for k in loans:
-        if book.columns.loans.terms[k, OPENED_ON] > book.day:
+        if terms[k, OPENED_ON] > day:
             continue
         for i in range(start[k], start[k + 1]):
             for component in range(4):
-                paid += rows.paid[component, i]
-            late, ahead = late + rows.paid_late[i], ahead + rows.paid_in_advance[i]
-            penalty += rows.paid[PENALTY, i]
-            waived += rows.waived[i]
-            owed += rows.outstanding[i]
-            if rows.effective[i] <= book.day + THIRTY:
-                soon += rows.outstanding[i]
+                paid += parts[component, i]
+            late, ahead = late + tardy[i], ahead + early[i]
+            penalty += parts[PENALTY, i]
+            waived += waivers[i]
+            owed += outstanding[i]
+            if effective[i] <= day + THIRTY:
+                soon += outstanding[i]
     if paid:
         row.paid_late_share, row.paid_ahead_share = late / paid, ahead / paid
         row.penalty_share = penalty / paid
@@ -362,19 +372,23 @@ def _tenure(row: Any, book: Folded, loans: Int64s) -> None:
 @compiled
 def _loan(row: Any, book: Folded, loans: Int64s, k: int, past: Int64s) -> int:
     """The loan itself and its next instalment, whose row is returned, or NONE."""
-    start, rows, day = book.columns.loans.instalment_start, book.rows, book.day
-    principal = book.columns.instalments.principal
+    start, day, principal = (
+        book.columns.loans.instalment_start,
+        book.day,
+        book.columns.instalments.principal,
+    )
+    effective, _, paid, _, _, _, settled, outstanding, _ = book.rows
     size = left = count = late = to_come = 0
     following, row.period_days, row.delay_loan = NONE, math.nan, math.nan
     for i in range(start[k], start[k + 1]):
         size += principal[i]
-        left += principal[i] - rows.paid[3, i]
-        is_settled = rows.settled[i] != NEVER
-        if is_settled or rows.effective[i] < day:
-            delay = (rows.settled[i] if is_settled else day) - rows.effective[i]
+        left += principal[i] - paid[PRINCIPAL, i]
+        is_settled = settled[i] != NEVER
+        if is_settled or effective[i] < day:
+            delay = (settled[i] if is_settled else day) - effective[i]
             count, late = count + 1, late + (delay > 0)
             row.delay_loan = _clipped(delay)
-        elif rows.outstanding[i] > 0:
+        elif outstanding[i] > 0:
             to_come += 1
             if following == NONE:
                 following = i
@@ -415,17 +429,18 @@ def _next(row: Any, book: Folded, k: int, i: int, past: Int64s) -> None:
 def _before(row: Any, book: Folded, loans: Int64s, k: int, size: int) -> None:
     """The loan beside those the borrower had before."""
     start, principal = book.columns.loans.instalment_start, book.columns.instalments.principal
-    opened, previous, ended = book.columns.loans.terms[k, OPENED_ON], NEVER, NEVER
+    terms, settled = book.columns.loans.terms, book.rows.settled
+    opened, previous, ended = terms[k, OPENED_ON], NEVER, NEVER
     last = most = 0
     for other in loans:
-        made = book.columns.loans.terms[other, OPENED_ON]
+        made = terms[other, OPENED_ON]
         if other == k or made > opened:
             continue
         its = 0
         for i in range(start[other], start[other + 1]):
             its += principal[i]
-            if book.figures[other, OUTSTANDING] == 0 and book.rows.settled[i] <= opened:
-                ended = max(ended, book.rows.settled[i])
+            if book.figures[other, OUTSTANDING] == 0 and settled[i] <= opened:
+                ended = max(ended, settled[i])
         most = max(most, its)
         if made >= previous:
             previous, last = made, its

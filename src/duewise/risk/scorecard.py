@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from duewise.risk.bins import Bins, cut, group
+from duewise.risk.bins import Bins, cut, group, joined
 from duewise.risk.calibrate import Calibration, calibrate
 from duewise.risk.folds import group_folds
 from duewise.risk.inputs import Inputs
@@ -46,10 +46,15 @@ class Scorecard:
         matrix = self.inputs.matrix(frame)
         return np.column_stack(
             [
-                np.asarray(self.points[name])[bins.place(matrix[:, self.inputs.names.index(name)])]
-                for name, bins in self.bins.items()
+                np.empty((len(matrix), 0)),  # a card may have learned nothing but its base
+                *(
+                    np.asarray(self.points[name])[
+                        bins.place(matrix[:, self.inputs.names.index(name)])
+                    ]
+                    for name, bins in self.bins.items()
+                ),
             ]
-        ).astype(np.float64)
+        )
 
     def score(self, frame: pl.DataFrame) -> Floats:
         """Points in all; more is better."""
@@ -128,16 +133,17 @@ def _card(matrix: Floats, target: Floats, inputs: Inputs) -> Scorecard:
     }
     weights = _weights(evidence, target)
     chosen = sorted(weights, key=lambda name: -weights[name] * evidence[name].std())[:FEATURES_MAX]
-    columns = np.column_stack([evidence[name] for name in chosen])
+    columns = np.column_stack([np.empty((len(target), 0)), *(evidence[name] for name in chosen)])
     intercept, *slopes = fit_logistic(columns, target, ridge=RIDGE, rising=True).tolist()
-    kept = {name: slope for name, slope in zip(chosen, slopes, strict=True) if slope > 0}
+    points = {
+        name: [round(-FACTOR * slope * woe) for woe in bins[name].woe]
+        for name, slope in zip(chosen, slopes, strict=True)
+    }
+    kept = {name: joined(bins[name], each) for name, each in points.items() if any(each)}
     return Scorecard(
         inputs,
-        {name: bins[name] for name in kept},
-        {
-            name: tuple(round(-FACTOR * slope * woe) for woe in bins[name].woe)
-            for name, slope in kept.items()
-        },
+        {name: short for name, (short, _) in kept.items()},
+        {name: each for name, (_, each) in kept.items()},
         round(OFFSET - FACTOR * intercept),
         Calibration("platt", (0.0, 1.0)),
     )
@@ -145,7 +151,8 @@ def _card(matrix: Floats, target: Floats, inputs: Inputs) -> Scorecard:
 
 def _weights(evidence: Mapping[str, Floats], target: Floats) -> dict[str, float]:
     """A coefficient >= 0 for each feature's evidence: most get none, as others say the same."""
-    found = fit_logistic(np.column_stack(list(evidence.values())), target, ridge=RIDGE, rising=True)
+    columns = np.column_stack([np.empty((len(target), 0)), *evidence.values()])
+    found = fit_logistic(columns, target, ridge=RIDGE, rising=True)
     return {name: weight for name, weight in zip(evidence, found[1:], strict=True) if weight > 0}
 
 

@@ -104,6 +104,11 @@ class Book:
         numbers = sorted({partition_of(stable_hash(each), self.partitions) for each in borrowers})
         return BookTables(**{name: self._table(name, numbers, borrowers) for name in SCHEMAS})
 
+    def borrower_ids(self, partition: int) -> list[str]:
+        """The borrowers of a partition."""
+        found = self._table("borrowers", [partition], None, columns=["borrower_id"])
+        return found["borrower_id"].to_list()
+
     def borrower_of(self, loan_id: str) -> str | None:
         """Whose loan it is; None where the book does not hold it."""
         loans = pl.scan_parquet(self.path / "loans" / "part-*.parquet")
@@ -141,6 +146,20 @@ class Book:
             .with_columns(pl.lit(self.currency).alias("currency"))
             .sort("paid_at", "payment_id")
             .collect()
+        )
+
+    def payments_by_hour(self, *, until: datetime, zone: str) -> pl.DataFrame:
+        """How many payments were made up to an instant, by `product` and `hour` of day there."""
+        loans = pl.scan_parquet(self.path / "loans" / "part-*.parquet")
+        return (
+            pl.scan_parquet(self.path / "payments" / "part-*.parquet")
+            .filter(pl.col("paid_at") <= until)
+            .select("loan_id", hour=pl.col("paid_at").dt.convert_time_zone(zone).dt.hour())
+            .join(loans.select("loan_id", "product"), on="loan_id")
+            .group_by("product", "hour")
+            .agg(payments=pl.len())
+            .sort("product", "hour")
+            .collect(engine="streaming")
         )
 
     def _table(

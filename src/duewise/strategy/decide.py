@@ -6,6 +6,7 @@ from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import polars as pl
 
 from duewise.frames import INSTANT
@@ -13,6 +14,7 @@ from duewise.strategy.assign import draw_arm, hour_draw, is_held_out
 from duewise.strategy.conditions import condition
 from duewise.strategy.plan import Step, Strategy
 from duewise.strategy.reading import WHOLE_BP
+from duewise.strategy.timing import place
 
 
 class Decision(StrEnum):
@@ -144,7 +146,7 @@ def _treat(
     rows: pl.DataFrame, strategy: Strategy, step: Step, *, as_of: date, now: datetime
 ) -> pl.DataFrame:
     arm = draw_arm(strategy, step, rows["borrower_hash"]).alias("arm_index")
-    spread = hour_draw(strategy, step, rows["borrower_hash"])
+    spread = _spread(rows, strategy, step, arm)
     zone = ZoneInfo(strategy.timezone)
     opens = [_at(as_of, a.hours[0], zone) for a in step.arms]
     closes = [_at(as_of, a.hours[1], zone) for a in step.arms]
@@ -186,6 +188,16 @@ def _treat(
             "required",
         )
     )
+
+
+def _spread(rows: pl.DataFrame, strategy: Strategy, step: Step, arm: pl.Series) -> pl.Series:
+    """Where in the drawn arm's window each message leaves: evenly, or by the hours learned."""
+    even = hour_draw(strategy, step, rows["borrower_hash"])
+    if "hour_weights" not in rows.columns:
+        return even
+    hours = np.array([each.hours for each in step.arms])[arm.to_numpy()]
+    weights = rows["hour_weights"].to_numpy()
+    return pl.Series(place(weights, hours[:, 0], hours[:, 1], even.to_numpy()))
 
 
 def _at(day: date, hour: int, zone: ZoneInfo) -> datetime:

@@ -17,7 +17,9 @@ STEPS_MAX = 64
 ARMS_MAX = 16
 STAGES = ("pre_due", "due_day", "overdue")
 CHANNELS = ("sms",)
-TOP = ("strategy", "version", "timezone", "hold_out", "fatigue", "worth", "budgets", "steps")
+SEND_TIMES = ("even", "learned")
+TOP = {"strategy", "version", "timezone", "hold_out", "fatigue", "steps"}
+TOP |= {"worth", "budgets", "send_time"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Strategy:
     """A strategy file, checked. `content_hash` is the SHA-256 of its text.
 
     `worth` is what a message is worth, in major units, as an expression over the columns; where
-    `budgets` are short, the messages worth most are sent.
+    `budgets` are short, the messages worth most are sent. `send_time` is one of SEND_TIMES.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Strategy:
     content_hash: str
     worth: str = WORTH
     budgets: tuple[Budget, ...] = ()
+    send_time: str = "even"
 
 
 def load_strategy(path: Path, *, templates: Mapping[str, str]) -> Strategy:
@@ -77,7 +80,7 @@ def load_strategy(path: Path, *, templates: Mapping[str, str]) -> Strategy:
 def parse_strategy(text: str, *, source: str, templates: Mapping[str, str]) -> Strategy:
     """`load_strategy` for a text already read."""
     reader, top = read_mapping(text, source=source, what="a strategy")
-    reader.only(top, set(TOP), "a strategy")
+    reader.only(top, TOP, "a strategy")
     steps = reader.sequence(top, "steps", 1, STEPS_MAX)
     parsed = tuple(_step(reader, step, templates) for step in steps)
     names = [step.name for step in parsed]
@@ -96,6 +99,7 @@ def parse_strategy(text: str, *, source: str, templates: Mapping[str, str]) -> S
         content_hash=hashlib.sha256(text.encode()).hexdigest(),
         worth=read_worth(reader, top),
         budgets=read_budgets(reader, top, CHANNELS),
+        send_time=reader.choice({"send_time": "even"} | top, "send_time", SEND_TIMES),
     )
 
 

@@ -26,7 +26,7 @@ class Sizes:
     """How much is measured, and how often ours and the peer take turns."""
 
     loans: int = 1_000_000
-    borrowers: int = 200_000
+    borrowers: int = 1_000_000
     judged: int = 200_000
     messages: int = 200_000
     fields: int = 200_000
@@ -34,6 +34,7 @@ class Sizes:
     envelopes: int = 5_000
     payments: int = 500
     submits: int = 100_000
+    raced: int = 10_000
     turns: int = 5
     seed: int = 1
 
@@ -41,7 +42,7 @@ class Sizes:
 FULL = Sizes()
 QUICK = Sizes(
     loans=200_000,
-    borrowers=20_000,
+    borrowers=50_000,
     judged=40_000,
     messages=50_000,
     fields=50_000,
@@ -49,6 +50,7 @@ QUICK = Sizes(
     envelopes=1_000,
     payments=200,
     submits=20_000,
+    raced=500,
     turns=3,
 )
 

@@ -1,8 +1,7 @@
-"""The stages that store and send: release, delivery to a gateway, and a payment's hold."""
+"""The stages that store: release, and a payment's hold."""
 
 from __future__ import annotations
 
-import asyncio
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,28 +14,23 @@ from psycopg import Connection
 
 from duewise.channels.base import Channel
 from duewise.engine.partition import plan_partition
-from duewise.errors import IntegrityBroken
 from duewise.jobs.bench.book import Task, tables_of
 from duewise.jobs.bench.figure import Figure, in_turns, prove_same, rates
-from duewise.jobs.deliver import Connect, DeliverySettings, Run
-from duewise.jobs.delivery_line import run_line
-from duewise.jobs.demo import gateway_process
+from duewise.jobs.deliver import Connect
 from duewise.jobs.ingest import Payment, add_accounts, complete_feed, record_payments
 from duewise.jobs.operations import addresses_of, rows
 from duewise.jobs.plan_day import summarise, write_manifest
 from duewise.jobs.release import release_plan
 from duewise.money import Money
 from duewise.store.people import upsert_people
-from duewise.times import Clock, ManualClock
+from duewise.times import Clock
 
 LINGER_S = 30.0
 _MS = 1_000
 _READY = "FROM envelope WHERE state = 'ready'"
-_CLEAR = (
-    "UPDATE envelope SET state = 'cancelled', reason = 'bench' WHERE state IN ('ready', 'held')"
-)
+CLEAR = "UPDATE envelope SET state = 'cancelled', reason = 'bench' WHERE state IN ('ready', 'held')"
 _HOLD = "UPDATE envelope SET state = 'held' WHERE borrower_id = %(borrower_id)s AND state = 'ready'"
-_ALL_DUE = "UPDATE envelope SET not_before = created_at WHERE state = 'ready'"
+ALL_DUE = "UPDATE envelope SET not_before = created_at WHERE state = 'ready'"
 # Rows, and a hash over all that is in them.
 _CONTENT = "SELECT count(*), md5(string_agg(e::text, '' ORDER BY envelope_id)) AS hash FROM "
 
@@ -55,8 +49,8 @@ class Desk:
 def release(desk: Desk) -> list[Figure]:
     """Envelopes released a second, beside PostgreSQL's COPY of the same rows to a bare table."""
     sizes = desk.task.sizes
-    desk.conn.execute(_CLEAR)
-    count = _release(desk, admit(desk, sizes.envelopes))
+    desk.conn.execute(CLEAR)
+    count = release_of(desk, admit(desk, sizes.envelopes))
     with desk.conn.cursor() as cursor:
         cursor.execute("CREATE TABLE bare_envelope (LIKE envelope)")
         with cursor.copy(f"COPY (SELECT * {_READY}) TO STDOUT") as copy:
@@ -74,39 +68,18 @@ def release(desk: Desk) -> list[Figure]:
     )
     seconds = []
     for folder in [admit(desk, sizes.envelopes) for _ in range(sizes.turns)]:
-        ours = partial(_release, desk, folder)
+        ours = partial(release_of, desk, folder)
         seconds += in_turns(ours, peer, turns=1, timer=desk.task.timer)
     note = "each with text, seal, second gate, two verdicts and a change"
     desk.conn.execute("DROP TABLE bare_envelope")
     return [rates("release", "envelopes/s", count, seconds, peer_name="bare COPY", note=note)]
 
 
-def deliver(desk: Desk) -> list[Figure]:
-    """Envelopes a second from the outbox over SMPP to a gateway process and back as receipts.
-
-    Intents, answers and receipts are stored durably, and every one of them must have come.
-    """
-    seconds: list[tuple[float, float | None]] = []
-    count = parts = 0
-    for _ in range(max(1, desk.task.sizes.turns // 2)):
-        desk.conn.execute(_CLEAR)
-        count = _release(desk, admit(desk, desk.task.sizes.envelopes))
-        desk.conn.execute(_ALL_DUE)
-        before = _count(desk, "FROM envelope WHERE state = 'delivered'")
-        took, parts = asyncio.run(_deliver(desk))
-        delivered = _count(desk, "FROM envelope WHERE state = 'delivered'") - before
-        if delivered != count:
-            raise IntegrityBroken(f"bench deliver: {delivered} of {count} were delivered")
-        seconds.append((took, None))
-    note = f"{parts / count:.2f} parts an envelope, a receipt for each part"
-    return [rates("deliver", "envelopes/s", count, seconds, note=note)]
-
-
 def hold(desk: Desk) -> list[Figure]:
     """Milliseconds from a payment to its hold on what is unsent, beside the bare UPDATE."""
     task = desk.task
-    desk.conn.execute(_CLEAR)
-    _release(desk, admit(desk, max(task.sizes.envelopes, 3 * task.sizes.payments)))
+    desk.conn.execute(CLEAR)
+    release_of(desk, admit(desk, max(task.sizes.envelopes, 3 * task.sizes.payments)))
     query: LiteralString = f"SELECT borrower_id, loan_id {_READY} ORDER BY envelope_id"
     ready = rows(desk.conn, query, {})[: 2 * task.sizes.payments]
     ours, peer = [], []
@@ -131,7 +104,7 @@ def hold(desk: Desk) -> list[Figure]:
 def admit(desk: Desk, borrowers: int) -> Path:
     """New people, their accounts, and a plan in which nearly each of them gets a message."""
     task, tenant = desk.task, desk.task.tenant
-    first = _count(desk, "FROM person")
+    first = counted(desk, "FROM person")
     tables = tables_of(borrowers, as_of=task.as_of, first=first)
     people = tables.borrowers.select(
         "borrower_id",
@@ -153,22 +126,6 @@ def admit(desk: Desk, borrowers: int) -> Path:
     return folder
 
 
-async def _deliver(desk: Desk) -> tuple[float, int]:
-    """Seconds from opening the channel to the last receipt, and the parts that were sent."""
-    task, clock = desk.task, ManualClock(desk.task.noon)
-    async with gateway_process(list(desk.gateway)) as ports:
-        began = task.timer()
-        done = await run_line(
-            desk.channel_at(ports["port"], clock),
-            connect=desk.connect,
-            tenant=task.tenant,
-            clock=clock,
-            settings=DeliverySettings(),
-            run=Run(stop=asyncio.Event(), linger_s=LINGER_S),
-        )
-        return task.timer() - began, done["parts"]
-
-
 def _percentile(ours: list[float], peer: list[float], percent: int) -> Figure:
     own, its = (statistics.quantiles(times, n=100)[percent - 1] for times in (ours, peer))
     return Figure(
@@ -182,11 +139,12 @@ def _percentile(ours: list[float], peer: list[float], percent: int) -> Figure:
     )
 
 
-def _release(desk: Desk, folder: Path) -> int:
+def release_of(desk: Desk, folder: Path) -> int:
     """Release the plan; how many envelopes are ready."""
     task = desk.task
     return release_plan(desk.conn, folder, task.tenant, now=task.morning)["ready"]
 
 
-def _count(desk: Desk, what: LiteralString) -> int:
+def counted(desk: Desk, what: LiteralString) -> int:
+    """How many rows there are FROM … WHERE …."""
     return int(rows(desk.conn, f"SELECT count(*) AS n {what}", {})[0]["n"])

@@ -9,6 +9,9 @@ RETURNING name;
 UPDATE route SET paused_at = NULL, reason = '' WHERE name = %(name)s AND paused_at IS NOT NULL
 RETURNING name;
 
+-- paused
+SELECT name FROM route WHERE paused_at IS NOT NULL ORDER BY name;
+
 -- lease_slots
 -- A route's rate is one for all workers: whoever wants slots takes the next free ones, in the
 -- database's own time, the only clock they share, and is told how long to wait for them.

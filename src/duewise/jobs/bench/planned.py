@@ -1,0 +1,131 @@
+"""The plan's figures: a book on disk, planned by worker processes, budgets included."""
+
+from __future__ import annotations
+
+import resource
+import tempfile
+from dataclasses import replace
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from duewise.book.schema import BORROWERS
+from duewise.engine.partition import Tables
+from duewise.frames import INSTANT, conform, empty
+from duewise.ids import stable_hash
+from duewise.jobs.bench import big_book
+from duewise.jobs.bench.book import Task, reachable
+from duewise.jobs.bench.figure import Figure, forget_peak, in_turns, peak_rss_mib, rates
+from duewise.jobs.operations import CASES, CONTACTS
+from duewise.jobs.plan_day import plan_parts
+from duewise.strategy.budget import Budget
+
+PROCESSES = 2
+PART = 50_000  # borrowers to a partition
+LOANS_OF_TEN = 13  # ten borrowers have so many loans
+_NAMES = ("borrowers", "loans", "instalments", "payments", "contacts")
+_MIB = 1_024
+
+
+def plan(task: Task) -> list[Figure]:
+    """Borrowers a second from Parquet to the written plan, and the memory it took.
+
+    Ledger, score, decision, first gate, three budgets shared out, plan written. Addresses and
+    cases are made while reading: no database is asked.
+    """
+    borrowers = task.sizes.borrowers
+    partitions = -(-borrowers // PART)
+    budgets = (
+        Budget("messages", "messages", borrowers // 20),
+        Budget("money", "money", borrowers // 250),
+        Budget("late", "messages", borrowers // 40, when="dpd > 0"),
+    )
+    with tempfile.TemporaryDirectory(prefix="duewise-plan-") as name:
+        folder = Path(name)
+        for number in range(partitions):
+            _write(folder, number, task)
+        strategy = replace(task.context.strategy, budgets=budgets)
+        context = replace(task.context, strategy=strategy)
+        turn = iter(range(task.sizes.turns))
+        base_mib = forget_peak()
+
+        def run() -> None:
+            plan_parts(
+                lambda number: partial(_read, folder, number),
+                context,
+                partitions=partitions,
+                out=folder / f"plan-{next(turn)}",
+                workers=PROCESSES,
+            )
+
+        seconds = in_turns(run, None, turns=task.sizes.turns, timer=task.timer)
+    worker_mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // _MIB
+    note = f"{partitions} partitions; {base_mib} MiB of it were held before"
+    return [
+        rates("plan", "borrowers/s", borrowers, [(own, None) for own, _ in seconds]),
+        Figure("plan", borrowers, "MiB, first process", ours=peak_rss_mib(), note=note),
+        Figure("plan", borrowers, "MiB, largest worker", ours=worker_mib),
+    ]
+
+
+def _read(folder: Path, number: int) -> Tables:
+    """A partition, as a book is read."""
+    found = {name: pl.read_parquet(_path(folder, name, number)) for name in _NAMES}
+    return Tables(addresses=reachable(found["borrowers"]), cases=empty(CASES), **found)
+
+
+def _write(folder: Path, number: int, task: Task) -> None:
+    """Write a partition: for every ten borrowers thirteen loans of twelve instalments."""
+    first = number * PART
+    ids = np.arange(first, min(first + PART, task.sizes.borrowers))
+    loans = np.arange(ids[0] * LOANS_OF_TEN // 10, (ids[-1] + 1) * LOANS_OF_TEN // 10)
+    whose = ("L" + pl.Series(loans).cast(pl.String).str.zfill(8)).alias("loan_id")
+    owner = pl.Series(np.minimum(loans * 10 // LOANS_OF_TEN, ids[-1]))
+    owners = pl.DataFrame({"loan_id": whose, "borrower_id": _name(owner)})
+    made = big_book.tables_of(loans, as_of=task.as_of)
+    frames = {
+        name: made[name].drop("borrower_id").join(owners, on="loan_id", maintain_order="left")
+        for name in ("loans", "instalments", "payments")
+    }
+    names = _name(pl.Series(ids))
+    frames["borrowers"] = conform(
+        pl.DataFrame({"borrower_id": names}).with_columns(
+            borrower_hash=pl.Series([stable_hash(each) for each in names], dtype=pl.Int64),
+            locale=pl.lit("zh-CN"),
+            timezone=pl.lit("Asia/Shanghai"),
+        ),
+        BORROWERS,
+        name="borrowers",
+    )
+    frames["contacts"] = _contacts(ids, names, task)
+    for name, frame in frames.items():
+        frame.write_parquet(_path(folder, name, number), compression="zstd")
+
+
+def _contacts(ids: big_book.Int64s, names: pl.Series, task: Task) -> pl.DataFrame:
+    """Three messages to each in the last ninety days."""
+    ago = np.concatenate([ids * 7 % 28 + 1, ids * 11 % 28 + 31, ids * 13 % 28 + 61])
+    morning = pl.lit(task.morning - timedelta(hours=14)).cast(INSTANT)
+    frame = pl.DataFrame({"borrower_id": pl.concat([names] * 3), "ago": ago}).with_columns(
+        at=morning - pl.duration(days=pl.col("ago")),
+        channel=pl.lit("sms"),
+        dir=pl.lit("out"),
+        outcome=pl.lit(None, pl.String),
+        stage=pl.lit("pre_due"),
+        actor=pl.lit("own"),
+        number="token-" + pl.col("borrower_id"),
+        debt=pl.lit(None, pl.String),
+        flags=pl.lit([], pl.List(pl.String)),
+    )
+    return conform(frame, CONTACTS, name="contacts")
+
+
+def _name(numbers: pl.Series) -> pl.Series:
+    return ("B" + numbers.cast(pl.String).str.zfill(8)).alias("borrower_id")
+
+
+def _path(folder: Path, name: str, number: int) -> Path:
+    return folder / f"{name}-{number:04d}.parquet"

@@ -1,0 +1,109 @@
+"""Payments that race with sending: what one has held must never reach the wire."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, LiteralString, cast
+
+from duewise.channels.base import Channel, Message, SendResult
+from duewise.errors import IntegrityBroken
+from duewise.jobs.bench.figure import Figure, Timer, rates
+from duewise.jobs.bench.road import Desk
+from duewise.jobs.bench.send import make_due, send_all
+from duewise.jobs.ingest import Payment, record_payments
+from duewise.jobs.operations import rows
+from duewise.money import Money
+
+TOLD_TOGETHER = 10
+_MS = 1_000
+_HELD: LiteralString = "SELECT envelope_id FROM envelope WHERE state = 'held'"
+# In an order that has nothing to do with that of sending.
+_READY: LiteralString = (
+    "SELECT envelope_id, loan_id FROM envelope WHERE state = 'ready' ORDER BY md5(key)"
+)
+
+
+@dataclass
+class Race:
+    """Payments one after the other, and when each was committed and each message written."""
+
+    desk: Desk
+    due: Sequence[dict[str, Any]]
+    paid_at: dict[int, float] = field(default_factory=dict)
+    written_at: dict[int, float] = field(default_factory=dict)
+
+    def pay(self) -> None:
+        """Record the payments, a handful in each transaction, as a core system tells them."""
+        task = self.desk.task
+        for start in range(0, len(self.due), TOLD_TOGETHER):
+            told = self.due[start : start + TOLD_TOGETHER]
+            payments = [
+                Payment(
+                    payment_id=f"race-{row['loan_id']}",
+                    loan_id=row["loan_id"],
+                    paid_at=task.noon,
+                    amount=Money(100, task.tenant.currency).major,
+                )
+                for row in told
+            ]
+            record_payments(self.desk.conn, payments, now=task.noon)
+            self.paid_at |= dict.fromkeys((row["envelope_id"] for row in told), task.timer())
+
+    def late_ms(self) -> list[float]:
+        """How long after a payment's commit a message was written that it had found marked."""
+        return [
+            (self.written_at[number] - at) * _MS
+            for number, at in self.paid_at.items()
+            if self.written_at.get(number, at) > at
+        ]
+
+
+@dataclass
+class Noting:
+    """A channel that notes when each message is handed to it."""
+
+    channel: Channel
+    written_at: dict[int, float]
+    timer: Timer
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.channel, name)
+
+    async def send_many(self, messages: Sequence[Message]) -> list[SendResult]:
+        now = self.timer()
+        self.written_at.update((message.envelope_id, now) for message in messages)
+        return await self.channel.send_many(messages)
+
+
+def race(desk: Desk) -> list[Figure]:
+    """Half of those who are due pay while all are sent; nothing a payment held may be written.
+
+    What was marked for the wire before the commit may be written a moment after it: no system can
+    call that back, and it is counted.
+    """
+    task = desk.task
+    count = make_due(desk, 2 * task.sizes.raced)
+    running = Race(desk, rows(desk.conn, _READY, {})[: task.sizes.raced])
+    payer = threading.Thread(target=running.pay)
+
+    def noted(channel: Channel) -> Channel:
+        payer.start()
+        return cast("Channel", Noting(channel, running.written_at, task.timer))
+
+    began = task.timer()
+    asyncio.run(send_all(desk, noted))
+    took = task.timer() - began
+    payer.join()
+    held = {row["envelope_id"] for row in rows(desk.conn, _HELD, {})} & running.paid_at.keys()
+    if wrong := held & running.written_at.keys():
+        raise IntegrityBroken(f"bench race: {len(wrong)} were written after a payment held them")
+    late = running.late_ms()
+    note = (
+        f"{len(running.due):,} payments at once: {len(held):,} held their notice"
+        f", and 0 of these were written; {len(late):,} found theirs marked, and it was written "
+        f"after their commit, {max(late, default=0):.0f} ms at most"
+    )
+    return [rates("race", "envelopes/s", count, [(took, None)], note=note)]

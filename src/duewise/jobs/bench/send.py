@@ -1,0 +1,182 @@
+"""Sending: from a due envelope to the gateway's stored answer and receipts."""
+
+from __future__ import annotations
+
+import asyncio
+import cProfile
+import os
+import pstats
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, LiteralString
+
+from psycopg import Connection
+
+from duewise.channels.base import Channel
+from duewise.errors import IntegrityBroken
+from duewise.jobs.bench.figure import Figure, rates
+from duewise.jobs.bench.road import ALL_DUE, CLEAR, Desk, admit, counted, release_of
+from duewise.jobs.deliver import CLAIM_MAX, DeliverySettings, Run
+from duewise.jobs.delivery_line import run_line
+from duewise.jobs.demo import gateway_process
+from duewise.store.sql import queries
+from duewise.times import ManualClock
+
+LINGER_S = 30.0
+_US = 1_000_000
+_DELIVERED: LiteralString = "FROM envelope WHERE state = 'delivered'"
+# Where the sender's time goes, by what is in the path of a function; the first that fits counts.
+_STAGES = {
+    "wire and codec": ("duewise/channels", "duewise/message"),
+    "gate and evidence": ("duewise/guard", "jobs/gate", "jobs/wire_gate", "jobs/verdicts",
+                          "duewise/engine", "polars", "json", "store/seal"),
+    "database": ("psycopg", "duewise/jobs", "duewise/store"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One run: seconds, parts, and the processor's seconds of sender, database and gateway."""
+
+    took_s: float
+    parts: int
+    spent: tuple[float, float, float]
+
+
+def send(desk: Desk) -> list[Figure]:
+    """Due envelopes a second to answers and receipts stored; beside the bare SQL, the limit.
+
+    The gateway is a process of its own, everything is durable, and every receipt must have come.
+    """
+    seconds: list[tuple[float, float | None]] = []
+    runs: list[Sent] = []
+    for _ in range(max(1, desk.task.sizes.turns // 2)):
+        count = make_due(desk, desk.task.sizes.envelopes)
+        desk.conn.execute("CREATE TABLE bare_envelope (LIKE envelope INCLUDING ALL)")
+        desk.conn.execute("INSERT INTO bare_envelope SELECT * FROM envelope WHERE state = 'ready'")
+        before = counted(desk, _DELIVERED)
+        runs.append(_measured(desk))
+        if counted(desk, _DELIVERED) - before != count:
+            raise IntegrityBroken(f"bench send: not all of {count} were delivered")
+        began = desk.task.timer()
+        _bare(desk.conn, now=desk.task.noon)
+        seconds.append((runs[-1].took_s, desk.task.timer() - began))
+        desk.conn.execute("DROP TABLE bare_envelope")
+    best = min(runs, key=lambda run: run.took_s)
+    own, database, gateway = (round(spent / count * _US) for spent in best.spent)
+    note = (
+        f"{best.parts / count:.2f} parts an envelope, a receipt for each part; processor time an "
+        f"envelope: sender {own} µs, database {database} µs, gateway {gateway} µs; of the "
+        f"sender's: {_profile(desk)}"
+    )
+    peer = "the bare SQL of claim, mark and settle"
+    return [rates("send", "envelopes/s", count, seconds, peer_name=peer, note=note)]
+
+
+def make_due(desk: Desk, envelopes: int) -> int:
+    """Release new envelopes that are due at once; how many. Nothing else is due."""
+    desk.conn.execute(CLEAR)
+    count = release_of(desk, admit(desk, envelopes))
+    desk.conn.execute(ALL_DUE)
+    return count
+
+
+async def send_all(desk: Desk, wrapped: Callable[[Channel], Channel] = lambda it: it) -> int:
+    """Send all that is due to a gateway process, take in every receipt; the parts that were sent.
+
+    `wrapped` may put something around the channel.
+    """
+    clock = ManualClock(desk.task.noon)
+    async with gateway_process(list(desk.gateway)) as ports:
+        done = await run_line(
+            wrapped(desk.channel_at(ports["port"], clock)),
+            connect=desk.connect,
+            tenant=desk.task.tenant,
+            clock=clock,
+            settings=DeliverySettings(),
+            run=Run(stop=asyncio.Event(), linger_s=LINGER_S),
+        )
+        return done["parts"]
+
+
+def _measured(desk: Desk) -> Sent:
+    server = _parent(_backend(desk.conn))
+    before, database, began = os.times(), _tree_s(server), desk.task.timer()
+    parts = asyncio.run(send_all(desk))
+    seconds, after = desk.task.timer() - began, os.times()
+    own = after.user + after.system - before.user - before.system
+    gateway = after.children_user + after.children_system
+    gateway -= before.children_user + before.children_system
+    return Sent(seconds, parts, (own, _tree_s(server) - database, gateway))
+
+
+def _profile(desk: Desk) -> str:
+    """Shares of the sender's own time, told by a profiler, which makes Python look slower."""
+    make_due(desk, desk.task.sizes.envelopes // 4)
+    profiler = cProfile.Profile()
+    profiler.runcall(asyncio.run, send_all(desk))
+    spent: Counter[str] = Counter()
+    stats: dict[tuple[str, int, str], Any] = pstats.Stats(profiler).stats  # type: ignore[attr-defined]
+    for (path, _line, name), (_calls, _all_calls, own_s, _cumulative, _callers) in stats.items():
+        if "poll" not in name:  # waiting
+            spent[_stage(path)] += own_s
+    return ", ".join(f"{name} {share / spent.total():.0%}" for name, share in spent.most_common())
+
+
+def _stage(path: str) -> str:
+    for stage, marks in _STAGES.items():
+        if any(mark in path for mark in marks):
+            return stage
+    return "event loop and built-ins"
+
+
+def _bare(conn: Connection[Any], *, now: object) -> None:
+    """Claim, mark and settle a copy of the envelopes: the statements alone, and no trigger."""
+    while True:
+        values = {"now": now, "channels": ["sms"], "route": "bare", "limit": CLAIM_MAX, "owner": 1}
+        claimed = conn.execute(_on_copy("claim"), values).fetchall()
+        if not claimed:
+            return
+        ids = [row[0] for row in claimed]
+        conn.execute(_on_copy("mark_wired"), values | {"envelope_ids": ids})
+        said = {
+            "attempts": [1] * len(ids),
+            "states": ["accepted"] * len(ids),
+            "reasons": ["accepted_by_gateway"] * len(ids),
+            "not_before": [None] * len(ids),
+            "are_counted": [True] * len(ids),
+        }
+        conn.execute(_on_copy("settle"), {"now": now, "envelope_ids": ids, **said})
+
+
+def _on_copy(name: str) -> LiteralString:
+    statement = queries("outbox")[name].replace("envelope.", "bare_envelope.")
+    statement = statement.replace("UPDATE envelope", "UPDATE bare_envelope")
+    return statement.replace("FROM envelope e", "FROM bare_envelope e")
+
+
+def _backend(conn: Connection[Any]) -> int:
+    return conn.info.backend_pid
+
+
+def _parent(pid: int) -> int:
+    return int(_stat(pid)[1])
+
+
+def _tree_s(root: int) -> float:
+    """Processor seconds of a process and its children, the ended ones included; proc(5), stat."""
+    ticks = sum(map(int, _stat(root)[11:15]))
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            fields = _stat(int(folder.name))
+        except OSError:
+            continue  # it has just ended
+        if int(fields[1]) == root:
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _stat(pid: int) -> list[str]:
+    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()

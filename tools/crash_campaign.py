@@ -1,0 +1,293 @@
+"""Kill workers, the gateway and the database at random moments, and count on the gateway's record.
+
+`python tools/crash_campaign.py --messages 20000 --kills 100` plans and releases invented messages,
+sends them by several `duewise send` processes over SMPP to a gateway process, and SIGKILLs one
+process after the other: a worker, the gateway, a session of PostgreSQL (the server then throws
+everybody out and recovers) or its postmaster. What was killed is started again. At the end it
+prints a line of JSON, and leaves with exit code 1 if a message was lost, doubled, cut in half or
+left claimed, if more stayed unknown than the kills can explain, or if the books do not tie.
+
+A killed gateway forgets the receipts it owed. That breaks the promise `resend_unknown_after_s`
+relies on, so it is off, as for a carrier.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from duewise.app import App, demo_app
+from duewise.config import FILE
+from duewise.errors import Unreachable
+from duewise.ids import draw
+from duewise.jobs.bench.book import Task
+from duewise.jobs.bench.figure import FULL
+from duewise.jobs.bench.road import Desk, admit
+from duewise.jobs.deliver import CHUNK_MAX
+from duewise.jobs.ingest import complete_feed
+from duewise.jobs.reconcile import reconcile
+from duewise.jobs.release import release_plan
+
+AS_OF = date(2026, 8, 14)  # a Friday, no holiday
+DUEWISE = (sys.executable, "-c", "from duewise.cli import main; main()")
+VICTIMS = ("worker",) * 5 + ("gateway",) * 2 + ("session",) * 2 + ("postmaster",)
+LIFE_S_MAX = 0.4  # of whatever is killed next, counted from the first message after the last kill
+PROGRESS_S_MAX = 30.0
+END_S_MAX = 900.0
+BLOCK = 5_000  # borrowers admitted at a time; four in five of them get a message
+_OPEN = "SELECT count(*) FROM envelope WHERE state IN ('ready', 'sending')"
+
+
+@dataclass
+class Campaign:
+    """A lender's workspace, and the processes that live and die in it."""
+
+    app: App
+    stack: ExitStack
+    workers: int
+    rate_per_s: float
+    clock: str = ""
+    dsn: str = ""
+    port: int = 0
+    gateway: subprocess.Popen[str] | None = None
+    senders: list[subprocess.Popen[str]] = field(default_factory=list)
+    kills: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def log(self) -> Path:
+        return self.app.workspace / "gateway.jsonl"
+
+    def command(self, *arguments: str) -> subprocess.Popen[str]:
+        """A `duewise` process of this workspace; all of them share one clock."""
+        environment = {k: v for k, v in os.environ.items() if k != "DUEWISE_DATABASE_URL"} | {
+            "DUEWISE_SMPP__PORT": str(self.port or 2775),
+            "DUEWISE_SMPP__RATE_PER_S": str(self.rate_per_s),
+            "DUEWISE_LEDGER__FEED": "events",
+            "DUEWISE_CLOCK": self.clock,
+        }
+        return subprocess.Popen(  # noqa: S603 -- our own program
+            [*DUEWISE, "--workspace", str(self.app.workspace), *arguments],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def serve(self) -> None:
+        """Start the database and the gateway, where they do not run."""
+        self.dsn = self.stack.enter_context(self.app.database(migrated=not self.dsn))
+        if self.gateway is None or self.gateway.poll() is not None:
+            shares = ("--failed", "0", "--expired", "0", "--silent", "0", "--delay-s", "0")
+            self.gateway = self.command("gateway", "--port", str(self.port), *shares)
+            assert self.gateway.stdout is not None
+            self.port = json.loads(self.gateway.stdout.readline())["port"]
+
+    def man(self) -> None:
+        """See that there are as many senders as there should be: some end as their peer dies."""
+        self.senders = [each for each in self.senders if each.poll() is None]
+        while len(self.senders) < self.workers:
+            self.senders.append(self.command("send", "--no-until-empty"))
+
+    def kill(self, victim: str, chance: float) -> None:
+        """SIGKILL one process of a kind, and start again what it was."""
+        match victim:
+            case "worker":
+                doomed = self.senders[int(chance * len(self.senders))]
+                doomed.kill()
+                doomed.wait()
+            case "gateway":
+                assert self.gateway is not None
+                self.gateway.kill()
+                self.gateway.wait()
+            case _:
+                postmaster = _postmaster(self.app.workspace)
+                sessions = _sessions(postmaster)
+                pick = sessions[int(chance * len(sessions))] if sessions else postmaster
+                os.kill(pick if victim == "session" else postmaster, signal.SIGKILL)
+        self.kills[victim] += 1
+        self.serve()
+        self.man()
+
+    def ask(self, query: str) -> list[Any]:
+        """The rows of a question, asked again while the database recovers."""
+        return _patiently(lambda: self._ask(query))
+
+    def _ask(self, query: str) -> list[Any]:
+        with self.app.connect(self.dsn) as conn:
+            return conn.execute(query.encode()).fetchall()
+
+
+def prepare(campaign: Campaign, messages: int, since: float) -> None:
+    """Invented people with a released message each, all of them due, and a feed that is alive."""
+    app = campaign.app
+    task = Task(app.tenant, FULL, AS_OF, timer=time.perf_counter)
+    campaign.clock = f"{task.noon.isoformat()}*1@{since}"
+    campaign.serve()
+    with app.connect(campaign.dsn) as conn:
+        desk = Desk(task, conn, app.connector(campaign.dsn), lambda _, __: app.channel(), ())
+        released = 0
+        while released < messages:
+            wanted = min(BLOCK, max(BLOCK // 50, (messages - released) * 4 // 3))
+            released += release_plan(conn, admit(desk, wanted), app.tenant, now=task.morning)[
+                "ready"
+            ]
+        conn.execute("UPDATE envelope SET not_before = created_at WHERE state = 'ready'")
+        complete_feed(conn, task.noon + timedelta(hours=6))
+
+
+def run(campaign: Campaign, kills: int, seed: int) -> None:
+    """Kill so many times, each in the midst of sending, then let everything come to its end."""
+    campaign.man()
+    for number in range(kills):
+        _wait(partial(_has_grown, campaign.log, _size(campaign.log)), PROGRESS_S_MAX, campaign.man)
+        time.sleep(draw(f"life {number}", seed) * LIFE_S_MAX)
+        victim = VICTIMS[int(draw(f"victim {number}", seed) * len(VICTIMS))]
+        campaign.kill(victim, draw(f"which {number}", seed))
+        print(f"{number + 1} of {kills}: {victim}", file=sys.stderr, flush=True)
+    _wait(lambda: campaign.ask(_OPEN) == [(0,)], END_S_MAX, campaign.man)
+    for sender in campaign.senders:
+        sender.terminate()
+    for sender in campaign.senders:
+        sender.wait()
+
+
+def count(campaign: Campaign) -> dict[str, Any]:
+    """What the gateway's record says, beside what our books say."""
+    parts: defaultdict[int, Counter[int]] = defaultdict(Counter)
+    for line in campaign.log.read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        if record["status"] == "accepted":
+            parts[int(record["reference"])][record["part"]] += 1
+    states = {number: (state, size) for number, state, size in campaign.ask(
+        "SELECT envelope_id, state, parts FROM envelope"
+    )}  # fmt: skip
+    sent = {"accepted", "delivered", "failed", "expired"}
+    claimed = "SELECT count(*) FROM envelope WHERE owner IS NOT NULL OR state = 'sending'"
+    with campaign.app.connect(campaign.dsn) as conn:
+        found = reconcile(conn, zone=campaign.app.tenant.strategy.timezone)
+    # A killed worker leaves its marked chunk in doubt, a killed gateway what every worker has on
+    # the wire; a database that comes back leaves nothing, for the answers are kept until then.
+    explained = CHUNK_MAX * (
+        campaign.kills["worker"] + campaign.workers * campaign.kills["gateway"]
+    )
+    unknown = [number for number, (state, _) in states.items() if state == "unknown"]
+    return {
+        "messages": len(states),
+        "kills": dict(campaign.kills),
+        "lost": sum(state in sent and n not in parts for n, (state, _) in states.items()),
+        "waiting": sum(state in {"ready", "held"} for state, _ in states.values()),
+        "doubled": sum(max(each.values()) > 1 for each in parts.values()),
+        "halved": sum(len(each) < states[number][1] for number, each in parts.items()),
+        "strangers": len(parts.keys() - states.keys()),
+        "claimed": campaign.ask(claimed)[0][0],
+        "unknown": len(unknown),
+        "unknown_never_taken": sum(number not in parts for number in unknown),
+        "unknown_explained": explained,
+        "states": dict(Counter(state for state, _ in states.values())),
+        "ties": found.ties,
+    }
+
+
+def is_clean(found: dict[str, Any]) -> bool:
+    """Nothing lost, doubled or stuck, and no more doubts than the kills explain."""
+    bad = ("lost", "waiting", "doubled", "strangers", "claimed")
+    return (
+        not any(found[name] for name in bad)
+        and found["unknown"] <= found["unknown_explained"]
+        and found["ties"]
+    )
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """One campaign in a folder that is removed again."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--messages", type=int, default=20_000)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--rate", type=float, default=400.0, help="parts a second and worker")
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="duewise-crash-") as folder, ExitStack() as stack:
+        app = demo_app(Path(folder) / "workspace", AS_OF)
+        _promise_nothing(app.workspace / FILE)
+        campaign = Campaign(app, stack, given.workers, given.rate)
+        stack.callback(_end, campaign)
+        prepare(campaign, given.messages, time.time())  # noqa: TID251 -- a script is its own root
+        run(campaign, given.kills, given.seed)
+        found = count(campaign)
+    print(json.dumps(found))
+    return 0 if is_clean(found) else 1
+
+
+def _promise_nothing(settings: Path) -> None:
+    lines = settings.read_text(encoding="utf-8").splitlines(keepends=True)
+    kept = [line for line in lines if not line.startswith("resend_unknown_after_s")]
+    assert len(kept) == len(lines) - 1
+    settings.write_text("".join(kept), encoding="utf-8")
+
+
+def _end(campaign: Campaign) -> None:
+    for process in (*campaign.senders, campaign.gateway):
+        if process is not None and process.poll() is None:
+            process.kill()
+            process.wait()
+
+
+def _postmaster(workspace: Path) -> int:
+    return int((workspace / "postgres" / "data" / "postmaster.pid").read_text().splitlines()[0])
+
+
+def _sessions(postmaster: int) -> list[int]:
+    """The processes that serve somebody, by number."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            title = (folder / "cmdline").read_bytes()
+            if parent == postmaster and title.startswith(b"postgres: duewise "):
+                found.append(int(folder.name))
+    return sorted(found)
+
+
+def _has_grown(path: Path, size: int) -> bool:
+    return _size(path) > size
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _wait(is_true: Callable[[], bool], seconds: float, keep: Callable[[], None]) -> None:
+    """Until it is true, or so long; meanwhile `keep` sees that everybody is there."""
+    ends_at = time.monotonic() + seconds
+    while not is_true() and time.monotonic() < ends_at:
+        keep()
+        time.sleep(0.02)
+
+
+def _patiently(ask: Callable[[], list[Any]]) -> list[Any]:
+    for _ in range(300):
+        with suppress(Unreachable, psycopg.OperationalError):
+            return ask()
+        time.sleep(0.2)
+    return ask()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
