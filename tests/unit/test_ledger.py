@@ -326,3 +326,9 @@ def test_it_counts_a_payment_once_that_the_book_and_the_events_both_tell() -> No
     )
     known = known_payments(book, later, known_at=at("2026-03-05T00:00"))
     assert known["payment_id"].to_list() == ["p", "q"]
+
+
+def test_it_refuses_a_loan_that_stands_twice() -> None:
+    tables = LoanTables(loans("A", "B", "A"), THREE, payments())
+    with pytest.raises(BadInput, match="loan 'A' stands twice"):
+        ledger(tables, shipped_products(), as_of=APRIL_1, known_at=at("2026-04-01"), zone="UTC")

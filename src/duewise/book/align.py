@@ -72,10 +72,14 @@ def align(tables: LoanTables, products: Products, *, known_at: datetime, zone: s
     """The columns of all that is known at an instant; a payment's day is its local date in `zone`.
 
     A reversal takes its amount off the payment it names, from that payment's own day on: what is
-    reversed never was. Raises BadInput for amounts and rates beyond what can be reckoned exactly.
+    reversed never was. Raises BadInput for amounts and rates beyond what can be reckoned exactly,
+    and for a loan that stands twice.
     """
     terms = resolve(completed(tables.loans, LOANS), products)
     loan_ids = terms.loans["loan_id"]
+    if loan_ids.n_unique() < len(loan_ids):
+        twice = loan_ids.filter(loan_ids.is_duplicated())[0]
+        raise BadInput(f"loan {twice!r} stands twice among the loans", mend="keep one row a loan")
     instalments, starts = in_order(tables.instalments, loan_ids, ("due_date", "number"))
     due = _days(instalments["due_date"])
     extensions = tables.extensions.filter(pl.col("agreed_at") <= known_at)
