@@ -32,7 +32,7 @@ _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
 
 def compiled(predicate: Predicate) -> Ask:
     """The predicate as a function of the columns; each of its conditions is asked once a batch."""
-    match predicate:
+    match plain(predicate):
         case AllOf(members):
             return _folded(and_, [compiled(member) for member in members])
         case AnyOf(members):
@@ -40,8 +40,23 @@ def compiled(predicate: Predicate) -> Ask:
         case Not(member):
             asked = compiled(member)
             return lambda columns: ~asked(columns)
-        case Atom():
-            return _compiled_atom(predicate)
+        case Atom() as atom:
+            return _compiled_atom(atom)
+
+
+def plain(predicate: Predicate) -> Predicate:
+    """The same of fewer kinds: `nin` is not `in`, and of labels each is asked for by itself.
+
+    Rules share labels, and each is then looked for once.
+    """
+    match predicate:
+        case Atom(fact, "nin", value):
+            return Not(Atom(fact, "in", value))
+        case Atom(fact, "superset", tuple() as labels) if labels:
+            return AllOf(tuple(Atom(fact, "overlaps", (label,)) for label in labels))
+        case Atom(fact, "overlaps", (_, _, *_) as labels):
+            return AnyOf(tuple(Atom(fact, "overlaps", (label,)) for label in labels))
+    return predicate
 
 
 def is_of_sets(atom: Atom) -> bool:
@@ -75,9 +90,6 @@ def _ask_of(atom: Atom) -> Ask:
             return lambda columns: known(columns.known(atom.fact), columns.all)
         case "absent":
             return lambda columns: ~known(columns.known(atom.fact), columns.all)
-        case "nin":
-            other = _compiled_atom(Atom(atom.fact, "in", atom.value))
-            return lambda columns: ~other(columns)
     if is_of_sets(atom):
         return _of_frame(atom)
     return _READ.get(FACTS[atom.fact].kind, _of_numbers)(atom)
@@ -167,9 +179,10 @@ def _of_labels(fact: pl.Expr, op: str, labels: tuple[object, ...]) -> pl.Expr:
     if op == "subset":
         others = fact.list.set_difference(pl.lit(list(labels), dtype=pl.List(pl.String)))
         return (others.list.len() if labels else fact.list.len()) == 0
-    has = [fact.list.contains(pl.lit(label)) for label in labels]
-    empty = _both_known(fact, fact, pl.lit(value=op == "superset"))
-    return reduce(and_ if op == "superset" else or_, has, empty)
+    if labels:
+        (label,) = labels  # more are asked for one by one, see `plain`
+        return fact.list.contains(pl.lit(label))
+    return _both_known(fact, fact, pl.lit(value=op == "superset"))
 
 
 def _both_known(one: pl.Expr, other: pl.Expr, result: pl.Expr) -> pl.Expr:

@@ -7,9 +7,8 @@ holds as a null, is not known.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +32,7 @@ from duewise.guard.truth import (
 Compare: TypeAlias = Callable[[Any, Any], Any]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Numbers:
+class Numbers(NamedTuple):
     """Amounts in minor units, numbers, days since 1970 or microseconds; `known` bits."""
 
     values: npt.NDArray[Any]
@@ -47,8 +45,7 @@ class Numbers:
         return known(packed(compare(self.values, other)), self.known)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Words:
+class Words(NamedTuple):
     """Texts of which few differ: a place among the labels for each row, and `known` bits."""
 
     codes: npt.NDArray[Any]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 import polars as pl
 
-from duewise.guard.ask import facts_in, is_of_sets, set_expression
+from duewise.guard.ask import facts_in, is_of_sets, plain, set_expression
 from duewise.guard.columns import Columns
 from duewise.guard.predicate import AllOf, AnyOf, Atom, Not, Predicate
 from duewise.guard.truth import truth_of
@@ -58,13 +58,11 @@ def _put_grouped(columns: Columns, atoms: Sequence[Atom], sets: pl.Series) -> No
 
 
 def _atoms(predicate: Predicate) -> Iterator[Atom]:
-    match predicate:
+    match plain(predicate):
         case AllOf(members) | AnyOf(members):
             for member in members:
                 yield from _atoms(member)
         case Not(member):
             yield from _atoms(member)
-        case Atom(fact, "nin", value):
-            yield Atom(fact, "in", value)
-        case Atom():
-            yield predicate
+        case Atom() as atom:
+            yield atom

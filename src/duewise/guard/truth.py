@@ -7,9 +7,8 @@ bit first, as Apache Arrow packs them; the bits behind the last row are 0.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +18,7 @@ Bits: TypeAlias = npt.NDArray[np.uint8]
 Bools: TypeAlias = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Truth:
+class Truth(NamedTuple):
     """A column of true, false and not known. No row has both bits.
 
     >>> true, unknown = known(full(1), full(1)), unknown_of(1)
