@@ -90,7 +90,8 @@ def counts(
         if cap.unit == "hours":
             inside = ago_us < cap.n * _HOUR_US
         else:
-            inside = _any(has & (ago >= 0) & (ago < cap.n) for has, ago in days_ago)
+            same = (has & (ago >= 0) & (ago < cap.n) for has, ago in days_ago)
+            inside = reduce(np.logical_or, same, np.zeros(len(ago_us), dtype=np.bool_))
         return np.bincount(met.row[met.pairs_of(cap) & is_past & inside], minlength=columns.height)
 
     return {cap: counted(cap) for cap in caps}
@@ -183,10 +184,6 @@ def _days_ago(met: Met, zones: Zones, height: int) -> Iterator[tuple[Bools, Numb
         today = zones.clocks[zone].day.values
         has = zones.of[zone] if zones.home is None else full(height)
         yield unpacked(has, height)[met.row], today[met.row] - day[met.event]
-
-
-def _any(each: Iterable[Bools]) -> Bools:
-    return reduce(np.logical_or, each)
 
 
 def _conditions(cap: Cap) -> list[Condition]:
