@@ -30,6 +30,7 @@ TINY = Sizes(
     judged=100,
     messages=100,
     fields=50,
+    trees=5,
     allocated=2_000,
     envelopes=20,
     payments=4,

@@ -30,6 +30,7 @@ class Sizes:
     judged: int = 200_000
     messages: int = 200_000
     fields: int = 200_000
+    trees: int = 300
     allocated: int = 1_000_000
     envelopes: int = 5_000
     payments: int = 500
