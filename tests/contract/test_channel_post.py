@@ -235,6 +235,14 @@ def test_it_finds_the_channel_by_its_entry_point() -> None:
     assert found.load() is aliyun_channel
 
 
+@pytest.mark.parametrize("wording", ["${name}${sum}元", "${name}，${1}元"])
+def test_it_refuses_a_wording_whose_values_cannot_be_told_apart(wording: str) -> None:
+    with pytest.raises(BadInput, match="value"):
+        aliyun_channel(
+            AliyunSettings("key", SECRET, {"SMS_1": wording}), clock=ManualClock(MORNING)
+        )
+
+
 def test_it_shows_no_secret_and_takes_no_endpoint_in_the_clear() -> None:
     settings = AliyunSettings("key", SECRET, TEMPLATES, endpoint="http://sms.example.com/")
     assert SECRET not in repr(settings)

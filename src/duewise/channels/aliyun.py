@@ -32,6 +32,7 @@ from duewise.channels.base import (
     normalise_provider_id,
 )
 from duewise.channels.post import CLIENT_ERROR, Answer, PostChannel, Request, refusal
+from duewise.errors import BadInput
 from duewise.times import Clock
 
 ALGORITHM: Final = "ACS3-HMAC-SHA256"
@@ -54,7 +55,7 @@ class AliyunSettings:
 
 
 def aliyun_channel(settings: AliyunSettings, *, clock: Clock) -> PostChannel:
-    """A `base.Channel` over an Aliyun account. Raises BadInput for an endpoint without TLS."""
+    """A `base.Channel` over an Aliyun account. Raises BadInput for bad settings."""
     return PostChannel(Aliyun(settings), clock=clock)
 
 
@@ -133,12 +134,16 @@ def table() -> dict[str, Any]:
 
 
 def pattern(wording: str) -> re.Pattern[str]:
-    """What texts written from an approved wording look like.
+    """What texts written from an approved wording look like. Raises BadInput for a vague one.
 
     >>> pattern("应还${sum}元").fullmatch("应还12.30元").groupdict()
     {'sum': '12.30'}
     """
     pieces, seen = _VALUE.split(wording), set[str]()
+    if "" in pieces[2:-1:2]:
+        raise BadInput(f"two values touch in {wording!r}", mend="put words between them")
+    if not all(name.isidentifier() for name in pieces[1::2]):
+        raise BadInput(f"a value's name begins with a digit in {wording!r}", mend="use a letter")
     for place in range(1, len(pieces), 2):
         name = pieces[place]
         pieces[place] = f"(?P={name})" if name in seen else f"(?P<{name}>.+?)"
