@@ -1,0 +1,227 @@
+"""SMS by a provider's HTTP interface: one bounded request, and which of three answers it was.
+
+A request that failed before a connection stood has never left. From then on it may have gone out,
+and only the provider's own words say that it has not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Literal, Protocol, TypeAlias
+
+import aiohttp
+from yarl import URL
+
+from duewise.channels.base import (
+    Capabilities,
+    Delivery,
+    Message,
+    Refused,
+    SendResult,
+    Unknown,
+)
+from duewise.errors import BadInput
+from duewise.times import Clock
+
+Asks: TypeAlias = Literal["retry", "re-route", "dead_address", "stop", "unknown"]
+
+ANSWER_BYTES_MAX: Final = 65_536
+RETRY_AFTER_S_MAX: Final = 3_600
+NEVER_LEFT: Final = Refused("unreachable", is_permanent=False, retry_after_s=5)
+NOT_OPEN: Final = Refused("not_open", is_permanent=False, retry_after_s=1)
+REDIRECT: Final = 300
+CLIENT_ERROR: Final = 400
+TOO_MANY_REQUESTS: Final = 429
+REQUEST_TIMEOUT: Final = 408
+SERVER_ERROR: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A signed POST below the account's endpoint. Numbers, texts and secrets stay out of `repr`.
+
+    `query` is percent-encoded already, octet for octet as it was signed.
+    """
+
+    query: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the provider said: HTTP status and a JSON object."""
+
+    status: int
+    words: Mapping[str, Any] = field(repr=False)
+
+
+class Vendor(Protocol):
+    """What a provider adds: how a message is asked for, and what an answer means."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def endpoint(self) -> str: ...
+    @property
+    def timeout_s(self) -> float: ...
+    @property
+    def requests_max(self) -> int: ...
+    @property
+    def capabilities(self) -> Capabilities: ...
+    def request(self, message: Message, *, at: datetime) -> Request | Refused: ...
+    def meaning(self, answer: Answer) -> SendResult: ...
+
+
+class PostChannel:
+    """A `base.Channel` over one provider's account; requests run side by side up to a limit."""
+
+    def __init__(self, vendor: Vendor, *, clock: Clock) -> None:
+        self._vendor, self._clock = vendor, clock
+        self._url = endpoint(vendor.endpoint)
+        self._inbound: asyncio.Queue[Delivery] = asyncio.Queue()
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def name(self) -> str:
+        return self._vendor.name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._vendor.capabilities
+
+    @property
+    def inbound(self) -> asyncio.Queue[Delivery]:
+        return self._inbound
+
+    @property
+    def listening_since(self) -> datetime | None:
+        """Never: no receipts are heard on this side of the interface."""
+        return None
+
+    async def open(self) -> None:
+        """Get ready. There is no login: whether the account is good, the first answer says."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=self._vendor.requests_max),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=self._vendor.timeout_s),
+            auto_decompress=False,  # a small answer could unfold into a large one
+            headers={"Accept-Encoding": "identity"},
+        )
+
+    async def close(self) -> None:
+        """Let go of the connections; what is in flight becomes `Unknown`."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def send(self, message: Message, *, key: str) -> SendResult:  # noqa: ARG002 - no keys here
+        """Send one message, once: nothing is tried again in here."""
+        if self._session is None:
+            return NOT_OPEN
+        request = self._vendor.request(message, at=self._clock.now())
+        if isinstance(request, Refused):
+            return request
+        answer = await exchange(self._session, self._url, request)
+        return self._vendor.meaning(answer) if isinstance(answer, Answer) else answer
+
+    async def send_many(self, messages: Sequence[Message]) -> list[SendResult]:
+        """Send several side by side, the results in the order of the messages."""
+        room = asyncio.Semaphore(self._vendor.requests_max)
+
+        async def one(message: Message) -> SendResult:
+            async with room:  # so that nobody's time runs out while waiting for a connection
+                return await self.send(message, key="")
+
+        return list(await asyncio.gather(*map(one, messages)))
+
+
+def endpoint(text: str) -> URL:
+    """An account's endpoint; unencrypted only to this machine.
+
+    >>> endpoint("https://sms.example.com/").host
+    'sms.example.com'
+    >>> endpoint("http://sms.example.com/")
+    Traceback (most recent call last):
+    duewise.errors.BadInput: not an endpoint: 'http://sms.example.com/'. Mend: give it as https://
+    """
+    url = URL(text)
+    if url.host is None or (url.scheme != "https" and url.host != "127.0.0.1"):
+        raise BadInput(f"not an endpoint: {text!r}", mend="give it as https://")
+    return url
+
+
+async def exchange(
+    session: aiohttp.ClientSession, url: URL, request: Request
+) -> Answer | Refused | Unknown:
+    """One request and its answer, or what is known without one. Never raises for the wire."""
+    target = URL(f"{url}?{request.query}", encoded=True) if request.query else url
+    try:
+        async with session.post(
+            target, data=request.body, headers=request.headers, allow_redirects=False
+        ) as response:
+            octets = await _read(response)
+            return _answer(response.status, response.headers, octets)
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError):
+        return NEVER_LEFT
+    except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
+        return Unknown(type(error).__name__)  # its words may hold the number
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes | None:
+    """The body, or None if it is longer than any answer should be."""
+    octets = bytearray()
+    async for chunk in response.content.iter_chunked(8_192):
+        octets += chunk
+        if len(octets) > ANSWER_BYTES_MAX:
+            response.close()
+            return None
+    return bytes(octets)
+
+
+def _answer(
+    status: int, headers: Mapping[str, str], octets: bytes | None
+) -> Answer | Refused | Unknown:
+    """What status and body allow to say before the provider's own codes are read."""
+    if status >= SERVER_ERROR or status == REQUEST_TIMEOUT:
+        return Unknown(f"http_{status}")
+    if status == TOO_MANY_REQUESTS:
+        return Refused("http_429", is_permanent=False, retry_after_s=_retry_after_s(headers))
+    words = None if octets is None else _object(octets)
+    is_redirect = REDIRECT <= status < CLIENT_ERROR
+    if words is not None and not is_redirect:
+        return Answer(status, words)
+    if status < REDIRECT:  # taken, and the answer cannot be read
+        return Unknown("answer_unreadable")
+    return Refused(f"http_{status}", is_permanent=True)
+
+
+def _object(octets: bytes) -> Mapping[str, Any] | None:
+    try:
+        words = json.loads(octets)
+    except (ValueError, RecursionError):
+        return None
+    return words if isinstance(words, dict) else None
+
+
+def _retry_after_s(headers: Mapping[str, str]) -> int:
+    """Seconds of `Retry-After` (RFC 9110, 10.2.3), capped; a date there counts as one second."""
+    text = headers.get("Retry-After", "")
+    is_number = text.isascii() and text.isdecimal() and len(text) < 10  # noqa: PLR2004 - a sane length
+    return min(max(int(text), 1), RETRY_AFTER_S_MAX) if is_number else 1
+
+
+def refusal(code: str, asks: Asks | None, *, retry_after_s: int) -> Refused | Unknown:
+    """A provider's error code as an answer; a code nobody listed is worth another try.
+
+    >>> refusal("isv.MOBILE_NUMBER_ILLEGAL", "dead_address", retry_after_s=60).is_permanent
+    True
+    """
+    if asks == "unknown":
+        return Unknown(code)
+    is_permanent = asks not in {None, "retry"}
+    return Refused(code, is_permanent, None if is_permanent else retry_after_s)
