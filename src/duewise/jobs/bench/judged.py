@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any, TypeAlias
 
 import polars as pl
@@ -26,6 +27,7 @@ from duewise.jobs.bench.figure import Figure, in_turns, prove_same, rates
 from duewise.jobs.bench.guard_rows import RowJudge
 from duewise.jobs.operations import CONTACTS
 
+Rows: TypeAlias = Sequence[Mapping[str, Any]]
 Pair: TypeAlias = tuple[float, float | None]
 PROCESSES = 2
 BATCH = 500
@@ -61,9 +63,7 @@ def guard(task: Task) -> list[Figure]:
         peer=sum(figure.peer or 0.0 for figure in each),
         ratio=statistics.median(figure.ratio or 0.0 for figure in each),
     )
-    ours_ms, peer_ms = (
-        statistics.median(seconds * 1_000 for seconds in batches[turn::2]) for turn in (0, 1)
-    )
+    ours_ms, peer_ms = (statistics.median(each) * 1_000 for each in batches)
     ratio = peer_ms / ours_ms
     wire = Figure("guard", BATCH, "ms p50", ours_ms, peer_ms, PEER, ratio, note="at the wire")
     return [whole, wire]
@@ -88,33 +88,37 @@ def _judge_share(task: Task, number: int) -> tuple[int, list[Pair]]:
     return facts.height, pairs
 
 
-def _batches(task: Task) -> list[float]:
-    """Seconds (ours, peer, ours, …) for one claimed batch after the other, no two alike.
+def _batches(task: Task) -> tuple[list[float], list[float]]:
+    """Seconds for one claimed batch after the other, no two alike: ours, and the peer's.
 
-    A sender judges alone: the machine's other core is the database's and the gateway's.
+    A sender judges alone, batch after batch: the machine's other core is the database's and the
+    gateway's. So ten batches are a turn.
     """
-    rulebook, seconds = task.tenant.rulebook, []
     facts = judged_facts(task)
     log = contact_log(facts)
-    for start in range(0, min(facts.height, BATCH * BATCHES), BATCH):
-        batch = facts.slice(start, BATCH)
-        known = log.join(batch, on="borrower_id", how="semi")
-        one = RowJudge(rulebook)
-        rows, by_borrower = _rows(batch), _by_borrower(known)
+    starts = range(0, min(facts.height, BATCH * BATCHES * task.sizes.turns), BATCH)
+    batches = [facts.slice(start, BATCH) for start in starts]
+    claimed = [(batch, log.join(batch, on="borrower_id", how="semi")) for batch in batches]
+    rulebook, one = task.tenant.rulebook, RowJudge(task.tenant.rulebook)
+    ours: list[float] = []
+    peer: list[float] = []
+    for turn in range(0, len(claimed), BATCHES):
+        for batch, known in claimed[turn : turn + BATCHES]:
+            ours += [_seconds(partial(judge, batch, known, rulebook=rulebook), task.timer)]
+        for batch, known in claimed[turn : turn + BATCHES]:
+            by_row = partial(_row_by_row, one, _rows(batch), _by_borrower(known))
+            peer += [_seconds(by_row, task.timer)]
+    return ours, peer
 
-        def ours(batch: pl.DataFrame = batch, known: pl.DataFrame = known) -> object:
-            return judge(batch, known, rulebook=rulebook)
 
-        def peer(
-            rows: Sequence[Mapping[str, Any]] = rows,
-            by_borrower: Mapping[str, list[Mapping[str, Any]]] = by_borrower,
-            one: RowJudge = one,
-        ) -> object:
-            return [one(row, by_borrower[row["borrower_id"]]) for row in rows]
+def _row_by_row(one: RowJudge, rows: Rows, log: Mapping[str, Rows]) -> object:
+    return [one(row, log[row["borrower_id"]]) for row in rows]
 
-        ((own, its),) = in_turns(ours, peer, turns=1, timer=task.timer)
-        seconds += [own, its or 0.0]
-    return seconds
+
+def _seconds(run: Callable[[], object], timer: Callable[[], float]) -> float:
+    start = timer()
+    run()
+    return timer() - start
 
 
 def judged_facts(task: Task) -> pl.DataFrame:
