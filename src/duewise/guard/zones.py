@@ -71,27 +71,24 @@ def zones_of(columns: Columns, home: str | None) -> Zones:
 
 def _candidates(columns: Columns) -> tuple[Mapping[str, Bits], Bits]:
     given = columns.series("to.tz")
-    if given is None:
+    if given is None or not columns.height:
         return {}, none(columns.height)
-    lists = pl.col("to.tz")
-    ((named, is_one),) = (
-        given.to_frame()
-        .select(
-            lists.explode().drop_nulls().unique().implode().alias("named"),
-            (lists.list.len() == 1).fill_null(value=False).all().alias("is_one"),
-        )
-        .rows()
-    )
-    names = sorted(filter(_exists, named))
-    if is_one and len(named) == len(names) == 1 and not given.null_count():
-        return {names[0]: columns.all}, columns.all
-    strangers = [~lists.list.contains(pl.lit(name)) for name in named if name not in names]
-    told = given.to_frame().select(
-        reduce(and_, strangers, lists.list.len() > 0).alias("known"),
-        *(lists.list.contains(pl.lit(name)).alias(f"zone:{name}") for name in names),
-    )
-    known, *bits = (truth_of(column).yes for column in told.get_columns())
-    return dict(zip(names, bits, strict=True)), known
+    named = given.explode()
+    is_one_each = len(named) == columns.height and not named.null_count()
+    if is_one_each and _exists(named[0]) and (named == named[0]).all():
+        return {named[0]: columns.all}, columns.all
+    return _told(given, named.drop_nulls().unique().sort().to_list())
+
+
+def _told(given: pl.Series, named: list[str]) -> tuple[Mapping[str, Bits], Bits]:
+    """Who may be in which of these zones, and whose zones all exist."""
+    lists, names = pl.col(given.name), [name for name in named if _exists(name)]
+    has = {name: lists.list.contains(pl.lit(name)).alias(f"zone:{name}") for name in named}
+    strangers = [~has[name] for name in named if name not in names]
+    known = reduce(and_, strangers, lists.list.len() > 0).alias("known")
+    told = given.to_frame().select(known, *(has[name] for name in names))
+    known_bits, *bits = (truth_of(column).yes for column in told.get_columns())
+    return dict(zip(names, bits, strict=True)), known_bits
 
 
 def local_us(instants_us: Instants, zone: str) -> Instants:
