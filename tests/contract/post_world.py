@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
@@ -15,6 +15,7 @@ from duewise.channels.aliyun import AliyunSettings, aliyun_channel
 from duewise.channels.post import PostChannel, Request
 from duewise.channels.signing import AccessKey, Scheme
 from duewise.channels.tencent import TencentSettings, tencent_channel
+from duewise.channels.twilio import TwilioSettings, twilio_channel
 from duewise.times import ManualClock
 
 SECRET = "invented-secret"
@@ -29,7 +30,8 @@ class Speech:
     channel: Callable[..., PostChannel]
     taken: Callable[[str | None], dict[str, Any]]
     refused: Callable[[str], dict[str, Any]]
-    codes: Mapping[str, str] = field(default_factory=dict)
+    codes: Mapping[str, str]
+    unlisted: str = "NobodyListedIt"
 
     def opens(self, endpoint: str, **settings: Any) -> PostChannel:
         account = self.account(endpoint=endpoint, **settings)
@@ -44,6 +46,10 @@ def aliyun(**settings: Any) -> AliyunSettings:
 def tencent(**settings: Any) -> TencentSettings:
     wording = "{1}，您本期应还{2}元，{3}到期。客服400-000-0000，拒收请回复R"
     return TencentSettings("key", SECRET, "1400000000", {"1001": wording}, **settings)
+
+
+def twilio(**settings: Any) -> TwilioSettings:
+    return TwilioSettings("AC1", SECRET, **settings)
 
 
 def sent_by_tencent(serial: str | None) -> dict[str, Any]:
@@ -75,6 +81,14 @@ SPEECHES = {
             "InvalidParameterValue.IncorrectPhoneNumber": "for good",
             "InternalError.Timeout": "unknown",
         },
+    ),
+    "twilio": Speech(
+        twilio,
+        twilio_channel,
+        lambda i: {"status": "queued"} | ({} if i is None else {"sid": i}),
+        lambda code: {"code": int(code), "status": 400},
+        {"20429": "for now", "20003": "for good", "21610": "for good", "30008": "unknown"},
+        unlisted="99999",
     ),
 }
 

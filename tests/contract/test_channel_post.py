@@ -109,7 +109,7 @@ async def test_it_never_asks_twice_and_never_takes_a_fault_for_a_success(
 
 
 CODES = [(vendor, *pair) for vendor, it in SPEECHES.items() for pair in it.codes.items()]
-UNLISTED = [(vendor, "NobodyListedIt", "for now") for vendor in SPEECHES]
+UNLISTED = [(vendor, it.unlisted, "for now") for vendor, it in SPEECHES.items()]
 
 
 @pytest.mark.parametrize(("vendor", "code", "meant"), CODES + UNLISTED)

@@ -38,6 +38,7 @@ ANSWER_BYTES_MAX: Final = 65_536
 RETRY_AFTER_S_MAX: Final = 3_600
 NEVER_LEFT: Final = Refused("unreachable", is_permanent=False, retry_after_s=5)
 NOT_OPEN: Final = Refused("not_open", is_permanent=False, retry_after_s=1)
+EXPIRED: Final = Refused("expired", is_permanent=True)
 REDIRECT: Final = 300
 CLIENT_ERROR: Final = 400
 TOO_MANY_REQUESTS: Final = 429
@@ -218,6 +219,13 @@ def _retry_after_s(headers: Mapping[str, str]) -> int:
     text = headers.get("Retry-After", "")
     is_number = text.isascii() and text.isdecimal() and len(text) < 10  # noqa: PLR2004 - a sane length
     return min(max(int(text), 1), RETRY_AFTER_S_MAX) if is_number else 1
+
+
+def seconds_left(message: Message, *, at: datetime, longest: int) -> int:
+    """Whole seconds, up to `longest`, for which a message may still be delivered at `at`."""
+    if message.valid_until is None:
+        return longest
+    return min(int((message.valid_until - at).total_seconds()), longest)
 
 
 def accepted(answer: Answer, provider_id: object) -> Accepted | Unknown:
