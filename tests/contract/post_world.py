@@ -12,6 +12,7 @@ from aiohttp import web
 from tests.contract.channel_world import MORNING, free_port
 
 from duewise.channels.aliyun import AliyunSettings, aliyun_channel
+from duewise.channels.aws import AwsSettings, aws_channel
 from duewise.channels.post import PostChannel, Request
 from duewise.channels.signing import AccessKey, Scheme
 from duewise.channels.tencent import TencentSettings, tencent_channel
@@ -43,6 +44,10 @@ def aliyun(**settings: Any) -> AliyunSettings:
     return AliyunSettings("key", SECRET, {"SMS_1": wording}, **settings)
 
 
+def aws(**settings: Any) -> AwsSettings:
+    return AwsSettings("key", SECRET, "ap-southeast-1", **settings)
+
+
 def tencent(**settings: Any) -> TencentSettings:
     wording = "{1}，您本期应还{2}元，{3}到期。客服400-000-0000，拒收请回复R"
     return TencentSettings("key", SECRET, "1400000000", {"1001": wording}, **settings)
@@ -68,6 +73,18 @@ SPEECHES = {
             "isv.AMOUNT_NOT_ENOUGH": "for good",
             "isv.MOBILE_NUMBER_ILLEGAL": "for good",
             "isp.SYSTEM_ERROR": "unknown",
+        },
+    ),
+    "aws": Speech(
+        aws,
+        aws_channel,
+        lambda i: {"MessageId": i},
+        lambda code: {"__type": code},
+        {
+            "ThrottlingException": "for now",
+            "AccessDeniedException": "for good",
+            "ValidationException": "for good",
+            "InternalServerException": "unknown",
         },
     ),
     "tencent": Speech(

@@ -80,7 +80,7 @@ class Aliyun:
             return Unknown("answer_without_code")
         if code == "OK":
             return accepted(answer, answer.words.get("BizId"))
-        return refusal("aliyun", code)
+        return refusal(__name__, code)
 
     def _signed(self, query: str, at: datetime) -> Request:
         url = URL(self.endpoint)

@@ -237,13 +237,13 @@ def accepted(answer: Answer, provider_id: object) -> Accepted | Unknown:
     return Accepted((normalise_provider_id(provider_id),))
 
 
-def refusal(vendor: str, code: str) -> Refused | Unknown:
-    """An error code as the vendor's table reads it; one nobody listed is worth another try.
+def refusal(module: str, code: str) -> Refused | Unknown:
+    """An error code as the table beside a module reads it; one nobody listed is worth another try.
 
-    >>> refusal("aliyun", "isv.MOBILE_NUMBER_ILLEGAL").is_permanent
+    >>> refusal("duewise.channels.aliyun", "isv.MOBILE_NUMBER_ILLEGAL").is_permanent
     True
     """
-    known = table(vendor)
+    known = table(module)
     asks: Asks | None = known["codes"].get(code)
     if asks == "unknown":
         return Unknown(code)
@@ -252,8 +252,9 @@ def refusal(vendor: str, code: str) -> Refused | Unknown:
 
 
 @cache
-def table(vendor: str) -> dict[str, Any]:
-    """A vendor's codes and what each asks for, from the table beside this file."""
-    text = (resources.files("duewise.channels") / f"{vendor}.yaml").read_text("utf-8")
+def table(module: str) -> dict[str, Any]:
+    """A provider's codes and what each asks for: the YAML of the module's name, in its package."""
+    package, _, name = module.rpartition(".")
+    text = (resources.files(package) / f"{name}.yaml").read_text("utf-8")
     loaded: dict[str, Any] = yaml.safe_load(text)
     return loaded

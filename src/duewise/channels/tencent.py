@@ -76,11 +76,11 @@ class Tencent:
         """The one number's `Code`, or the whole request's; `SerialNo` is the provider's id."""
         match answer.words.get("Response"):
             case {"Error": {"Code": str(code)}}:
-                return refusal("tencent", code)
+                return refusal(__name__, code)
             case {"SendStatusSet": [{"Code": "Ok"} as sent]}:
                 return accepted(answer, sent.get("SerialNo"))
             case {"SendStatusSet": [{"Code": str(code)}]}:
-                return refusal("tencent", code)
+                return refusal(__name__, code)
         return Unknown("answer_without_code")
 
     def _signed(self, body: bytes, at: datetime) -> Request:

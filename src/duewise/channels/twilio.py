@@ -85,7 +85,7 @@ class Twilio:
         """An error's `code`, or a message's `sid`; one that failed at once has not left."""
         match answer.words:
             case {"code": int(code)} | {"status": "failed", "error_code": int(code)}:
-                return refusal("twilio", str(code))
+                return refusal(__name__, str(code))
             case {"status": str()}:
                 return accepted(answer, answer.words.get("sid"))
         return Unknown("answer_without_code")
