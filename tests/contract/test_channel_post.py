@@ -8,14 +8,12 @@ from importlib import metadata
 
 import pytest
 from aiohttp import web
-from tests.contract.channel_world import MORNING, free_port, message
+from tests.contract.channel_world import free_port, message
 from tests.contract.post_world import SECRET, SPEECHES, Handler, Speech, opened, provider, says
 
-from duewise.channels.aliyun import AliyunSettings, aliyun_channel
 from duewise.channels.base import Refused, SendResult, Unknown
 from duewise.channels.post import ANSWER_BYTES_MAX, Answer
 from duewise.errors import BadInput
-from duewise.times import ManualClock
 
 every_vendor = pytest.mark.parametrize("vendor", SPEECHES)
 
@@ -149,12 +147,6 @@ async def test_it_does_not_know_what_became_of_a_request_that_close_cut_off() ->
 def test_it_finds_the_channel_by_its_entry_point(vendor: str) -> None:
     (found,) = metadata.entry_points(group="duewise.channels", name=vendor)
     assert found.load() is SPEECHES[vendor].channel
-
-
-def test_it_refuses_a_wording_whose_values_cannot_be_told_apart() -> None:
-    vague = AliyunSettings("key", SECRET, {"SMS_1": "${name}${sum}元"})
-    with pytest.raises(BadInput, match="two values touch"):
-        aliyun_channel(vague, clock=ManualClock(MORNING))
 
 
 @every_vendor

@@ -1,45 +1,25 @@
-"""Each vendor over HTTP: asked as its own SDK asks, with the values its wording holds."""
+"""Tencent Cloud: signed as its own SDK signs, with the approved wording's values in order."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from typing import Any
-from urllib.parse import parse_qs, parse_qsl
 
 import pytest
 from aiohttp import web
 from tests.contract.channel_world import LI, message
 from tests.contract.post_world import SECRET, SPEECHES, authorizations, opened, provider
 
-from duewise.channels.aliyun import ACS3, canonical_query
+from duewise.channels.approved import NO_TEMPLATE
 from duewise.channels.base import Accepted, Refused
 from duewise.channels.post import table
 from duewise.channels.tencent import TC3
 
-NO_TEMPLATE = Refused("no_approved_template", is_permanent=True)
 UNFIT = message(2, text="【甲】another text")
 
 
-def aliyun_sdk(place: str) -> None:
-    from alibabacloud_dysmsapi20170525.client import Client
-    from alibabacloud_dysmsapi20170525.models import SendSmsRequest
-    from alibabacloud_tea_openapi.models import Config
-
-    config = Config(access_key_id="key", access_key_secret=SECRET, endpoint=place, protocol="http")
-    values = {"name": "Li", "sum": "1,234.56"}
-    Client(config).send_sms(
-        SendSmsRequest(
-            phone_numbers="8613800000001",
-            sign_name="甲消费金融",
-            template_code="SMS_1",
-            template_param=str(values),
-        )
-    )
-
-
-def tencent_sdk(place: str) -> None:
+def ask_by_sdk(place: str) -> None:
     from tencentcloud.common.credential import Credential
     from tencentcloud.common.profile.client_profile import ClientProfile
     from tencentcloud.common.profile.http_profile import HttpProfile
@@ -53,54 +33,20 @@ def tencent_sdk(place: str) -> None:
     SmsClient(Credential("key", SECRET), "ap-guangzhou", profile).SendSms(asked)
 
 
-async def by_acs3(request: web.BaseRequest) -> tuple[str, str]:
-    query = canonical_query(dict(parse_qsl(request.rel_url.raw_query_string)))
-    return await authorizations(request, ACS3, query=query)
-
-
-async def by_tc3(request: web.BaseRequest) -> tuple[str, str]:
-    return await authorizations(request, TC3, at=request.headers["X-TC-Timestamp"])
-
-
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of the SDK's own making
-@pytest.mark.parametrize(
-    ("vendor", "sdk", "signed"), [("aliyun", aliyun_sdk, by_acs3), ("tencent", tencent_sdk, by_tc3)]
-)
-async def test_it_signs_as_the_vendors_own_sdk_does(
-    vendor: str, sdk: Callable[[str], None], signed: Callable[[web.BaseRequest], Any]
-) -> None:
+async def test_it_signs_as_tencents_own_sdk_does() -> None:
     pairs = []
 
     async def keep(request: web.BaseRequest) -> web.StreamResponse:
-        pairs.append(await signed(request))
-        return web.json_response(SPEECHES[vendor].taken("00A7^0"))
+        at = request.headers["X-TC-Timestamp"]
+        pairs.append(await authorizations(request, TC3, at=at))
+        return web.json_response(SPEECHES["tencent"].taken("00A7^0"))
 
-    async with provider(keep) as endpoint, opened(vendor, endpoint) as sms:
-        await asyncio.to_thread(sdk, endpoint.removeprefix("http://").strip("/"))
-        result = await sms.send(message(), key="")
-    assert result == Accepted(("a7^0",))
+    async with provider(keep) as endpoint, opened("tencent", endpoint) as sms:
+        await asyncio.to_thread(ask_by_sdk, endpoint.removeprefix("http://").strip("/"))
+        assert await sms.send(message(), key="") == Accepted(("a7^0",))
     assert len(pairs) == 2
     assert [theirs == ours for theirs, ours in pairs] == [True, True]
-
-
-async def test_it_asks_aliyun_for_the_values_of_the_approved_template() -> None:
-    heard: list[dict[str, list[str]]] = []
-
-    async def keep(request: web.BaseRequest) -> web.StreamResponse:
-        heard.append(parse_qs(request.rel_url.raw_query_string))
-        return web.json_response({"Code": "OK", "BizId": "7"})
-
-    async with provider(keep) as endpoint, opened("aliyun", endpoint) as sms:
-        assert await sms.send_many([message(), UNFIT]) == [Accepted(("7",)), NO_TEMPLATE]
-    assert heard == [
-        {
-            "OutId": ["e1"],
-            "PhoneNumbers": [LI[1:]],
-            "SignName": ["甲消费金融"],
-            "TemplateCode": ["SMS_1"],
-            "TemplateParam": ['{"name": "Li", "sum": "1,234.56", "day": "8月10日"}'],
-        }
-    ]
 
 
 async def test_it_asks_tencent_for_the_values_of_the_approved_template_in_order() -> None:
