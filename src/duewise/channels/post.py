@@ -11,18 +11,23 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
+from importlib import resources
 from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import aiohttp
+import yaml
 from yarl import URL
 
 from duewise.channels.base import (
+    Accepted,
     Capabilities,
     Delivery,
     Message,
     Refused,
     SendResult,
     Unknown,
+    normalise_provider_id,
 )
 from duewise.errors import BadInput
 from duewise.times import Clock
@@ -33,6 +38,7 @@ ANSWER_BYTES_MAX: Final = 65_536
 RETRY_AFTER_S_MAX: Final = 3_600
 NEVER_LEFT: Final = Refused("unreachable", is_permanent=False, retry_after_s=5)
 NOT_OPEN: Final = Refused("not_open", is_permanent=False, retry_after_s=1)
+EXPIRED: Final = Refused("expired", is_permanent=True)
 REDIRECT: Final = 300
 CLIENT_ERROR: Final = 400
 TOO_MANY_REQUESTS: Final = 429
@@ -215,13 +221,40 @@ def _retry_after_s(headers: Mapping[str, str]) -> int:
     return min(max(int(text), 1), RETRY_AFTER_S_MAX) if is_number else 1
 
 
-def refusal(code: str, asks: Asks | None, *, retry_after_s: int) -> Refused | Unknown:
-    """A provider's error code as an answer; a code nobody listed is worth another try.
+def seconds_left(message: Message, *, at: datetime, longest: int) -> int:
+    """Whole seconds, up to `longest`, for which a message may still be delivered at `at`."""
+    if message.valid_until is None:
+        return longest
+    return min(int((message.valid_until - at).total_seconds()), longest)
 
-    >>> refusal("isv.MOBILE_NUMBER_ILLEGAL", "dead_address", retry_after_s=60).is_permanent
+
+def accepted(answer: Answer, provider_id: object) -> Accepted | Unknown:
+    """An answer that claims success: only with a status that says the same, and with an id."""
+    if answer.status >= CLIENT_ERROR:
+        return Unknown("contradictory")
+    if not isinstance(provider_id, str) or not provider_id.strip():
+        return Unknown("no_id")
+    return Accepted((normalise_provider_id(provider_id),))
+
+
+def refusal(module: str, code: str) -> Refused | Unknown:
+    """An error code as the table beside a module reads it; one nobody listed is worth another try.
+
+    >>> refusal("duewise.channels.aliyun", "isv.MOBILE_NUMBER_ILLEGAL").is_permanent
     True
     """
+    known = table(module)
+    asks: Asks | None = known["codes"].get(code)
     if asks == "unknown":
         return Unknown(code)
     is_permanent = asks not in {None, "retry"}
-    return Refused(code, is_permanent, None if is_permanent else retry_after_s)
+    return Refused(code, is_permanent, None if is_permanent else known["retry_after_s"])
+
+
+@cache
+def table(module: str) -> dict[str, Any]:
+    """A provider's codes and what each asks for: the YAML of the module's name, in its package."""
+    package, _, name = module.rpartition(".")
+    text = (resources.files(package) / f"{name}.yaml").read_text("utf-8")
+    loaded: dict[str, Any] = yaml.safe_load(text)
+    return loaded

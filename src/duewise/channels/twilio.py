@@ -1,0 +1,121 @@
+"""SMS by Twilio: the Messages resource of API version 2010-04-01, under Basic authentication."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+from urllib.parse import urlencode, urlsplit
+
+from aiohttp import encode_basic_auth
+
+from duewise.channels.base import Capabilities, Message, Refused, SendResult, Unknown
+from duewise.channels.post import (
+    EXPIRED,
+    Answer,
+    PostChannel,
+    Request,
+    accepted,
+    refusal,
+    seconds_left,
+)
+from duewise.errors import BadInput
+from duewise.times import Clock
+
+VALIDITY_S_MAX: Final = 36_000
+
+
+@dataclass(frozen=True)
+class TwilioSettings:
+    """One account. With a messaging service, it chooses the number; else the message's sender."""
+
+    account_sid: str
+    auth_token: str = field(repr=False)
+    messaging_service_sid: str | None = None
+    name: str = "twilio"
+    endpoint: str = "https://api.twilio.com/"
+    timeout_s: float = 10.0
+    requests_max: int = 50
+
+
+def twilio_channel(settings: TwilioSettings, *, clock: Clock) -> PostChannel:
+    """A `base.Channel` over a Twilio account. Raises BadInput for bad settings."""
+    return PostChannel(Twilio(settings), clock=clock)
+
+
+class Twilio:
+    """How Twilio is asked, and what it answers; a `post.Vendor`."""
+
+    capabilities = Capabilities(
+        parts_max=10, receipts=False, replies=False, idempotent=False, echoes_reference=False
+    )
+
+    def __init__(self, settings: TwilioSettings) -> None:
+        if not settings.account_sid.isalnum():
+            sid = settings.account_sid
+            raise BadInput(f"not an account SID: {sid!r}", mend="give the one that begins with AC")
+        place = f"2010-04-01/Accounts/{settings.account_sid}/Messages.json"
+        self.name, self.endpoint = settings.name, f"{settings.endpoint.rstrip('/')}/{place}"
+        self.timeout_s, self.requests_max = settings.timeout_s, settings.requests_max
+        self._service = settings.messaging_service_sid
+        self._headers = {
+            "authorization": encode_basic_auth(settings.account_sid, settings.auth_token),
+            "content-type": "application/x-www-form-urlencoded",
+        }
+
+    def request(self, message: Message, *, at: datetime) -> Request | Refused:
+        """The form of a message; what is still queued when its time is over, Twilio drops."""
+        left = seconds_left(message, at=at, longest=VALIDITY_S_MAX)
+        if left < 1:
+            return EXPIRED
+        form = {
+            "To": message.address,
+            "ValidityPeriod": str(left),
+            "Body": message.text,
+        }
+        by = (
+            ("MessagingServiceSid", self._service) if self._service else ("From", message.sender_id)
+        )
+        return Request("", self._headers, urlencode([*form.items(), by]).encode())
+
+    def meaning(self, answer: Answer) -> SendResult:
+        """An error's `code`, or a message's `sid`; one that failed at once has not left."""
+        match answer.words:
+            case {"code": int(code)} | {"status": "failed", "error_code": int(code)}:
+                return refusal(__name__, str(code))
+            case {"status": str()}:
+                return accepted(answer, answer.words.get("sid"))
+        return Unknown("answer_without_code")
+
+
+def is_signed(url: str, form: Iterable[tuple[str, str]], signature: str, *, token: str) -> bool:
+    """Whether a status callback comes from Twilio: its `X-Twilio-Signature`, by HMAC-SHA1.
+
+    `url` as Twilio was told to call it, `form` the fields of the body, a field's every value once
+    (Twilio, "Validate the signature"). Twilio signs with the port or without it: both count.
+    Raises ValueError where `url` is no address.
+
+    >>> is_signed("https://sms.example.com/", [], "forged", token="invented")
+    False
+    """
+    fields = "".join(name + value for name, value in sorted(set(form)))
+    given = signature.encode()
+    return any(
+        hmac.compare_digest(base64.b64encode(_hmac(token, place + fields)), given)
+        for place in _spellings(url)
+    )
+
+
+def _spellings(url: str) -> tuple[str, ...]:
+    """The same address without its port, and with it."""
+    parts = urlsplit(url)
+    bare = parts.netloc if parts.port is None else parts.netloc.rpartition(":")[0]
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return tuple(parts._replace(netloc=each).geturl() for each in (bare, f"{bare}:{port}"))
+
+
+def _hmac(token: str, text: str) -> bytes:
+    return hmac.digest(token.encode(), text.encode(), "sha1")
