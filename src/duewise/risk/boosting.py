@@ -141,7 +141,7 @@ def fit_boosting(
     ]
     held_out = [_held_out(matrix, target, fold, recipe, inputs) for recipe in recipes]
     unseen = np.column_stack([odds for _, odds in held_out])
-    intercept, weights = _blend(unseen, target)
+    intercept, weights = blend(unseen, target)
     kept = [
         (text, weight / chosen.bags)
         for recipe, (rounds, _), weight in zip(recipes, held_out, weights.tolist(), strict=True)
@@ -227,7 +227,7 @@ def _dataset(
     )
 
 
-def _blend(unseen: Floats, target: Floats) -> tuple[float, Floats]:
+def blend(unseen: Floats, target: Floats) -> tuple[float, Floats]:
     """Intercept and a weight >= 0 for each column of log-odds (Wolpert 1992, stacking)."""
     found = fit_logistic(unseen, target, ridge=BLEND_RIDGE, rising=True)
     small = found[1:] < WEIGHT_MIN
