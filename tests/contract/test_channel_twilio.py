@@ -68,6 +68,7 @@ def test_it_refuses_an_account_that_is_none() -> None:
 FORM = {"MessageSid": "SM7", "MessageStatus": "delivered", "To": LI, "Note": "你好 & more"}
 URLS = [
     "https://sms.example.com/status?route=a%20b",
+    "https://sms.example.com/status",
     "https://sms.example.com:443/status",
     "https://sms.example.com:8443/status",
     "http://127.0.0.1/status",
