@@ -7,11 +7,24 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 import pytest
+from tests.unit.test_features import LI, PRODUCTS, ZONE, book_of, noon
+from tests.unit.test_target import DUE
 
+from duewise.book.ledger import ledger
 from duewise.errors import BadInput
 from duewise.risk.boosting import Settings
 from duewise.risk.censored import integrated_brier, known_through, weights
-from duewise.risk.hazard import DAYS, HORIZONS, Hazard, cured_by, fit_hazard, judge, person_periods
+from duewise.risk.features import morning
+from duewise.risk.hazard import (
+    DAYS,
+    HORIZONS,
+    Hazard,
+    cured_by,
+    fit_hazard,
+    judge,
+    lapses,
+    person_periods,
+)
 from duewise.risk.inputs import Inconclusive, Reason
 
 LITTLE = Settings(
@@ -129,3 +142,32 @@ def test_it_refuses_days_that_are_no_days_at_risk() -> None:
         fit_hazard(frame.with_columns(days=0), ["prompt"], groups="borrower_id", seed=0)
     with pytest.raises(BadInput, match="is_cured"):
         fit_hazard(frame.drop("is_cured"), ["prompt"], groups="borrower_id", seed=0)
+
+
+@pytest.mark.parametrize(
+    ("paid_after", "seen_after", "expected"),
+    [
+        (0, 40, []),
+        (1, 40, [(1, True)]),
+        (30, 40, [(30, True)]),
+        (31, 40, [(30, False)]),
+        (None, 12, [(12, False)]),
+        (None, 0, []),
+    ],
+)
+def test_it_counts_the_days_of_a_lapse_as_far_as_they_are_known(
+    paid_after: int | None, seen_after: int, expected: list[tuple[int, bool]]
+) -> None:
+    paid = [] if paid_after is None else [(noon(DUE + timedelta(days=paid_after)), 95_000)]
+    seen = DUE + timedelta(days=seen_after)
+    known_at = morning(seen + timedelta(days=1), ZONE)
+    book = book_of({**LI, "paid": [*LI["paid"], *paid]})
+    found = lapses(ledger(book, PRODUCTS, as_of=seen, known_at=known_at, zone=ZONE))
+    of_due = found.filter(pl.col("due_date") == DUE)
+    assert of_due.select("days", "is_cured").rows() == expected
+
+
+def test_it_names_no_slope_where_all_are_foreseen_alike() -> None:
+    frame, _ = drawn_lapses()
+    found = judge(frame, np.full((frame.height, len(HORIZONS)), 0.5))
+    assert found["slope"].is_nan().all()

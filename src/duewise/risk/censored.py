@@ -18,8 +18,6 @@ Floats = npt.NDArray[np.float64]
 Days = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-NEWTON_STEPS = 50
-
 
 def known_through(days: Days, cured: Flags, *, until: int) -> Floats:
     """The probability of being known to the end of day 0, 1, …, `until` (Kaplan, Meier 1958).
@@ -73,12 +71,21 @@ def integrated_brier(
 
 
 def calibration_slope(days: Days, cured: Flags, probability: Floats, *, horizon: int) -> float:
-    """The slope of the outcome's log-odds on those foreseen, weighted; 1 is exact (Cox 1958)."""
+    """The slope of the outcome's log-odds on those foreseen, weighted (Cox 1958, Biometrika 45).
+
+    1 is exact, below 1 is too sure; not a number where all are foreseen alike.
+    """
+    from scipy.optimize import minimize
+
+    if np.ptp(probability) == 0:
+        return float("nan")
     paid, weight = weights(days, cured, horizon=horizon)
-    design = np.column_stack((np.ones(len(days)), logit(probability)))
-    line = np.array([0.0, 1.0])
-    for _ in range(NEWTON_STEPS):
-        fitted = expit(design @ line)
-        curvature = (design * (weight * fitted * (1 - fitted))[:, None]).T @ design
-        line = line + np.linalg.solve(curvature, design.T @ (weight * (paid - fitted)))
-    return float(line[1])
+    odds = logit(probability)
+
+    def loss(line: Floats) -> tuple[float, Floats]:
+        fitted = line[0] + line[1] * odds
+        miss = weight * (expit(fitted) - paid) / len(odds)
+        value = (weight * (np.logaddexp(0.0, fitted) - paid * fitted)).mean()
+        return float(value), np.array([miss.sum(), miss @ odds])
+
+    return float(minimize(loss, np.array([0.0, 1.0]), jac=True, method="BFGS").x[1])
