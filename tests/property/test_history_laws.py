@@ -78,7 +78,7 @@ def test_it_agrees_with_the_oracle_on_every_day_and_under_every_table(first: int
     assert ((now["class5"] == "loss") == lost).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(histories, st.sampled_from([1, 7, 30]), st.sampled_from([None, SWITCH]))
 def test_it_loses_no_loan_and_no_balance_between_two_dates(
     several: list[History], step: int, rules_of: date | None
@@ -99,7 +99,7 @@ def test_it_loses_no_loan_and_no_balance_between_two_dates(
             assert ((sums - 1).abs() < 1e-12).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(histories, st.integers(1, 5), st.integers(1, 40))
 def test_it_adds_up_to_the_whole_however_the_book_is_cut(
     several: list[History], partitions: int, rows_max: int
@@ -120,7 +120,7 @@ def test_it_adds_up_to_the_whole_however_the_book_is_cut(
     assert cut.rolls.equals(whole.rolls)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(histories)
 def test_it_calls_each_step_by_what_happened_in_it(several: list[History]) -> None:
     dates = [day_of(DAY_0) + timedelta(days) for days in range(0, DAYS, 10)]
@@ -156,7 +156,7 @@ def name_of(before: int, after: int, rest: int, *, is_extended: bool) -> str:
     return "cure" if is_now == 0 else "improve"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(histories)
 def test_it_never_takes_back_that_a_vintage_was_late(several: list[History]) -> None:
     dates = [day_of(DAY_0) + timedelta(days) for days in range(DAYS)]
