@@ -25,6 +25,7 @@ VERDICT: Mapping[str, pl.DataType] = {
     "rules": pl.List(pl.String()),
     "deciding": pl.List(pl.String()),
 }
+_SMALL = (1 << 16) - 1  # numbers up to it are counted sooner than sorted
 _BITS = 62  # rules per word of the bit mask that names which rules fired
 
 
@@ -95,12 +96,24 @@ def _distinct(words: Sequence[Numbers], height: int) -> tuple[list[list[int]], N
     place = np.zeros(height, dtype=np.int64)
     patterns: list[list[int]] = [[]]
     for word in words:
-        values, of_word = np.unique(word, return_inverse=True)
-        pairs, place = np.unique(place * len(values) + of_word, return_inverse=True)
+        values, of_word = _places(word)
+        pairs, place = _places(place * len(values) + of_word)
         patterns = [
             [*patterns[pair // len(values)], int(values[pair % len(values)])] for pair in pairs
         ]
     return patterns, place
+
+
+def _places(numbers: Numbers) -> tuple[Numbers, Numbers]:
+    """The distinct numbers, none below 0, and the place of each row's among them."""
+    most = int(numbers.max(initial=0))
+    if most > _SMALL:
+        distinct, place = np.unique(numbers, return_inverse=True)
+        return distinct, place
+    distinct = np.flatnonzero(np.bincount(numbers))
+    place_of = np.zeros(most + 1, dtype=np.int64)
+    place_of[distinct] = np.arange(len(distinct))
+    return distinct, place_of[numbers]
 
 
 def _repeated(table: pl.DataFrame, height: int) -> pl.DataFrame:
