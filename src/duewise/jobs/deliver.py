@@ -314,7 +314,7 @@ async def _send_chunk(
 ) -> bool:
     """Wait for its turn, mark, write, settle; false if the link was away.
 
-    What was held or cancelled since its claim is not marked, and so is not sent.
+    What was held or cancelled since its claim, or is no longer valid, is not marked nor sent.
     """
     patience = settings.patience
     try:
@@ -362,6 +362,7 @@ async def _mark(sender: Worker, route: str, chunk: Sequence[Claimed], *, now: da
         "owner": sender.owner,
     }
     async with sender.conn.transaction():
+        await sender.conn.execute(_SQL["lapse_claimed"], values)
         marked = await sender.conn.execute(_SQL["mark_wired"], values)
         return {row[0] for row in await marked.fetchall()}
 

@@ -72,7 +72,15 @@ RETURNING envelope.envelope_id, key, borrower_id, loan_id, step, stage, channel,
 UPDATE envelope
    SET wired_at = %(now)s, attempt = attempt + 1, route = %(route)s
  WHERE envelope_id = ANY(%(envelope_ids)s) AND owner = %(owner)s AND state = 'sending'
+   AND valid_until > %(now)s
 RETURNING envelope_id;
+
+-- lapse_claimed
+-- It waited for its route's turn until its validity, and with it the hours of contact, had ended.
+UPDATE envelope
+   SET state = 'lapsed', owner = NULL, reason = 'validity_ended', changed_at = %(now)s
+ WHERE envelope_id = ANY(%(envelope_ids)s) AND owner = %(owner)s AND state = 'sending'
+   AND wired_at IS NULL AND valid_until <= %(now)s;
 
 -- settle
 -- What the gateway answered to one attempt. An envelope that a receipt has already carried further
