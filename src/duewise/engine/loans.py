@@ -11,13 +11,17 @@ from datetime import date
 import numpy as np
 import polars as pl
 
+from duewise.book.align import day_number
+from duewise.book.columns import DPD, OLDEST_DUE, PAYMENT
 from duewise.book.ledger import Ledger, asked_for
 from duewise.engine.given import PlanContext, Tables
-from duewise.frames import empty
+from duewise.frames import completed, empty
 from duewise.risk.model import probability_of_default
 from duewise.risk.serve import PROBABILITIES, foresee
+from duewise.strategy.conditions import COLUMNS
 from duewise.strategy.tone import signs
 
+PART_DAYS = 28  # as far back as a part payment counts
 WHO = "_who"  # the borrower's place among the group's
 
 # What a strategy, a text or a rule may ask of a loan besides its ledger.
@@ -45,7 +49,8 @@ def open_loans(tables: Tables, *, context: PlanContext) -> pl.DataFrame:
     )
     paused = loans["loan_id"].is_in(_paused(tables.pauses, as_of=context.as_of).implode())
     loans = loans.with_columns(paused.alias("messages_paused"))
-    return _with_strategy_columns(loans, as_of=context.as_of).drop(WHO, "_share")
+    found = _with_strategy_columns(loans, as_of=context.as_of).drop(WHO, "_share")
+    return completed(found, COLUMNS)  # a probability that no model in use tells is not known
 
 
 def _places(names: pl.Series, known: pl.Series) -> pl.Series:
@@ -77,7 +82,33 @@ def _habits(known: Ledger, who: pl.Series, tables: Tables, context: PlanContext)
     place = _places(cases["borrower_id"], tables.borrowers["borrower_id"])
     marks = signs(days, cases.with_columns(borrower_id=place), as_of=context.as_of)
     shares = shares.rename({"borrower_id": WHO, "probability_of_default": "_share"})
-    return shares.join(marks.rename({"borrower_id": WHO}), on=WHO, how="left")
+    parts = _part_payments(known, owner, as_of=context.as_of)
+    return (
+        shares.join(marks.rename({"borrower_id": WHO}), on=WHO, how="left")
+        .join(parts, on=WHO, how="left")
+        .with_columns(pl.col("part_payments_28d").fill_null(0))
+    )
+
+
+def _part_payments(known: Ledger, owner: pl.Series, *, as_of: date) -> pl.DataFrame:
+    """By WHO the payments of PART_DAYS that left something past due, and the last one's age.
+
+    A payment made on or after the due date of the oldest instalment that is still unpaid was one
+    in part: a full one would have settled it.
+    """
+    columns, today = known.aligned.columns, day_number(as_of)
+    day, kind = columns.events.day, columns.events.kind
+    recent = np.flatnonzero((day > today - PART_DAYS) & (day <= today) & (kind == PAYMENT))
+    loan = np.searchsorted(columns.loans.event_start, recent, side="right") - 1
+    of_loan = known.figures[loan]
+    is_part = (of_loan[:, DPD] > 0) & (day[recent] >= of_loan[:, OLDEST_DUE])
+    made = pl.DataFrame(
+        {WHO: owner.gather(loan[is_part]), "_age": today - day[recent[is_part]].astype(np.int32)},
+        schema={WHO: pl.UInt32, "_age": pl.Int32},
+    )
+    return made.group_by(WHO).agg(
+        part_payments_28d=pl.len().cast(pl.Int32), days_since_part_payment=pl.col("_age").min()
+    )
 
 
 def _paused(pauses: pl.DataFrame, *, as_of: date) -> pl.Series:
@@ -109,8 +140,7 @@ def _with_strategy_columns(loans: pl.DataFrame, *, as_of: date) -> pl.DataFrame:
         .otherwise(-days_ahead)
         .cast(pl.Int32),
         days_past_due=pl.col("days_past_due").cast(pl.Int32),
-        # Nobody records these two yet; unknown, they make no rung of the ladder hold.
-        part_payments_28d=pl.lit(None, pl.Int32),
+        # Nobody records promises yet; unknown, they make no rung of the ladder hold.
         broken_promises_90d=pl.lit(None, pl.Int32),
         open_loans=pl.Series(open_ones[whose].astype(np.int32)),
     ).with_columns(

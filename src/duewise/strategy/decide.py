@@ -38,6 +38,8 @@ class Reason(StrEnum):
     FATIGUE = "fatigue"
     WINDOW_OVER = "window_over"
     OVER_BUDGET = "over_budget"
+    PART_PAYMENT = "part_payment"
+    SELF_CURE_LIKELY = "self_cure_likely"
 
 
 def decide(
@@ -248,6 +250,10 @@ def _conclude(rows: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
         .then(pl.lit(Reason.NO_STEP.value))
         .when(optional & pl.col("hold_out"))
         .then(pl.lit(Reason.HOLD_OUT.value))
+        .when(optional & _is_quiet(strategy))
+        .then(pl.lit(Reason.PART_PAYMENT.value))
+        .when(optional & _waits(strategy))
+        .then(pl.lit(Reason.SELF_CURE_LIKELY.value))
         .when(pl.col("number_token").is_null())
         .then(pl.lit(Reason.NO_ADDRESS.value))
         .when(pl.col("opted_out"))
@@ -276,3 +282,21 @@ def _conclude(rows: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
         .then(pl.lit(None, pl.String))
         .otherwise(pl.col("arm")),
     )
+
+
+def _is_quiet(strategy: Strategy) -> pl.Expr:
+    """Whether a part payment was made so lately that optional messages rest."""
+    if strategy.quiet_days is None:
+        return pl.lit(value=False)
+    lately = pl.col("days_since_part_payment") < strategy.quiet_days
+    return lately.fill_null(value=False)
+
+
+def _waits(strategy: Strategy) -> pl.Expr:
+    """Whether the borrower's step says to wait; what is not known makes nobody wait."""
+    waits = [
+        (pl.col("step") == step.name) & condition(step.wait)
+        for step in strategy.steps
+        if step.wait is not None
+    ]
+    return pl.any_horizontal(waits).fill_null(value=False) if waits else pl.lit(value=False)
