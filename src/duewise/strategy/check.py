@@ -56,6 +56,7 @@ def findings(strategy: Strategy, *, tones: Mapping[str, str]) -> list[Finding]:
         *_unreachable(strategy, holds, taken["step"]),
         *_of_another_stage(strategy, taken),
         *_overlaps(strategy, holds, taken),
+        *_always_waiting(strategy, taken),
     ]
     return [
         *sorted(found, key=lambda each: each.line),
@@ -66,7 +67,7 @@ def findings(strategy: Strategy, *, tones: Mapping[str, str]) -> list[Finding]:
 
 def _grid(strategy: Strategy) -> pl.DataFrame | None:
     """Every combination of the values that matter; None where they are too many."""
-    texts = [step.when for step in strategy.steps]
+    texts = [text for step in strategy.steps for text in (step.when, step.wait) if text]
     named = {name for text in texts for name in condition(text).meta.root_names()}
     numbers = sorted({float(each) for text in texts for each in _numbers(text)})
     words = sorted({each for text in texts for each in re.findall(r"'([^']*)'", text)})
@@ -95,7 +96,7 @@ def _values(name: str, numbers: Sequence[float], words: Sequence[str]) -> list[A
         return [False, True]
     if kind == pl.String:
         return [*words, "another"]
-    if name == RISK:
+    if name.startswith("probability_"):
         inside = {n + d for n in numbers if 0 < n < 1 for d in (-1e-6, 0, 1e-6)}
         return sorted({0.0, 1.0, *RISKS.values(), *inside})
     step = 1.0 if kind == pl.Int32 else _CENT
@@ -149,6 +150,19 @@ def _overlaps(strategy: Strategy, holds: pl.DataFrame, taken: pl.DataFrame) -> I
                 f"step {step.name!r} overlaps on day {_days(lost['dpd'])} with"
                 f" {', '.join(first)}, which comes first",
                 "none, if it is meant so",
+            )
+
+
+def _always_waiting(strategy: Strategy, taken: pl.DataFrame) -> Iterator[Finding]:
+    for n, step in enumerate(strategy.steps):
+        mine = taken.filter(step=n)
+        if step.wait and mine.height and mine.select(condition(step.wait).all()).item():
+            yield Finding(
+                "error",
+                step.name,
+                step.line,
+                f"step {step.name!r} always waits: its `wait` holds wherever it is taken",
+                "narrow its `wait`",
             )
 
 

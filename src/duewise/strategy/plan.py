@@ -19,7 +19,9 @@ STAGES = ("pre_due", "due_day", "overdue")
 CHANNELS = ("sms",)
 SEND_TIMES = ("even", "learned")
 TOP = {"strategy", "version", "timezone", "hold_out", "fatigue", "steps"}
-TOP |= {"worth", "budgets", "send_time"}
+TOP |= {"worth", "budgets", "send_time", "quiet"}
+STEP = {"name", "stage", "when", "arms", "choose", "required", "wait"}
+QUIET_DAYS_MAX = 28
 
 
 @dataclass(frozen=True)
@@ -35,13 +37,17 @@ class Arm:
 
 @dataclass(frozen=True)
 class Step:
-    """One position in the cadence: when it applies, and what may then be done."""
+    """One position in the cadence: when it applies, and what may then be done.
+
+    Where `wait` holds, the borrower is left alone for now: it probably takes no message.
+    """
 
     name: str
     stage: str
     when: str
     arms: tuple[Arm, ...]
     required: bool = False
+    wait: str | None = None
     line: int = field(default=0, compare=False)
 
 
@@ -50,7 +56,8 @@ class Strategy:
     """A strategy file, checked. `content_hash` is the SHA-256 of its text.
 
     `worth` is what a message is worth, in major units, as an expression over the columns; where
-    `budgets` are short, the messages worth most are sent. `send_time` is one of SEND_TIMES.
+    `budgets` are short, the messages worth most are sent. `send_time` is one of SEND_TIMES. For
+    `quiet_days` after a part payment nothing optional goes.
     """
 
     name: str
@@ -63,6 +70,7 @@ class Strategy:
     worth: str = WORTH
     budgets: tuple[Budget, ...] = ()
     send_time: str = "even"
+    quiet_days: int | None = None
 
 
 def load_strategy(path: Path, *, templates: Mapping[str, str]) -> Strategy:
@@ -100,19 +108,20 @@ def parse_strategy(text: str, *, source: str, templates: Mapping[str, str]) -> S
         worth=read_worth(reader, top),
         budgets=read_budgets(reader, top, CHANNELS),
         send_time=reader.choice({"send_time": "even"} | top, "send_time", SEND_TIMES),
+        quiet_days=_quiet(reader, top),
     )
 
 
 def _step(reader: Reader, raw: object, templates: Mapping[str, str]) -> Step:
     step = reader.mapping(raw, "a step")
-    reader.only(step, {"name", "stage", "when", "arms", "choose", "required"}, "a step")
+    reader.only(step, STEP, "a step")
     name = reader.text(step, "name")
     stage = reader.choice(step, "stage", STAGES)
-    when = reader.text(step, "when")
-    try:
-        condition(when)
-    except ValueError as error:
-        reader.fail(step, f"step {name!r}, when: {error}", f"columns: {', '.join(COLUMNS)}")
+    when = _condition(reader, step, "when")
+    required = reader.flag(step, "required")
+    wait = _condition(reader, step, "wait") if "wait" in step else None
+    if wait is not None and required:
+        reader.fail(step, f"step {name!r} is required and waits", "leave out one of the two")
     arms = reader.mapping(step.get("arms"), f"the arms of step {name!r}", near=step)
     found = [(key, value) for key, value in arms.items() if key != "__line__"]
     if not 1 <= len(found) <= ARMS_MAX:
@@ -134,8 +143,20 @@ def _step(reader: Reader, raw: object, templates: Mapping[str, str]) -> Step:
             )
             for key, value in found
         ),
-        required=reader.flag(step, "required"),
+        required=required,
+        wait=wait,
     )
+
+
+def _condition(reader: Reader, step: dict[str, Any], key: str) -> str:
+    """A condition over COLUMNS that stands under `key`."""
+    written = reader.text(step, key)
+    try:
+        condition(written)
+    except ValueError as error:
+        name = step.get("name")
+        reader.fail(step, f"step {name!r}, {key}: {error}", f"columns: {', '.join(COLUMNS)}")
+    return written
 
 
 def _arm(
@@ -211,3 +232,11 @@ def _fatigue(reader: Reader, top: dict[str, Any]) -> int | None:
     fatigue = reader.mapping(top["fatigue"], "fatigue")
     reader.only(fatigue, {"messages_28d"}, "fatigue")
     return reader.whole(fatigue, "messages_28d", 1, 1_000)
+
+
+def _quiet(reader: Reader, top: dict[str, Any]) -> int | None:
+    if top.get("quiet") is None:
+        return None
+    quiet = reader.mapping(top["quiet"], "quiet")
+    reader.only(quiet, {"after_part_payment_d"}, "quiet")
+    return reader.whole(quiet, "after_part_payment_d", 1, QUIET_DAYS_MAX)

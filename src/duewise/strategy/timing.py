@@ -11,6 +11,7 @@ then spread as their payments are, and the same borrower gets the same minute. N
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -23,6 +24,15 @@ WEIGHTS = pl.Array(pl.Float64, HOURS)
 OF_SEGMENT, OF_BOOK = 10.0, 500.0
 
 PaidByHour = Mapping[str, tuple[int, ...]]  # by segment, HOURS counts each
+
+
+@dataclass(frozen=True)
+class Paid:
+    """What hours are learned from: payments known (borrower_id, paid_at), and the whole book's."""
+
+    payments: pl.DataFrame
+    by_hour: PaidByHour
+    zone: str
 
 
 def hour_weights(
@@ -74,9 +84,9 @@ def _counts(payments: pl.DataFrame, borrowers: pl.DataFrame, *, zone: str) -> Fl
     """Payments of each of the borrowers (borrower_id, row) by local hour."""
     hour = pl.col("paid_at").dt.convert_time_zone(zone).dt.hour()
     own = (
-        payments.select("borrower_id", hour=hour)
+        payments.select("borrower_id", "paid_at")
         .join(borrowers, on="borrower_id", how="inner")
-        .group_by("row", "hour")
+        .group_by("row", hour=hour)
         .len()
     )
     counts = np.zeros((borrowers.height, HOURS))
