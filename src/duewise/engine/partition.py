@@ -26,7 +26,7 @@ from duewise.message.choose import choose_column
 from duewise.message.template import Sender, Template
 from duewise.money import Money
 from duewise.risk.model import Prior, probability_of_default
-from duewise.risk.serve import PROBABILITIES, Served, foresee
+from duewise.risk.serve import PROBABILITIES, Served, foresee, unread
 from duewise.strategy.decide import Decision, decide
 from duewise.strategy.plan import Strategy
 from duewise.strategy.timing import PaidByHour, hour_weights
@@ -129,10 +129,12 @@ class Plan:
     """`rows` conforms to `PLAN`: one row per borrower with a loan, sorted by borrower_id.
 
     `offers` are what its messages would take of the strategy's budgets, before any is cut.
+    `unread`: of how many borrowers a model could not read a column of the lender's own.
     """
 
     rows: pl.DataFrame
     offers: pl.DataFrame
+    unread: Mapping[str, int] = field(default_factory=dict)
 
 
 def plan_partition(tables: Tables, *, context: PlanContext) -> Plan:
@@ -159,7 +161,7 @@ def plan_partition(tables: Tables, *, context: PlanContext) -> Plan:
     judged = _first_gate(rows, tables, context=context)
     judged = judged.sort("borrower_id")
     asked = offers(judged, context.strategy, part_price=context.part_price)
-    return Plan(conform(judged, PLAN, name="plan"), asked)
+    return Plan(conform(judged, PLAN, name="plan"), asked, _unread(tables, context))
 
 
 def open_loans(tables: Tables, *, context: PlanContext) -> pl.DataFrame:
@@ -209,6 +211,14 @@ def _foreseen(known: Ledger, tables: Tables, context: PlanContext) -> pl.DataFra
 
     rows = features_of(known, tables.payments, known_at=context.now, given=tables.features)
     return foresee(context.models, rows)
+
+
+def _unread(tables: Tables, context: PlanContext) -> dict[str, int]:
+    if not context.models or tables.features.is_empty():
+        return {}
+    from duewise.risk.features import given_on
+
+    return unread(context.models, given_on(tables.features, context.as_of))
 
 
 # What a strategy, a text or a rule may ask of a loan besides its ledger.

@@ -10,7 +10,8 @@ import hashlib
 import json
 import multiprocessing
 import shutil
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import (
     FIRST_COMPLETED,
     Future,
@@ -18,7 +19,7 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     wait,
 )
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
 MANIFEST = "plan.json"
 OFFERED = ".offers"  # beside a partition's plan: what its messages take of the budgets
+UNREAD = ".unread"  # and what of the lender's own columns no model could read
 
 Progress = Callable[[int, int], None]
 Task: TypeAlias = tuple[Callable[[], Tables], PlanContext, Path]
@@ -76,7 +78,8 @@ class PlanSummary:
     """What a plan came to. `by_step`: step, decision, outcome, reason, rows.
 
     `budgets` is None where the strategy has none.
-    `risk` says by which models the risk is known, or by what else.
+    `risk` says by which models the risk is known, or by what else; `unread`, of how many borrowers
+    they took a value of the lender's own column for missing, as they cannot read it.
     """
 
     plan_id: str
@@ -88,6 +91,7 @@ class PlanSummary:
     by_step: pl.DataFrame
     risk: str
     budgets: SharedOut | None = None
+    unread: Mapping[str, int] = field(default_factory=dict)
 
 
 def context_for(
@@ -201,7 +205,15 @@ def plan_parts(
     pl.concat([pl.scan_parquet(path) for path in _within_budgets(targets, shared)]).sink_parquet(
         out / "plan.parquet", compression="zstd", maintain_order=True
     )
-    return replace(summarise(out / "plan.parquet", context), budgets=shared)
+    summary = summarise(out / "plan.parquet", context)
+    return replace(summary, budgets=shared, unread=_all_unread(targets))
+
+
+def _all_unread(targets: list[Path]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for path in (target.with_suffix(UNREAD) for target in targets):
+        found.update(json.loads(path.read_text(encoding="utf-8")) if path.exists() else {})
+    return dict(sorted(found.items()))
 
 
 @dataclass(frozen=True)
@@ -325,6 +337,9 @@ def _plan_one(read: Callable[[], Tables], context: PlanContext, target: Path) ->
         raise DuewiseError("a plan does not have the plan's columns")
     if context.strategy.budgets:
         plan.offers.write_parquet(target.with_suffix(OFFERED))
+    if plan.unread:
+        text = json.dumps(plan.unread, ensure_ascii=False)
+        target.with_suffix(UNREAD).write_text(text, encoding="utf-8")
     unfinished = target.with_suffix(".tmp")
     plan.rows.write_parquet(unfinished, compression="zstd")
     unfinished.rename(target)  # last: by its being there a partition is known to be planned
@@ -370,6 +385,8 @@ def write_manifest(
         "held_out": summary.held_out,
         "risk": summary.risk,
     }
+    if summary.unread:
+        manifest["unread"] = dict(summary.unread)
     if summary.budgets:
         manifest["budgets"] = [asdict(use) for use in summary.budgets.uses]
         manifest["budgets_gap"] = summary.budgets.gap
