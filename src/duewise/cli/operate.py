@@ -25,6 +25,7 @@ from duewise.cli.common import (
     print_table,
     progress_bar,
     say,
+    say_unread,
     wants_json,
 )
 from duewise.errors import Unreachable
@@ -81,11 +82,13 @@ def plan(
     rows = [list(row) for row in summary.by_step.iter_rows()]
     if wants_json(context):
         budgets = [asdict(use) for use in summary.budgets.uses] if summary.budgets else []
-        print_json(head | {"by_step": summary.by_step.to_dicts(), "budgets": budgets})
+        more = {"by_step": summary.by_step.to_dicts(), "budgets": budgets}
+        print_json(head | more | {"unread": dict(summary.unread)})
         return
     print_table(f"Plan {summary.plan_id} for {day}", summary.by_step.columns, rows)
     if summary.budgets:
         _print_budgets(summary.budgets, currency=tenant.currency)
+    say_unread(summary.unread, "borrowers")
     say(
         f"{summary.borrowers:,} borrowers considered, {summary.proposals:,} proposals,"
         f" {summary.held_out:,} held out. Risk: {summary.risk}. Next: duewise release {into}"

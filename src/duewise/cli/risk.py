@@ -15,6 +15,7 @@ from duewise.cli.common import (
     print_table,
     progress_bar,
     say,
+    say_unread,
     wants_json,
 )
 from duewise.cli.ledger import ProductsFile
@@ -218,13 +219,15 @@ def score(
     app, day = opened(context), parse_day(as_of, source="--as-of")
     models = served_models(app.workspace)
     with progress_bar("score") as step:
-        rows = score_book(
+        found = score_book(
             open_book(folder), app.products(products), models, as_of=day, out=into, progress=step
         )
     if wants_json(context):
-        print_json({"rows": rows, "risk": told(models)})
+        head = {"rows": found.rows, "risk": told(models)}
+        print_json(head | {"unread": dict(found.unread)})
     else:
-        say(f"{rows:,} loans scored: {told(models)}.")
+        say_unread(found.unread, "loans")
+        say(f"{found.rows:,} loans scored: {told(models)}.")
 
 
 @risk.command()

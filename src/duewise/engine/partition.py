@@ -18,6 +18,7 @@ from duewise.engine.share_out import offers
 from duewise.frames import INSTANT, Schema, conform
 from duewise.guard.judge import judge
 from duewise.message.choose import choose_column
+from duewise.risk.serve import unread
 from duewise.strategy.decide import Decision, decide
 from duewise.strategy.timing import Paid
 from duewise.strategy.tone import tones
@@ -74,10 +75,12 @@ class Plan:
     """`rows` conforms to `PLAN`: one row per borrower with a loan, sorted by borrower_id.
 
     `offers` are what its messages would take of the strategy's budgets, before any is cut.
+    `unread`: of how many borrowers a model could not read a column of the lender's own.
     """
 
     rows: pl.DataFrame
     offers: pl.DataFrame
+    unread: Mapping[str, int] = field(default_factory=dict)
 
 
 def plan_partition(tables: Tables, *, context: PlanContext) -> Plan:
@@ -106,7 +109,15 @@ def plan_partition(tables: Tables, *, context: PlanContext) -> Plan:
     )
     judged = _first_gate(rows, tables, context=context)
     asked = offers(judged, context.strategy, part_price=context.part_price)
-    return Plan(conform(judged, PLAN, name="plan"), asked)
+    return Plan(conform(judged, PLAN, name="plan"), asked, _unread(tables, context))
+
+
+def _unread(tables: Tables, context: PlanContext) -> dict[str, int]:
+    if not context.models or tables.features.is_empty():
+        return {}
+    from duewise.risk.features import given_on
+
+    return unread(context.models, given_on(tables.features, context.as_of))
 
 
 def _together(decided: pl.DataFrame, loans: pl.DataFrame) -> pl.DataFrame:

@@ -11,7 +11,8 @@ import json
 import multiprocessing
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import (
     FIRST_COMPLETED,
     Future,
@@ -20,7 +21,7 @@ from concurrent.futures import (
     wait,
 )
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
@@ -39,7 +40,7 @@ from duewise.jobs.operations import (
     feed_complete_until,
     payments_of,
 )
-from duewise.jobs.plan_part import OFFERED, PLANNED, Known, plan_part, read_part
+from duewise.jobs.plan_part import OFFERED, PLANNED, UNREAD, Known, plan_part, read_part
 from duewise.jobs.risk_serve import served_models
 from duewise.jobs.tenant import Tenant
 from duewise.money import Money
@@ -77,7 +78,8 @@ class PlanSummary:
     """What a plan came to. `by_step`: step, decision, outcome, reason, rows.
 
     `budgets` is None where the strategy has none.
-    `risk` says by which models the risk is known, or by what else.
+    `risk` says by which models the risk is known, or by what else; `unread`, of how many borrowers
+    they took a value of the lender's own column for missing, as they cannot read it.
     """
 
     plan_id: str
@@ -89,6 +91,7 @@ class PlanSummary:
     by_step: pl.DataFrame
     risk: str
     budgets: SharedOut | None = None
+    unread: Mapping[str, int] = field(default_factory=dict)
 
 
 def context_for(
@@ -202,7 +205,15 @@ def plan_parts(
     pl.concat(_within_budgets(targets, shared)).sink_parquet(
         out / "plan.parquet", compression="zstd", maintain_order=True
     )
-    return replace(summarise(out / "plan.parquet", context), budgets=shared)
+    summary = summarise(out / "plan.parquet", context)
+    return replace(summary, budgets=shared, unread=_all_unread(targets))
+
+
+def _all_unread(targets: list[Path]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for path in (target.with_suffix(UNREAD) for target in targets):
+        found.update(json.loads(path.read_text(encoding="utf-8")) if path.exists() else {})
+    return dict(sorted(found.items()))
 
 
 def tables_of(conn: Connection[Any], found: BookTables, *, now: datetime) -> Tables:
@@ -325,6 +336,8 @@ def write_manifest(
         "held_out": summary.held_out,
         "risk": summary.risk,
     }
+    if summary.unread:
+        manifest["unread"] = dict(summary.unread)
     if summary.budgets:
         manifest["budgets"] = [asdict(use) for use in summary.budgets.uses]
         manifest["budgets_gap"] = summary.budgets.gap

@@ -5,6 +5,7 @@ Lean by intent: a worker process imports this and what planning takes, no databa
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 PLANNED = ".arrow"  # a partition's rows: read once more, so not pressed as small as a plan's
 OFFERED = ".offers"  # beside it: what its messages take of the budgets
+UNREAD = ".unread"  # and what of the lender's own columns no model could read
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,9 @@ def plan_part(read: Callable[[], Tables], context: PlanContext, target: Path) ->
         raise DuewiseError("a plan does not have the plan's columns")
     if context.strategy.budgets:
         plan.offers.write_parquet(target.with_suffix(OFFERED))
+    if plan.unread:
+        text = json.dumps(plan.unread, ensure_ascii=False)
+        target.with_suffix(UNREAD).write_text(text, encoding="utf-8")
     unfinished = target.with_suffix(".tmp")
     plan.rows.write_ipc(unfinished, compression="lz4")
     unfinished.rename(target)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -12,7 +14,7 @@ import polars as pl
 
 from duewise.book.product import Products
 from duewise.errors import BadInput
-from duewise.risk.serve import FORESEEN, Served, foresee
+from duewise.risk.serve import FORESEEN, Served, foresee, unread
 
 if TYPE_CHECKING:
     from duewise.risk.fit import Fitted
@@ -36,7 +38,7 @@ def served_models(workspace: Path) -> tuple[Served, ...]:
         if version is not None and used != RULES:
             fitted = _loaded(workspace, target, version)
             model = fitted.boosting if used == "boosting" else fitted.scorecard
-            found.append(Served(target, f"{used} {version}", model))
+            found.append(Served(target, f"{used} {version}", model, model.inputs))
     return tuple(found)
 
 
@@ -47,6 +49,14 @@ def _loaded(workspace: Path, target: str, version: str) -> Fitted:
     return registry.load(workspace, target, version)
 
 
+@dataclass(frozen=True)
+class Scored:
+    """How many loans were scored; of how many a column held what no model can read."""
+
+    rows: int
+    unread: Mapping[str, int]
+
+
 def score_book(
     book: Book,
     products: Products,
@@ -55,8 +65,8 @@ def score_book(
     as_of: date,
     out: Path,
     progress: Callable[[int, int], None] | None = None,
-) -> int:
-    """Write `out` (Parquet): KEY and FORESEEN of each loan with an instalment to come; the rows.
+) -> Scored:
+    """Write `out` (Parquet): KEY and FORESEEN of each loan with an instalment to come.
 
     Raises BadInput without a model.
     """
@@ -64,7 +74,7 @@ def score_book(
         raise BadInput("no model to score by", mend="fit one by `duewise risk fit`")
     from duewise.risk.features import KEY, features
 
-    parts = []
+    parts, not_read = [], Counter[str]()
     for number in range(book.partitions):
         rows = features(
             book.loan_tables(number),
@@ -74,6 +84,7 @@ def score_book(
             given=book.features(number),
         )
         scores = foresee(models, rows)
+        not_read.update(unread(models, rows))
         parts.append(rows.select(KEY).join(scores, on="loan_id", maintain_order="left"))
         if progress:
             progress(number + 1, book.partitions)
@@ -81,4 +92,4 @@ def score_book(
     unfinished = out.with_name(f".{out.name}")
     scored.write_parquet(unfinished)
     unfinished.replace(out)
-    return scored.height
+    return Scored(scored.height, dict(sorted(not_read.items())))
