@@ -17,9 +17,10 @@ from urllib.parse import quote
 from yarl import URL
 
 from duewise.channels.approved import NO_TEMPLATE, Wordings
-from duewise.channels.base import Capabilities, Message, Refused, SendResult, Unknown
-from duewise.channels.post import Answer, PostChannel, Request, accepted, refusal
+from duewise.channels.base import Message, Refused, SendResult, Unknown
+from duewise.channels.post import Answer, PostChannel, Request, accepted
 from duewise.channels.signing import AccessKey, Scheme
+from duewise.channels.table import capabilities, refusal
 from duewise.times import Clock
 
 ACS3: Final = Scheme("ACS3-HMAC-SHA256", separator=",")
@@ -47,9 +48,7 @@ def aliyun_channel(settings: AliyunSettings, *, clock: Clock) -> PostChannel:
 class Aliyun:
     """How Aliyun is asked, and what it answers; a `post.Vendor`."""
 
-    capabilities = Capabilities(
-        parts_max=10, receipts=False, replies=False, idempotent=False, echoes_reference=False
-    )
+    capabilities = capabilities(__name__)
 
     def __init__(self, settings: AliyunSettings) -> None:
         self.name, self.endpoint = settings.name, settings.endpoint

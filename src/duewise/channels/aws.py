@@ -1,4 +1,4 @@
-"""SMS by AWS End User Messaging: `SendTextMessage` of API version 2022-03-31, signed by SigV4."""
+"""SMS by AWS (`End User Messaging`): `SendTextMessage` of API version 2022-03-31, signed by SigV4."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Final, Literal
 
 from yarl import URL
 
-from duewise.channels.base import Capabilities, Message, Refused, SendResult, Unknown
+from duewise.channels.base import Message, Refused, SendResult, Unknown
 from duewise.channels.post import (
     EXPIRED,
     Answer,
     PostChannel,
     Request,
     accepted,
-    refusal,
     seconds_left,
 )
 from duewise.channels.signing import AccessKey, Scheme
+from duewise.channels.table import capabilities, refusal
 from duewise.times import Clock
 
 SIGV4: Final = Scheme("AWS4-HMAC-SHA256", prefix="AWS4")
@@ -51,9 +51,7 @@ def aws_channel(settings: AwsSettings, *, clock: Clock) -> PostChannel:
 class Aws:
     """How AWS is asked, and what it answers; a `post.Vendor`."""
 
-    capabilities = Capabilities(
-        parts_max=10, receipts=False, replies=False, idempotent=False, echoes_reference=False
-    )
+    capabilities = capabilities(__name__)
 
     def __init__(self, settings: AwsSettings) -> None:
         self._settings, self.name = settings, settings.name

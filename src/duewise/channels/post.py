@@ -11,12 +11,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
-from importlib import resources
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Protocol
 
 import aiohttp
-import yaml
 from yarl import URL
 
 from duewise.channels.base import (
@@ -31,8 +28,6 @@ from duewise.channels.base import (
 )
 from duewise.errors import BadInput
 from duewise.times import Clock
-
-Asks: TypeAlias = Literal["retry", "re-route", "dead_address", "stop", "unknown"]
 
 ANSWER_BYTES_MAX: Final = 65_536
 RETRY_AFTER_S_MAX: Final = 3_600
@@ -235,26 +230,3 @@ def accepted(answer: Answer, provider_id: object) -> Accepted | Unknown:
     if not isinstance(provider_id, str) or not provider_id.strip():
         return Unknown("no_id")
     return Accepted((normalise_provider_id(provider_id),))
-
-
-def refusal(module: str, code: str) -> Refused | Unknown:
-    """An error code as the table beside a module reads it; one nobody listed is worth another try.
-
-    >>> refusal("duewise.channels.aliyun", "isv.MOBILE_NUMBER_ILLEGAL").is_permanent
-    True
-    """
-    known = table(module)
-    asks: Asks | None = known["codes"].get(code)
-    if asks == "unknown":
-        return Unknown(code)
-    is_permanent = asks not in {None, "retry"}
-    return Refused(code, is_permanent, None if is_permanent else known["retry_after_s"])
-
-
-@cache
-def table(module: str) -> dict[str, Any]:
-    """A provider's codes and what each asks for: the YAML of the module's name, in its package."""
-    package, _, name = module.rpartition(".")
-    text = (resources.files(package) / f"{name}.yaml").read_text("utf-8")
-    loaded: dict[str, Any] = yaml.safe_load(text)
-    return loaded

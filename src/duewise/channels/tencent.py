@@ -14,9 +14,10 @@ from typing import Final
 from yarl import URL
 
 from duewise.channels.approved import NO_TEMPLATE, Wordings
-from duewise.channels.base import Capabilities, Message, Refused, SendResult, Unknown
-from duewise.channels.post import Answer, PostChannel, Request, accepted, refusal
+from duewise.channels.base import Message, Refused, SendResult, Unknown
+from duewise.channels.post import Answer, PostChannel, Request, accepted
 from duewise.channels.signing import AccessKey, Scheme
+from duewise.channels.table import capabilities, refusal
 from duewise.times import Clock
 
 TC3: Final = Scheme("TC3-HMAC-SHA256", prefix="TC3")
@@ -46,9 +47,7 @@ def tencent_channel(settings: TencentSettings, *, clock: Clock) -> PostChannel:
 class Tencent:
     """How Tencent Cloud is asked, and what it answers; a `post.Vendor`."""
 
-    capabilities = Capabilities(
-        parts_max=10, receipts=False, replies=False, idempotent=False, echoes_reference=False
-    )
+    capabilities = capabilities(__name__)
 
     def __init__(self, settings: TencentSettings) -> None:
         self._app_id, self._region = settings.app_id, settings.region

@@ -12,16 +12,16 @@ from urllib.parse import urlencode, urlsplit
 
 from aiohttp import encode_basic_auth
 
-from duewise.channels.base import Capabilities, Message, Refused, SendResult, Unknown
+from duewise.channels.base import Message, Refused, SendResult, Unknown
 from duewise.channels.post import (
     EXPIRED,
     Answer,
     PostChannel,
     Request,
     accepted,
-    refusal,
     seconds_left,
 )
+from duewise.channels.table import capabilities, refusal
 from duewise.errors import BadInput
 from duewise.times import Clock
 
@@ -49,9 +49,7 @@ def twilio_channel(settings: TwilioSettings, *, clock: Clock) -> PostChannel:
 class Twilio:
     """How Twilio is asked, and what it answers; a `post.Vendor`."""
 
-    capabilities = Capabilities(
-        parts_max=10, receipts=False, replies=False, idempotent=False, echoes_reference=False
-    )
+    capabilities = capabilities(__name__)
 
     def __init__(self, settings: TwilioSettings) -> None:
         if not settings.account_sid.isalnum():
@@ -60,7 +58,7 @@ class Twilio:
         place = f"2010-04-01/Accounts/{settings.account_sid}/Messages.json"
         self.name, self.endpoint = settings.name, f"{settings.endpoint.rstrip('/')}/{place}"
         self.timeout_s, self.requests_max = settings.timeout_s, settings.requests_max
-        self._service = settings.messaging_service_sid
+        self._service, self._token = settings.messaging_service_sid, settings.auth_token
         self._headers = {
             "authorization": encode_basic_auth(settings.account_sid, settings.auth_token),
             "content-type": "application/x-www-form-urlencoded",

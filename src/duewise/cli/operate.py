@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from duewise.app import App
+    from duewise.config import CmppSection, SmppSection
     from duewise.engine.share_out import SharedOut
 
 WORKERS_MAX = 64
@@ -130,7 +131,7 @@ def send(
 ) -> None:
     """Send what is due, judged a third time on facts read that moment; take in receipts."""
     from duewise.jobs.deliver import Run
-    from duewise.jobs.delivery_line import run_line
+    from duewise.jobs.delivery_line import run_lines
     from duewise.jobs.routes import paused_routes
 
     app = opened(context)
@@ -144,12 +145,11 @@ def send(
             lambda stop: _sealing(
                 app,
                 dsn,
-                run_line(
-                    app.channel(),
+                run_lines(
+                    [(line.channel, line.settings) for line in app.lines],
                     connect=app.connector(dsn),
                     tenant=app.tenant,
                     clock=_Interruptible(app.clock, stop),
-                    settings=app.delivery,
                     run=Run(
                         stop=stop,
                         until_empty=until_empty,
@@ -187,26 +187,21 @@ def receive(
     ] = None,
 ) -> None:
     """Take in receipts and replies only."""
-    from duewise.jobs.delivery_line import receiving
+    from duewise.jobs.delivery_line import listening
 
     app = opened(context)
     done: Counter[str] = Counter()
 
     async def run(stop: asyncio.Event, dsn: str) -> Counter[str]:
-        channel = app.channel()
-        await channel.open()
-        try:
-            async with receiving(
-                channel,
-                connect=app.connector(dsn),
-                tenant=app.tenant,
-                clock=app.clock,
-                done=done,
-            ):
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), timeout=seconds)
-        finally:
-            await channel.close()
+        async with listening(
+            [line.channel for line in app.lines],
+            connect=app.connector(dsn),
+            tenant=app.tenant,
+            clock=app.clock,
+            done=done,
+        ):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), timeout=seconds)
         return done
 
     with app.database() as dsn:
@@ -242,13 +237,13 @@ def gateway(
     manual_clock: Annotated[bool, typer.Option(help="The clock moves by control only.")] = False,
 ) -> None:
     """Run the bundled gateway simulator (SMPP or CMPP); prints its ports as one JSON line."""
-    from duewise.app import account_password
+    from duewise.accounts import account_password
     from duewise.channels.gateway import GatewaySettings, run_gateway
 
     app = opened(context)
-    account = app.config.account
+    carrier, account = _simulated(app)
     settings = GatewaySettings(
-        protocol=app.config.carrier,
+        protocol=carrier,
         port=account.port if port is None else port,
         control_port=control_port,
         seed=seed,
@@ -257,7 +252,7 @@ def gateway(
         silent_share=silent,
         drop_share=drop,
         delay_s=(0.0, delay_s),
-        accounts={account.login: account_password(app.workspace, app.config)},
+        accounts={account.login: account_password(carrier, app.workspace, app.config)},
     )
     clock = ManualClock(app.clock.now()) if manual_clock else app.clock
 
@@ -280,6 +275,13 @@ def gateway(
             serving.result()
 
     _run_until_signal(run)
+
+
+def _simulated(app: App) -> tuple[Literal["smpp", "cmpp"], SmppSection | CmppSection]:
+    """Which carrier the simulator is: the one in use, or SMPP where texts leave by a provider."""
+    if app.config.carrier == "cmpp":
+        return "cmpp", app.config.cmpp
+    return "smpp", app.config.smpp
 
 
 def _catching_up(app: App, dsn: str) -> Callable[[datetime], Awaitable[None]]:
