@@ -62,7 +62,7 @@ def channel_of(
     """
     account = config.account_of(name)
     if isinstance(account, AccountSection):
-        return _at_provider(name, account, workspace, clock)
+        return _at_provider(name, account, workspace, config, clock)
     from duewise.channels.cmpp.channel import cmpp_channel
     from duewise.channels.cmpp.settings import CmppSettings
     from duewise.channels.smpp.channel import smpp_channel
@@ -104,7 +104,10 @@ def account_password(name: str, workspace: Path, config: Config) -> str:
     return path.read_text(encoding="utf-8").strip()
 
 
-def _at_provider(name: str, account: AccountSection, workspace: Path, clock: Clock) -> Channel:
+def _at_provider(
+    name: str, account: AccountSection, workspace: Path, config: Config, clock: Clock
+) -> Channel:
+    from duewise.channels.heard import hook_url
     from duewise.channels.provider import find_provider
 
     place = f"{workspace / FILE}: accounts.{name}"
@@ -115,6 +118,8 @@ def _at_provider(name: str, account: AccountSection, workspace: Path, clock: Clo
             field: value for field, value in account.own.items() if field not in provider.secrets
         }
         given |= _secrets(name, account, provider, workspace)
+        if "callback_url" in provider.names and config.hooks.public_url:
+            given.setdefault("callback_url", hook_url(config.hooks.public_url, name))
         return provider.opens(provider.account({"name": name} | given), clock=clock)
     except BadInput as error:
         raise BadInput(error.message, source=error.source or place, mend=error.mend) from None

@@ -29,7 +29,7 @@ NAME = r"^[a-z][a-z0-9_]{0,30}$"
 
 
 class _Section(BaseModel):
-    """A table of the file: an unknown key is an error, never silently ignored."""
+    """A table of the file: an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -227,6 +227,19 @@ class RoutesSection(_Section):
     email: str | None = Field(default=None, description="The account of emails.")
 
 
+class HooksSection(_Section):
+    """Where `duewise receive` is called by providers: receipts and replies over HTTP.
+
+    A proxy in front ends the TLS. `public_url` is its address, as providers are told it.
+    """
+
+    host: str = Field(default="127.0.0.1", description="Where to listen.")
+    port: int = Field(default=8010, ge=0, le=65_535, description="Where to listen.")
+    public_url: str | None = Field(
+        default=None, description="Where providers call, https://…; none: nobody is told to."
+    )
+
+
 class WebSection(_Section):
     """Console and API. `tokens` maps a caller's name to the SHA-256 of its bearer token."""
 
@@ -284,6 +297,7 @@ class Config(BaseSettings):
     )
     routes: RoutesSection = RoutesSection()
     web: WebSection = WebSection()
+    hooks: HooksSection = HooksSection()
 
     @property
     def account(self) -> Account:
@@ -292,8 +306,7 @@ class Config(BaseSettings):
 
     def account_of(self, name: str) -> Account:
         """An account by its name. Raises BadInput for one that nobody set up."""
-        carriers: dict[str, Account] = {"smpp": self.smpp, "cmpp": self.cmpp}
-        known = carriers | self.accounts
+        known: dict[str, Account] = {"smpp": self.smpp, "cmpp": self.cmpp, **self.accounts}
         if name not in known:
             raise BadInput(f"no account {name!r}", mend=f"one of {', '.join(known)}")
         return known[name]

@@ -4,54 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from dataclasses import replace
-from datetime import date
 from pathlib import Path
-from typing import Any
 from urllib.parse import parse_qs
 
 import polars as pl
 from aiohttp import web
 from tests.contract.post_world import provider, says
-from tests.scenario.desk import EVENING, Desk, admit, open_desk, plan_and_release
+from tests.scenario.desk import EVENING, admit, open_desk
+from tests.scenario.provider_desk import LI, NUMBERS, WANG, ZHAO, released, send, with_account
 
-from duewise.config import AccountSection
 from duewise.jobs.deliver import Run
 from duewise.jobs.delivery_line import run_lines
-from duewise.jobs.ingest import complete_feed
 from duewise.jobs.operations import addresses_of
 from duewise.store.people import upsert_people
-
-LI, WANG, ZHAO = "LI", "WANG", "ZHAO"
-NUMBERS = {LI: "+8613800000000", WANG: "+8613800000001", ZHAO: "+8613800000002"}
-
-
-def with_account(desk: Desk, endpoint: str, **more: Any) -> Desk:
-    given = {"provider": "twilio", "sender_id": "+8610690001", "account_sid": "AC1"}
-    account = AccountSection.model_validate(given | {"endpoint": endpoint} | more)
-    changed = {"carrier": "main", "accounts": {"main": account}}
-    (desk.app.workspace / "secrets" / "main.auth_token").write_text("invented", encoding="utf-8")
-    return replace(desk, app=replace(desk.app, config=desk.app.config.model_copy(update=changed)))
-
-
-def released(folder: Path, dsn: str, *borrowers: str) -> Desk:
-    desk = open_desk(folder / "workspace", dsn)
-    admit(desk, *borrowers)
-    plan_and_release(desk, *({"borrower": each, "due": [date(2026, 8, 13)]} for each in borrowers))
-    desk.clock.set(EVENING)
-    with desk.app.connect(dsn) as conn:
-        complete_feed(conn, EVENING)
-    return desk
-
-
-async def send(desk: Desk) -> Counter[str]:
-    return await run_lines(
-        [(line.channel, line.settings) for line in desk.app.lines],
-        connect=desk.app.connector(desk.dsn),
-        tenant=desk.app.tenant,
-        clock=desk.clock,
-        run=Run(stop=asyncio.Event()),
-    )
 
 
 async def test_it_takes_each_answer_of_a_provider_for_what_it_is(tmp_path: Path, dsn: str) -> None:

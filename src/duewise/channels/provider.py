@@ -33,6 +33,11 @@ class Provider:
         return self.opens.__module__
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """All its settings."""
+        return tuple(field.name for field in fields(self.settings))
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """The settings that are never shown, nor written into the settings' file."""
         return tuple(field.name for field in fields(self.settings) if not field.repr)

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import yaml
 
-from duewise.channels.base import Capabilities, Refused, Unknown
+from duewise.channels.base import Capabilities, ReceiptStatus, Refused, Unknown
 
 Asks: TypeAlias = Literal["retry", "re-route", "dead_address", "stop", "unknown"]
 
@@ -30,6 +30,16 @@ def refusal(module: str, code: str) -> Refused | Unknown:
         None if is_permanent else known["retry_after_s"],
         is_address_dead=asks == "dead_address",
     )
+
+
+def receipt_status(module: str, word: str) -> ReceiptStatus | None:
+    """What a provider's word in a receipt means; None: not its last word, or no word of its table.
+
+    >>> receipt_status("duewise.channels.twilio", "undelivered")
+    'failed'
+    """
+    status: ReceiptStatus | None = table(module)["receipts"].get(word)
+    return status
 
 
 def capabilities(module: str) -> Capabilities:

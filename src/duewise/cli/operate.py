@@ -7,7 +7,7 @@ import json
 import signal
 import sys
 from collections import Counter
-from contextlib import suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -31,9 +31,10 @@ from duewise.errors import Unreachable
 from duewise.times import Clock, ManualClock, local_date
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from duewise.app import App
+    from duewise.channels.base import Channel
     from duewise.config import CmppSection, SmppSection
     from duewise.engine.share_out import SharedOut
 
@@ -167,6 +168,22 @@ def send(
     _print_counts("Sent", counts, as_json=wants_json(context))
 
 
+@asynccontextmanager
+async def _hooks(app: App, channels: Sequence[Channel]) -> AsyncIterator[None]:
+    """Where providers call, if any of the accounts is called at all."""
+    from duewise.channels.heard import Listener
+    from duewise.channels.hooks import hooks
+
+    called = [each for each in channels if isinstance(each, Listener)]
+    if not called:
+        yield
+        return
+    at = app.config.hooks
+    async with hooks(called, host=at.host, port=at.port, public_url=at.public_url) as port:
+        err.print(f"Providers call http://{at.host}:{port}/hooks/ACCOUNT", highlight=False)
+        yield
+
+
 def _by_crew(context: typer.Context, app: App, command: list[str], workers: int) -> Counter[str]:
     """The same command in several processes that share one clock and, if it is ours, one server."""
     from duewise.jobs.crew import run_crew
@@ -186,20 +203,25 @@ def receive(
         float | None, typer.Option(min=0, help="Stop after so long; default: run on.")
     ] = None,
 ) -> None:
-    """Take in receipts and replies only."""
+    """Take in receipts and replies only: from carriers, and where providers call."""
     from duewise.jobs.delivery_line import listening
 
     app = opened(context)
     done: Counter[str] = Counter()
 
     async def run(stop: asyncio.Event, dsn: str) -> Counter[str]:
-        async with listening(
-            [line.channel for line in app.lines],
-            connect=app.connector(dsn),
-            tenant=app.tenant,
-            clock=app.clock,
-            done=done,
-        ):
+        channels = [line.channel for line in app.lines]
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(
+                listening(
+                    channels,
+                    connect=app.connector(dsn),
+                    tenant=app.tenant,
+                    clock=app.clock,
+                    done=done,
+                )
+            )
+            await stack.enter_async_context(_hooks(app, channels))
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), timeout=seconds)
         return done
