@@ -6,16 +6,20 @@ Each page is a function without arguments that returns its text, so that a test 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import MISSING, Field, fields
+from importlib import import_module
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import typer
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
+from duewise.channels.provider import Provider, find_provider, provider_names
+from duewise.channels.table import table
 from duewise.cli.common import app
-from duewise.config import Config
+from duewise.config import AccountSection, Config
 from duewise.guard.profile import load_rulebook, profile_names
 from duewise.guard.rule import Rule
 from duewise.guard.words import asked_of, asks, in_force
@@ -100,6 +104,7 @@ def settings_page() -> str:
             sections.append(_settings_section(name, field.annotation))
         else:
             top.append(_setting_row(name, field))
+    sections.append(_settings_section("accounts.NAME", AccountSection))
     return _page("Settings", _SETTINGS_INTRO, _table(_SETTINGS_HEAD, top), *sections)
 
 
@@ -117,7 +122,7 @@ def _settings_section(name: str, section: type[BaseModel]) -> str:
 
 
 def _setting_row(key: str, field: FieldInfo, section: str = "") -> tuple[str, str, str, str]:
-    variable = "__".join(filter(None, (section, key))).upper()
+    variable = "__".join(filter(None, (*section.split("."), key))).upper()
     default = field.get_default(call_default_factory=True, validated_data={})
     shown = "" if default in (None, {}, ()) else f"`{default}`"
     return f"`{key}`", f"`DUEWISE_{variable}`", shown, field.description or ""
@@ -216,6 +221,56 @@ may be bound to it. Days late are negative for what came early. Columns of the b
 """
 
 
+def channels_page() -> str:
+    """Each provider: what it can do, its settings, and what its codes ask of us."""
+    sections = [_provider_section(find_provider(name)) for name in provider_names()]
+    return _page("Channels", _CHANNELS_INTRO, *sections)
+
+
+_CHANNELS_INTRO = """\
+The providers of this installation. An account is a table `[accounts.NAME]` of `duewise.toml`:
+`provider`, the [common settings](settings.md#accountsname), and the provider's own, listed here.
+`carrier` names the account that texts leave by, `[routes]` those of push, WeChat and email. A
+secret never stands in that file: it lies in `secrets/NAME.SETTING` (mode 0600), or in
+`DUEWISE_ACCOUNTS__NAME__SETTING`.
+
+What a code asks: `retry`, the same account later; `re-route`, this account cannot, another may;
+`dead_address`, the address receives nothing and is not written to again until it changes; `stop`,
+nobody will take it as it is; `unknown`, it may have gone out, so that it is not sent again. A code
+nobody listed is tried again. Carriers (SMPP, CMPP) have [settings](settings.md) of their own.
+[How to add a provider](../howto/add-a-channel.md).
+"""
+
+
+def _provider_section(provider: Provider) -> str:
+    module = import_module(provider.module)
+    known = table(provider.module)
+    said = (module.__doc__ or "").strip()
+    settings = _table(("setting", "default", ""), map(_own_setting, _own(provider)))
+    can = ", ".join(f"{name}: {_yaml_word(value)}" for name, value in known["can"].items())
+    by_ask: dict[str, list[str]] = {}
+    for code, ask in known["codes"].items():
+        by_ask.setdefault(ask, []).append(f"`{code}`")
+    codes = _table(("asks", "codes"), ((f"`{ask}`", ", ".join(of)) for ask, of in by_ask.items()))
+    return f"## {provider.name}\n\n{said}\n\n{settings}\nCan: {can}.\n\n{codes}"
+
+
+def _own(provider: Provider) -> list[Field[Any]]:
+    """Its settings but for the name, which is the table's."""
+    return [field for field in fields(provider.settings) if field.name != "name"]
+
+
+def _yaml_word(value: object) -> str:
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+
+
+def _own_setting(field: Field[Any]) -> tuple[str, str, str]:
+    is_required = field.default is MISSING and field.default_factory is MISSING
+    default = "" if is_required or field.default in (None, MISSING) else f"`{field.default}`"
+    said = " ".join(filter(None, ("required" * is_required, "secret" * (not field.repr))))
+    return f"`{field.name}`", default, said
+
+
 def _page(title: str, intro: str, *sections: str) -> str:
     return "\n".join((NOTE, f"# {title}\n", intro, *sections))
 
@@ -231,6 +286,7 @@ def _cell(text: str) -> str:
 
 
 PAGES: Mapping[str, Callable[[], str]] = {
+    "channels.md": channels_page,
     "cli.md": cli_page,
     "features.md": features_page,
     "reasons.md": reasons_page,

@@ -9,14 +9,14 @@ import asyncio
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from datetime import time as datetime_time
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from duewise.config import FILE, LICENCES, Config, load_config
@@ -26,8 +26,9 @@ from duewise.times import Clock, ManualClock, parse_instant
 if TYPE_CHECKING:
     from psycopg import AsyncConnection, Connection
 
+    from duewise.accounts import Line
     from duewise.book.product import Products
-    from duewise.channels.wire.channel import WireChannel
+    from duewise.channels.base import Channel
     from duewise.guard.rule import Rulebook
     from duewise.jobs.deliver import DeliverySettings
     from duewise.jobs.tenant import Tenant
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
 
 CLOCK_RATE_MAX = 1_000_000
 ZONE = "Asia/Shanghai"  # of the demo
-Settings = TypeVar("Settings")
 
 
 class SystemClock:
@@ -239,39 +239,30 @@ class App:
 
         return open_book(path or self.workspace / self.config.book)
 
-    def channel(self, *, port: int | None = None) -> WireChannel:
-        """The carrier's account of the settings, or the same at another port."""
-        from duewise.channels.cmpp.channel import cmpp_channel
-        from duewise.channels.cmpp.settings import CmppSettings
-        from duewise.channels.smpp.channel import smpp_channel
-        from duewise.channels.smpp.settings import SmppSettings
+    def channel(self, *, port: int | None = None) -> Channel:
+        """The account of text messages, or the same at another port."""
+        from duewise.accounts import channel_of
 
-        account = self.config.account
-        password = account_password(self.workspace, self.config)
-        given = account.model_dump() | {"password": password, "port": port or account.port}
-        if self.config.carrier == "cmpp":
-            return cmpp_channel(_taken(CmppSettings, given), clock=self.clock)
-        return smpp_channel(_taken(SmppSettings, given), clock=self.clock)
+        return channel_of(self.config.carrier, self.workspace, self.config, self.clock, port=port)
+
+    @property
+    def lines(self) -> list[Line]:
+        """What leaves by which account: texts first, then each other kind that has one."""
+        from duewise.accounts import lines_of
+
+        return lines_of(self.workspace, self.config, self.clock)
 
     @property
     def routes(self) -> tuple[str, ...]:
         """The names of the routes that the settings know."""
-        from duewise.channels.smpp.settings import SmppSettings
-
-        return (SmppSettings.name,)
+        return self.config.route_names
 
     @property
     def delivery(self) -> DeliverySettings:
-        """When a doubt about a message may end."""
-        from duewise.jobs.deliver import DeliverySettings
+        """When a doubt about a text message may end."""
+        from duewise.accounts import delivery_of
 
-        # CMPP has no field for our reference: no doubt ends by its absence from the receipts.
-        is_smpp = self.config.carrier == "smpp"
-        return DeliverySettings(
-            receipt_horizon_s=self.config.account.receipt_horizon_s,
-            resend_unknown_after_s=self.config.smpp.resend_unknown_after_s if is_smpp else None,
-            rate_per_s=self.config.account.rate_per_s,
-        )
+        return delivery_of(self.config.carrier, self.config)
 
     def services(self, dsn: str) -> Services:
         """What the web process is handed."""
@@ -318,27 +309,6 @@ def demo_app(folder: Path, first: date) -> App:
     # Its people are invented: they never go into a lender's database, whatever the environment says
     config = config.model_copy(update={"ledger": ledger, "database_url": None})
     return App(folder.resolve(), config, ManualClock(evening))
-
-
-def _taken(kind: type[Settings], given: Mapping[str, Any]) -> Settings:
-    """Settings of that kind, from those of the given that it knows."""
-    names = [each.name for each in fields(kind)]  # type: ignore[arg-type]
-    return kind(**{name: given[name] for name in names if name in given})
-
-
-def account_password(workspace: Path, config: Config) -> str:
-    """The account's password: from the settings' environment, else from the workspace's secrets."""
-    carrier, password = config.carrier, config.account.password
-    if password is not None:
-        return password
-    path = workspace / "secrets" / carrier
-    if not path.exists():
-        raise BadInput(
-            f"no password for the {carrier.upper()} account",
-            source=str(path),
-            mend=f"write it there (mode 0600) or set DUEWISE_{carrier.upper()}__PASSWORD",
-        )
-    return path.read_text(encoding="utf-8").strip()
 
 
 def new_workspace(folder: Path, *, book: Path | None = None, licence: str | None = None) -> None:

@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 FILE = "duewise.toml"
 Licence = Literal["bank", "consumer_finance", "auto_finance", "assisted", "micro_loan", "private"]
 LICENCES: tuple[str, ...] = get_args(Licence)
+NAME = r"^[a-z][a-z0-9_]{0,30}$"
 
 
 class _Section(BaseModel):
-    """A table of the file: an unknown key is an error, never silently ignored."""
+    """A table of the file: an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -183,6 +184,62 @@ class CmppSection(_Section):
         return self.source_addr
 
 
+class AccountSection(BaseModel):
+    """An account at a provider that is asked over HTTP or by mail, under a name of your choice.
+
+    `provider` says which, and whose own settings stand beside these ([channels](channels.md)). A
+    secret never stands here: it lies in `secrets/NAME.SETTING`, or in its variable.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    provider: str = Field(
+        default="", min_length=1, description="Its name, as an entry point of `duewise.channels`."
+    )
+    sender_id: str = Field(default="", max_length=200, description="What the borrower sees.")
+    line: Literal["fi_dedicated", "service", "marketing"] = Field(
+        default="fi_dedicated", description="What the line is licensed for."
+    )
+    signature_registered: bool = Field(
+        default=True, description="Whether signature and templates are registered."
+    )
+    rate_per_s: float | None = Field(
+        default=None, gt=0, description="Most messages a second, of all workers; none: no limit."
+    )
+    receipt_horizon_s: int = Field(
+        default=72 * 3_600, ge=60, description="Accepted and no receipt for so long: unknown."
+    )
+    price_per_part: float = Field(
+        default=0.05, ge=0, description="In major units; for reports only."
+    )
+
+    @property
+    def own(self) -> dict[str, Any]:
+        """The provider's own settings."""
+        return dict(self.model_extra or {})
+
+
+class RoutesSection(_Section):
+    """By which account each kind of message leaves, texts aside; none: it stays until it lapses."""
+
+    push: str | None = Field(default=None, description="The account of push messages.")
+    wechat: str | None = Field(default=None, description="The account of WeChat messages.")
+    email: str | None = Field(default=None, description="The account of emails.")
+
+
+class HooksSection(_Section):
+    """Where `duewise receive` is called by providers: receipts and replies over HTTP.
+
+    A proxy in front ends the TLS. `public_url` is its address, as providers are told it.
+    """
+
+    host: str = Field(default="127.0.0.1", description="Where to listen.")
+    port: int = Field(default=8010, ge=0, le=65_535, description="Where to listen.")
+    public_url: str | None = Field(
+        default=None, description="Where providers call, https://…; none: nobody is told to."
+    )
+
+
 class WebSection(_Section):
     """Console and API. `tokens` maps a caller's name to the SHA-256 of its bearer token."""
 
@@ -199,6 +256,9 @@ class WebSection(_Section):
     tokens: dict[str, str] = Field(
         default_factory=dict, description="Name of an API caller to SHA-256 of its token."
     )
+
+
+Account = SmppSection | CmppSection | AccountSection
 
 
 class Config(BaseSettings):
@@ -223,20 +283,39 @@ class Config(BaseSettings):
         description="The product file; where there is none, the loans' own terms hold.",
     )
     book: Path = Field(default=Path("book"), description="The book.")
-    carrier: Literal["smpp", "cmpp"] = Field(
-        default="smpp", description="The account that text messages go through."
+    carrier: str = Field(
+        default="smpp",
+        description="The account that text messages go through: smpp, cmpp, or one of accounts.",
     )
     lender: LenderSection = LenderSection()
     guard: GuardSection = GuardSection()
     ledger: LedgerSection = LedgerSection()
     smpp: SmppSection = SmppSection()
     cmpp: CmppSection = CmppSection()
+    accounts: dict[Annotated[str, Field(pattern=NAME)], AccountSection] = Field(
+        default_factory=dict, description="Accounts at providers, each a table of its own."
+    )
+    routes: RoutesSection = RoutesSection()
     web: WebSection = WebSection()
+    hooks: HooksSection = HooksSection()
 
     @property
-    def account(self) -> SmppSection | CmppSection:
-        """The carrier's account in use."""
-        return self.smpp if self.carrier == "smpp" else self.cmpp
+    def account(self) -> Account:
+        """The account that text messages go through."""
+        return self.account_of(self.carrier)
+
+    def account_of(self, name: str) -> Account:
+        """An account by its name. Raises BadInput for one that nobody set up."""
+        known: dict[str, Account] = {"smpp": self.smpp, "cmpp": self.cmpp, **self.accounts}
+        if name not in known:
+            raise BadInput(f"no account {name!r}", mend=f"one of {', '.join(known)}")
+        return known[name]
+
+    @property
+    def route_names(self) -> tuple[str, ...]:
+        """The accounts that something leaves by: that of texts first, none twice."""
+        chosen = (self.carrier, self.routes.push, self.routes.wechat, self.routes.email)
+        return tuple(dict.fromkeys(name for name in chosen if name))
 
     @classmethod
     def settings_customise_sources(
@@ -290,6 +369,8 @@ def _refusal(found: ErrorDetails, path: Path, text: str) -> BadInput:
 
 
 def _fields_of(section: tuple[str, ...]) -> Mapping[str, FieldInfo]:
+    if section[:1] == ("accounts",):  # below them each lender's names, then the same fields
+        return AccountSection.model_fields
     fields = Config.model_fields
     for name in section:
         model = fields[name].annotation
@@ -300,7 +381,9 @@ def _fields_of(section: tuple[str, ...]) -> Mapping[str, FieldInfo]:
 
 
 def _meaning_of(key: tuple[str, ...]) -> str:
-    field = _fields_of(key[:-1])[key[-1]]
+    field = _fields_of(key[:-1]).get(key[-1])
+    if field is None:
+        return "name an account in small letters, digits and underscores"
     return f"it means: {field.description or 'a table of settings'} Default: {field.default!r}"
 
 

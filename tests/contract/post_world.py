@@ -71,7 +71,7 @@ SPEECHES = {
         {
             "isv.BUSINESS_LIMIT_CONTROL": "for now",
             "isv.AMOUNT_NOT_ENOUGH": "for good",
-            "isv.MOBILE_NUMBER_ILLEGAL": "for good",
+            "isv.MOBILE_NUMBER_ILLEGAL": "dead",
             "isp.SYSTEM_ERROR": "unknown",
         },
     ),
@@ -95,7 +95,7 @@ SPEECHES = {
         {
             "LimitExceeded.PhoneNumberOneHourLimit": "for now",
             "FailedOperation.InsufficientBalanceInSmsPackage": "for good",
-            "InvalidParameterValue.IncorrectPhoneNumber": "for good",
+            "InvalidParameterValue.IncorrectPhoneNumber": "dead",
             "InternalError.Timeout": "unknown",
         },
     ),

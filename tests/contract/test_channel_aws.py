@@ -13,7 +13,8 @@ from tests.contract.post_world import SECRET, authorizations, aws, opened, provi
 
 from duewise.channels.aws import SIGV4, Aws
 from duewise.channels.base import Accepted, Refused
-from duewise.channels.post import Answer, table
+from duewise.channels.post import Answer
+from duewise.channels.table import table
 
 
 def sdk(endpoint: str) -> Any:

@@ -115,6 +115,7 @@ def test_it_reads_the_providers_codes(vendor: str, code: str, meant: str) -> Non
     answers: dict[str, SendResult] = {
         "for now": for_now(code, 60),
         "for good": for_good(code),
+        "dead": Refused(code, is_permanent=True, is_address_dead=True),
         "unknown": Unknown(code),
     }
     speech = SPEECHES[vendor]

@@ -13,7 +13,7 @@ from tests.contract.post_world import SECRET, SPEECHES, authorizations, opened, 
 
 from duewise.channels.approved import NO_TEMPLATE
 from duewise.channels.base import Accepted, Refused
-from duewise.channels.post import table
+from duewise.channels.table import table
 from duewise.channels.tencent import TC3
 
 UNFIT = message(2, text="【甲】another text")

@@ -57,7 +57,7 @@ def test_it_does_not_ask_for_a_message_whose_time_is_over() -> None:
 def test_it_takes_a_message_that_failed_at_once_for_refused() -> None:
     failed = {"sid": "SM7", "status": "failed", "error_code": 30_006}
     meant = Twilio(TwilioSettings("AC1", SECRET)).meaning(Answer(201, failed))
-    assert meant == Refused("30006", is_permanent=True)
+    assert meant == Refused("30006", is_permanent=True, is_address_dead=True)
 
 
 def test_it_refuses_an_account_that_is_none() -> None:

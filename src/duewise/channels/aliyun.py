@@ -9,30 +9,58 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Final
+from functools import partial
+from typing import Any, Final
 from urllib.parse import quote
 
 from yarl import URL
 
 from duewise.channels.approved import NO_TEMPLATE, Wordings
-from duewise.channels.base import Capabilities, Message, Refused, SendResult, Unknown
-from duewise.channels.post import Answer, PostChannel, Request, accepted, refusal
+from duewise.channels.base import (
+    Inbound,
+    InboundReceipt,
+    InboundReply,
+    Message,
+    ReceiptStatus,
+    Refused,
+    SendResult,
+    Unknown,
+    normalise_provider_id,
+)
+from duewise.channels.heard import (
+    FORGED,
+    Call,
+    Hearing,
+    beijing_time,
+    heard_of,
+    hook_secret,
+    json_objects,
+    knows_secret,
+    name_of,
+)
+from duewise.channels.post import Answer, PostChannel, Request, accepted
 from duewise.channels.signing import AccessKey, Scheme
+from duewise.channels.table import capabilities, refusal
 from duewise.times import Clock
 
 ACS3: Final = Scheme("ACS3-HMAC-SHA256", separator=",")
+TAKEN: Final = b'{"code":0,"msg":"ok"}'
 MARK: Final = r"\$\{(\w+)\}"
 
 
 @dataclass(frozen=True)
 class AliyunSettings:
-    """One account. `templates`: Aliyun's template code to the approved wording with `${values}`."""
+    """One account. `templates`: Aliyun's template code to the approved wording with `${values}`.
+
+    `hook_secret` ends the address that Aliyun is told to push receipts and replies to.
+    """
 
     access_key_id: str
     access_key_secret: str = field(repr=False)
     templates: Mapping[str, str]
+    hook_secret: str | None = field(default=None, repr=False)
     name: str = "aliyun"
     endpoint: str = "https://dysmsapi.aliyuncs.com/"
     timeout_s: float = 10.0
@@ -47,14 +75,13 @@ def aliyun_channel(settings: AliyunSettings, *, clock: Clock) -> PostChannel:
 class Aliyun:
     """How Aliyun is asked, and what it answers; a `post.Vendor`."""
 
-    capabilities = Capabilities(
-        parts_max=10, receipts=False, replies=False, idempotent=False, echoes_reference=False
-    )
-
     def __init__(self, settings: AliyunSettings) -> None:
         self.name, self.endpoint = settings.name, settings.endpoint
         self.timeout_s, self.requests_max = settings.timeout_s, settings.requests_max
         self._key = AccessKey(settings.access_key_id, settings.access_key_secret)
+        self._secret = hook_secret(settings.hook_secret)
+        is_called = settings.hook_secret is not None
+        self.capabilities = replace(capabilities(__name__), receipts=is_called, replies=is_called)
         self._wordings = Wordings(settings.templates, mark=MARK)
 
     def request(self, message: Message, *, at: datetime) -> Request | Refused:
@@ -82,6 +109,15 @@ class Aliyun:
             return accepted(answer, answer.words.get("BizId"))
         return refusal(__name__, code)
 
+    def hear(self, call: Call, *, at: datetime) -> Hearing:
+        """An array of status reports (`SmsReport`) or of replies (`SmsUp`)."""
+        if not knows_secret(call, self._secret):
+            return FORGED
+        return heard_of(json_objects(call.body), partial(_told, at=at), answer=TAKEN)
+
+    def learn(self, url: str, octets: bytes) -> None:
+        """Nothing is fetched."""
+
     def _signed(self, query: str, at: datetime) -> Request:
         url = URL(self.endpoint)
         headers = {
@@ -94,6 +130,20 @@ class Aliyun:
         }
         said = ACS3.authorization(Request(query, headers), path=url.path, key=self._key)
         return Request(query, headers | {"authorization": said})
+
+
+def _told(item: Mapping[str, Any], *, at: datetime) -> Inbound | None:
+    match item:
+        case {"content": str(text), "phone_number": str(number)}:
+            to, sent = str(item.get("dest_code", "")), item.get("send_time")
+            name = str(item.get("sequence_id") or name_of(number, to, text, sent))
+            return InboundReply(name, number, to, text, beijing_time(sent, otherwise=at))
+        case {"biz_id": str(name), "success": bool(is_there)}:
+            status: ReceiptStatus = "delivered" if is_there else "failed"
+            code, reference = str(item.get("err_code", "")), str(item.get("out_id", ""))
+            when = beijing_time(item.get("report_time"), otherwise=at)
+            return InboundReceipt(normalise_provider_id(name), status, code, reference, when)
+    return None
 
 
 def canonical_query(values: Mapping[str, str]) -> str:

@@ -41,11 +41,15 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The gateway has not taken it, for certain; if not permanent, worth another try."""
+    """The gateway has not taken it, for certain; if not permanent, worth another try.
+
+    `is_address_dead`: it said so of the address, so that nothing else need be sent there.
+    """
 
     code: str
     is_permanent: bool
     retry_after_s: int | None = None
+    is_address_dead: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +62,24 @@ class Unknown:
 SendResult: TypeAlias = Accepted | Refused | Unknown
 
 
+Kind: TypeAlias = Literal["sms", "push", "wechat", "email"]
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a channel can do; jobs ask here instead of asking which channel it is."""
+    """What a channel can do; jobs ask here instead of asking which channel it is.
+
+    `carries` is the kind of message. `counts_parts`: each part of a long text has an id and a
+    receipt of its own; otherwise one id stands for the whole message.
+    """
 
     parts_max: int
     receipts: bool
     replies: bool
     idempotent: bool
     echoes_reference: bool
+    carries: Kind = "sms"
+    counts_parts: bool = True
 
 
 ReceiptStatus: TypeAlias = Literal["delivered", "failed", "expired", "unknown"]

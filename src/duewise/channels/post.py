@@ -11,12 +11,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cache
-from importlib import resources
-from typing import Any, Final, Literal, Protocol, TypeAlias
+from typing import Any, Final, Protocol, cast
 
 import aiohttp
-import yaml
 from yarl import URL
 
 from duewise.channels.base import (
@@ -29,12 +26,23 @@ from duewise.channels.base import (
     Unknown,
     normalise_provider_id,
 )
+from duewise.channels.heard import (
+    BUSY,
+    FORGED,
+    NOT_HERE,
+    Call,
+    Denied,
+    Fetch,
+    Heard,
+    Hearing,
+    stored,
+)
 from duewise.errors import BadInput
 from duewise.times import Clock
 
-Asks: TypeAlias = Literal["retry", "re-route", "dead_address", "stop", "unknown"]
-
 ANSWER_BYTES_MAX: Final = 65_536
+INBOUND_MAX: Final = 10_000
+FETCHES_MAX: Final = 2  # of one call: a certificate, and what confirms a subscription
 RETRY_AFTER_S_MAX: Final = 3_600
 NEVER_LEFT: Final = Refused("unreachable", is_permanent=False, retry_after_s=5)
 NOT_OPEN: Final = Refused("not_open", is_permanent=False, retry_after_s=1)
@@ -83,13 +91,20 @@ class Vendor(Protocol):
     def meaning(self, answer: Answer) -> SendResult: ...
 
 
+class CalledVendor(Protocol):
+    """What a provider adds that calls us: whom to believe, and what a call tells."""
+
+    def hear(self, call: Call, *, at: datetime) -> Hearing: ...
+    def learn(self, url: str, octets: bytes) -> None: ...
+
+
 class PostChannel:
     """A `base.Channel` over one provider's account; requests run side by side up to a limit."""
 
     def __init__(self, vendor: Vendor, *, clock: Clock) -> None:
         self._vendor, self._clock = vendor, clock
         self._url = endpoint(vendor.endpoint)
-        self._inbound: asyncio.Queue[Delivery] = asyncio.Queue()
+        self._inbound: asyncio.Queue[Delivery] = asyncio.Queue(INBOUND_MAX)
         self._session: aiohttp.ClientSession | None = None
 
     @property
@@ -106,7 +121,7 @@ class PostChannel:
 
     @property
     def listening_since(self) -> datetime | None:
-        """Never: no receipts are heard on this side of the interface."""
+        """Never: who calls whom says nothing of what was lost on the way."""
         return None
 
     async def open(self) -> None:
@@ -134,6 +149,27 @@ class PostChannel:
             return request
         answer = await exchange(self._session, self._url, request)
         return self._vendor.meaning(answer) if isinstance(answer, Answer) else answer
+
+    async def hear(self, call: Call) -> Heard | Denied:
+        """Hear a call of the provider, and answer once what it told is stored."""
+        for _ in range(1 + FETCHES_MAX):
+            heard = self._heard(call)
+            if not isinstance(heard, Fetch):
+                return await stored(heard, self._inbound) if isinstance(heard, Heard) else heard
+            octets = await fetch(self._session, heard.url) if self._session else None
+            if octets is None:
+                return BUSY
+            self._called.learn(heard.url, octets)
+        return FORGED
+
+    def _heard(self, call: Call) -> Hearing:
+        if not hasattr(self._vendor, "hear"):
+            return NOT_HERE
+        return self._called.hear(call, at=self._clock.now())
+
+    @property
+    def _called(self) -> CalledVendor:
+        return cast(CalledVendor, self._vendor)
 
     async def send_many(self, messages: Sequence[Message]) -> list[SendResult]:
         """Send several side by side, the results in the order of the messages."""
@@ -176,6 +212,15 @@ async def exchange(
         return NEVER_LEFT
     except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
         return Unknown(type(error).__name__)  # its words may hold the number
+
+
+async def fetch(session: aiohttp.ClientSession, url: str) -> bytes | None:
+    """A small document of a provider; None if it cannot be had. Nobody is followed elsewhere."""
+    try:
+        async with session.get(URL(url, encoded=True), allow_redirects=False) as response:
+            return await _read(response) if response.status < REDIRECT else None
+    except (aiohttp.ClientError, OSError):
+        return None
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes | None:
@@ -235,26 +280,3 @@ def accepted(answer: Answer, provider_id: object) -> Accepted | Unknown:
     if not isinstance(provider_id, str) or not provider_id.strip():
         return Unknown("no_id")
     return Accepted((normalise_provider_id(provider_id),))
-
-
-def refusal(module: str, code: str) -> Refused | Unknown:
-    """An error code as the table beside a module reads it; one nobody listed is worth another try.
-
-    >>> refusal("duewise.channels.aliyun", "isv.MOBILE_NUMBER_ILLEGAL").is_permanent
-    True
-    """
-    known = table(module)
-    asks: Asks | None = known["codes"].get(code)
-    if asks == "unknown":
-        return Unknown(code)
-    is_permanent = asks not in {None, "retry"}
-    return Refused(code, is_permanent, None if is_permanent else known["retry_after_s"])
-
-
-@cache
-def table(module: str) -> dict[str, Any]:
-    """A provider's codes and what each asks for: the YAML of the module's name, in its package."""
-    package, _, name = module.rpartition(".")
-    text = (resources.files(package) / f"{name}.yaml").read_text("utf-8")
-    loaded: dict[str, Any] = yaml.safe_load(text)
-    return loaded

@@ -7,30 +7,58 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Final
+from functools import partial
+from typing import Any, Final, TypeGuard
 
 from yarl import URL
 
 from duewise.channels.approved import NO_TEMPLATE, Wordings
-from duewise.channels.base import Capabilities, Message, Refused, SendResult, Unknown
-from duewise.channels.post import Answer, PostChannel, Request, accepted, refusal
+from duewise.channels.base import (
+    Inbound,
+    InboundReceipt,
+    InboundReply,
+    Message,
+    Refused,
+    SendResult,
+    Unknown,
+    normalise_provider_id,
+)
+from duewise.channels.heard import (
+    FORGED,
+    Call,
+    Hearing,
+    beijing_time,
+    heard_of,
+    hook_secret,
+    json_objects,
+    knows_secret,
+    name_of,
+)
+from duewise.channels.post import Answer, PostChannel, Request, accepted
 from duewise.channels.signing import AccessKey, Scheme
+from duewise.channels.table import capabilities, receipt_status, refusal
 from duewise.times import Clock
 
 TC3: Final = Scheme("TC3-HMAC-SHA256", prefix="TC3")
+TAKEN: Final = b'{"result":0,"errmsg":"OK"}'
+SECONDS_MAX: Final = 2**33
 MARK: Final = r"\{(\d+)\}"
 
 
 @dataclass(frozen=True)
 class TencentSettings:
-    """One account. `templates`: Tencent's template id to the approved wording with `{1}`, `{2}`."""
+    """One account. `templates`: Tencent's template id to the approved wording with `{1}`, `{2}`.
+
+    `hook_secret` ends the address that Tencent is told to call with receipts and replies.
+    """
 
     secret_id: str
     secret_key: str = field(repr=False)
     app_id: str
     templates: Mapping[str, str]
+    hook_secret: str | None = field(default=None, repr=False)
     region: str = "ap-guangzhou"
     name: str = "tencent"
     endpoint: str = "https://sms.tencentcloudapi.com/"
@@ -46,15 +74,14 @@ def tencent_channel(settings: TencentSettings, *, clock: Clock) -> PostChannel:
 class Tencent:
     """How Tencent Cloud is asked, and what it answers; a `post.Vendor`."""
 
-    capabilities = Capabilities(
-        parts_max=10, receipts=False, replies=False, idempotent=False, echoes_reference=False
-    )
-
     def __init__(self, settings: TencentSettings) -> None:
         self._app_id, self._region = settings.app_id, settings.region
         self.name, self.endpoint = settings.name, settings.endpoint
         self.timeout_s, self.requests_max = settings.timeout_s, settings.requests_max
         self._key = AccessKey(settings.secret_id, settings.secret_key)
+        self._secret = hook_secret(settings.hook_secret)
+        is_called = settings.hook_secret is not None
+        self.capabilities = replace(capabilities(__name__), receipts=is_called, replies=is_called)
         self._wordings = Wordings(settings.templates, mark=MARK)
 
     def request(self, message: Message, *, at: datetime) -> Request | Refused:
@@ -83,6 +110,15 @@ class Tencent:
                 return refusal(__name__, code)
         return Unknown("answer_without_code")
 
+    def hear(self, call: Call, *, at: datetime) -> Hearing:
+        """An array of status reports, or one reply."""
+        if not knows_secret(call, self._secret):
+            return FORGED
+        return heard_of(json_objects(call.body), partial(_told, at=at), answer=TAKEN)
+
+    def learn(self, url: str, octets: bytes) -> None:
+        """Nothing is fetched."""
+
     def _signed(self, body: bytes, at: datetime) -> Request:
         url, instant = URL(self.endpoint), at.astimezone(UTC)
         signed = {
@@ -105,3 +141,22 @@ class Tencent:
             "x-tc-version": "2021-01-11",
         }
         return Request("", signed | headers, body)
+
+
+def _told(item: Mapping[str, Any], *, at: datetime) -> Inbound | None:
+    match item:
+        case {"text": str(text), "mobile": str(number), "nationcode": str(country)}:
+            source, to, sent = f"+{country}{number}", str(item.get("extend", "")), item.get("time")
+            name = name_of(source, to, text, sent)
+            when = datetime.fromtimestamp(sent, UTC) if _is_instant(sent) else at
+            return InboundReply(name, source, to, text, when)
+        case {"sid": str(name), "report_status": str(word)}:
+            status = receipt_status(__name__, word) or "unknown"
+            when = beijing_time(item.get("user_receive_time"), otherwise=at)
+            code = str(item.get("errmsg", ""))
+            return InboundReceipt(normalise_provider_id(name), status, code, "", when)
+    return None
+
+
+def _is_instant(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and 0 < value < SECONDS_MAX

@@ -4,37 +4,52 @@ from __future__ import annotations
 
 import base64
 import hmac
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from aiohttp import encode_basic_auth
 
-from duewise.channels.base import Capabilities, Message, Refused, SendResult, Unknown
+from duewise.channels.base import (
+    InboundReceipt,
+    InboundReply,
+    Message,
+    Refused,
+    SendResult,
+    Unknown,
+    normalise_provider_id,
+)
+from duewise.channels.heard import FORGED, UNREADABLE, Call, Heard, Hearing
 from duewise.channels.post import (
     EXPIRED,
     Answer,
     PostChannel,
     Request,
     accepted,
-    refusal,
     seconds_left,
 )
+from duewise.channels.table import capabilities, receipt_status, refusal
 from duewise.errors import BadInput
 from duewise.times import Clock
 
 VALIDITY_S_MAX: Final = 36_000
+REFERENCE: Final = "reference"
+FIELDS_MAX: Final = 200
 
 
 @dataclass(frozen=True)
 class TwilioSettings:
-    """One account. With a messaging service, it chooses the number; else the message's sender."""
+    """One account. With a messaging service, it chooses the number; else the message's sender.
+
+    `callback_url` is where Twilio tells what became of a message; none: it is not asked to.
+    """
 
     account_sid: str
     auth_token: str = field(repr=False)
     messaging_service_sid: str | None = None
+    callback_url: str | None = None
     name: str = "twilio"
     endpoint: str = "https://api.twilio.com/"
     timeout_s: float = 10.0
@@ -49,10 +64,6 @@ def twilio_channel(settings: TwilioSettings, *, clock: Clock) -> PostChannel:
 class Twilio:
     """How Twilio is asked, and what it answers; a `post.Vendor`."""
 
-    capabilities = Capabilities(
-        parts_max=10, receipts=False, replies=False, idempotent=False, echoes_reference=False
-    )
-
     def __init__(self, settings: TwilioSettings) -> None:
         if not settings.account_sid.isalnum():
             sid = settings.account_sid
@@ -60,7 +71,10 @@ class Twilio:
         place = f"2010-04-01/Accounts/{settings.account_sid}/Messages.json"
         self.name, self.endpoint = settings.name, f"{settings.endpoint.rstrip('/')}/{place}"
         self.timeout_s, self.requests_max = settings.timeout_s, settings.requests_max
-        self._service = settings.messaging_service_sid
+        self._service, self._token = settings.messaging_service_sid, settings.auth_token
+        self._callback = settings.callback_url
+        has_receipts = settings.callback_url is not None
+        self.capabilities = replace(capabilities(__name__), receipts=has_receipts)
         self._headers = {
             "authorization": encode_basic_auth(settings.account_sid, settings.auth_token),
             "content-type": "application/x-www-form-urlencoded",
@@ -79,6 +93,8 @@ class Twilio:
         by = (
             ("MessagingServiceSid", self._service) if self._service else ("From", message.sender_id)
         )
+        if self._callback:
+            form["StatusCallback"] = f"{self._callback}?{urlencode({REFERENCE: message.reference})}"
         return Request("", self._headers, urlencode([*form.items(), by]).encode())
 
     def meaning(self, answer: Answer) -> SendResult:
@@ -89,6 +105,35 @@ class Twilio:
             case {"status": str()}:
                 return accepted(answer, answer.words.get("sid"))
         return Unknown("answer_without_code")
+
+    def hear(self, call: Call, *, at: datetime) -> Hearing:
+        """A status callback or an incoming message; both signed by the account's token."""
+        try:
+            form = parse_qsl(call.body.decode(), keep_blank_values=True, max_num_fields=FIELDS_MAX)
+        except ValueError:
+            return UNREADABLE
+        signature = call.headers.get("X-Twilio-Signature", "")
+        if not is_signed(call.url, form, signature, token=self._token):
+            return FORGED
+        words = dict(form)
+        match words:
+            case {"MessageSid": name, "From": source, "To": to, "Body": text}:
+                return Heard((InboundReply(name, source, to, text, at),))
+            case {"MessageSid": name, "MessageStatus": word}:
+                return self._receipt(name, word, words, call.query.get(REFERENCE, ""), at)
+        return UNREADABLE
+
+    def learn(self, url: str, octets: bytes) -> None:
+        """Nothing is fetched."""
+
+    def _receipt(
+        self, name: str, word: str, words: Mapping[str, str], reference: str, at: datetime
+    ) -> Heard:
+        status = receipt_status(__name__, word)
+        if status is None:
+            return Heard()
+        code = words.get("ErrorCode") or word
+        return Heard((InboundReceipt(normalise_provider_id(name), status, code, reference, at),))
 
 
 def is_signed(url: str, form: Iterable[tuple[str, str]], signature: str, *, token: str) -> bool:

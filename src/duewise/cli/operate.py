@@ -7,11 +7,11 @@ import json
 import signal
 import sys
 from collections import Counter
-from contextlib import suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 import typer
 
@@ -32,9 +32,11 @@ from duewise.errors import Unreachable
 from duewise.times import Clock, ManualClock, local_date
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from duewise.app import App
+    from duewise.channels.base import Channel
+    from duewise.config import CmppSection, SmppSection
     from duewise.engine.share_out import SharedOut
 
 WORKERS_MAX = 64
@@ -133,7 +135,7 @@ def send(
 ) -> None:
     """Send what is due, judged a third time on facts read that moment; take in receipts."""
     from duewise.jobs.deliver import Run
-    from duewise.jobs.delivery_line import run_line
+    from duewise.jobs.delivery_line import run_lines
     from duewise.jobs.routes import paused_routes
 
     app = opened(context)
@@ -147,12 +149,11 @@ def send(
             lambda stop: _sealing(
                 app,
                 dsn,
-                run_line(
-                    app.channel(),
+                run_lines(
+                    [(line.channel, line.settings) for line in app.lines],
                     connect=app.connector(dsn),
                     tenant=app.tenant,
                     clock=_Interruptible(app.clock, stop),
-                    settings=app.delivery,
                     run=Run(
                         stop=stop,
                         until_empty=until_empty,
@@ -168,6 +169,22 @@ def send(
     for route in paused:
         err.print(f"{route} is paused: nothing leaves by it until `duewise outbox resume {route}`")
     _print_counts("Sent", counts, as_json=wants_json(context))
+
+
+@asynccontextmanager
+async def _hooks(app: App, channels: Sequence[Channel]) -> AsyncIterator[None]:
+    """Where providers call, if any of the accounts is called at all."""
+    from duewise.channels.heard import Listener
+    from duewise.channels.hooks import hooks
+
+    called = [each for each in channels if isinstance(each, Listener)]
+    if not called:
+        yield
+        return
+    at = app.config.hooks
+    async with hooks(called, host=at.host, port=at.port, public_url=at.public_url) as port:
+        err.print(f"Providers call http://{at.host}:{port}/hooks/ACCOUNT", highlight=False)
+        yield
 
 
 def _by_crew(context: typer.Context, app: App, command: list[str], workers: int) -> Counter[str]:
@@ -189,27 +206,27 @@ def receive(
         float | None, typer.Option(min=0, help="Stop after so long; default: run on.")
     ] = None,
 ) -> None:
-    """Take in receipts and replies only."""
-    from duewise.jobs.delivery_line import receiving
+    """Take in receipts and replies only: from carriers, and where providers call."""
+    from duewise.jobs.delivery_line import listening
 
     app = opened(context)
     done: Counter[str] = Counter()
 
     async def run(stop: asyncio.Event, dsn: str) -> Counter[str]:
-        channel = app.channel()
-        await channel.open()
-        try:
-            async with receiving(
-                channel,
-                connect=app.connector(dsn),
-                tenant=app.tenant,
-                clock=app.clock,
-                done=done,
-            ):
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), timeout=seconds)
-        finally:
-            await channel.close()
+        channels = [line.channel for line in app.lines]
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(
+                listening(
+                    channels,
+                    connect=app.connector(dsn),
+                    tenant=app.tenant,
+                    clock=app.clock,
+                    done=done,
+                )
+            )
+            await stack.enter_async_context(_hooks(app, channels))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), timeout=seconds)
         return done
 
     with app.database() as dsn:
@@ -245,13 +262,13 @@ def gateway(
     manual_clock: Annotated[bool, typer.Option(help="The clock moves by control only.")] = False,
 ) -> None:
     """Run the bundled gateway simulator (SMPP or CMPP); prints its ports as one JSON line."""
-    from duewise.app import account_password
+    from duewise.accounts import account_password
     from duewise.channels.gateway import GatewaySettings, run_gateway
 
     app = opened(context)
-    account = app.config.account
+    carrier, account = _simulated(app)
     settings = GatewaySettings(
-        protocol=app.config.carrier,
+        protocol=carrier,
         port=account.port if port is None else port,
         control_port=control_port,
         seed=seed,
@@ -260,7 +277,7 @@ def gateway(
         silent_share=silent,
         drop_share=drop,
         delay_s=(0.0, delay_s),
-        accounts={account.login: account_password(app.workspace, app.config)},
+        accounts={account.login: account_password(carrier, app.workspace, app.config)},
     )
     clock = ManualClock(app.clock.now()) if manual_clock else app.clock
 
@@ -283,6 +300,13 @@ def gateway(
             serving.result()
 
     _run_until_signal(run)
+
+
+def _simulated(app: App) -> tuple[Literal["smpp", "cmpp"], SmppSection | CmppSection]:
+    """Which carrier the simulator is: the one in use, or SMPP where texts leave by a provider."""
+    if app.config.carrier == "cmpp":
+        return "cmpp", app.config.cmpp
+    return "smpp", app.config.smpp
 
 
 def _catching_up(app: App, dsn: str) -> Callable[[datetime], Awaitable[None]]:

@@ -108,7 +108,11 @@ def doctor(context: typer.Context) -> None:
     app = opened(context)
     with app.database() as dsn, app.connect(dsn) as conn:
         findings = examine(
-            conn, app.tenant, channel=app.channel(), signer=app.signer, now=app.clock.now()
+            conn,
+            app.tenant,
+            channels=[line.channel for line in app.lines],
+            signer=app.signer,
+            now=app.clock.now(),
         )
     rows = [[finding.subject, "ok" if finding.is_ok else "!", finding.text] for finding in findings]
     if wants_json(context):

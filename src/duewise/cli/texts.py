@@ -216,7 +216,7 @@ def _sender(app: App, template: Template) -> Sender:
 
 
 def _show(seen: Overview, *, app: App, as_json: bool) -> None:
-    template, price = seen.template, Decimal(str(app.config.smpp.price_per_part))
+    template, price = seen.template, Decimal(str(app.config.account.price_per_part))
     costs = {
         label: {"parts": size.parts, "price": str(size.parts * price)}
         for label, size in (("example", seen.size), ("worst", seen.worst_size))

@@ -233,9 +233,8 @@ def _listening_since(sender: Worker, channel: Channel) -> datetime | None:
 
 
 def channel_kind(channel: Channel) -> str:
-    """The kind of message a route carries. Every route of today carries SMS."""
-    assert channel.capabilities.parts_max >= 1
-    return "sms"
+    """The kind of message a route carries."""
+    return channel.capabilities.carries
 
 
 async def _claim(
@@ -319,7 +318,8 @@ async def _send_chunk(
     patience = settings.patience
     try:
         if settings.rate_per_s:
-            parts = sum(each.parts for each in chunk)
+            counts_parts = channel.capabilities.counts_parts
+            parts = sum(each.parts for each in chunk) if counts_parts else len(chunk)
             await take_turn(sender.conn, channel.name, seconds=parts / settings.rate_per_s)
         marked = await _mark(sender, channel.name, chunk, now=clock.now())
     except psycopg.OperationalError:

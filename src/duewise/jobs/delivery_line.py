@@ -1,11 +1,16 @@
-"""A delivery line: one channel, its sender and its receiver, together until told to stop."""
+"""A delivery line: one channel, its sender and its receiver, together until told to stop.
+
+Each kind of message has a line of its own, and none waits for another.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from functools import partial
 
 import psycopg
 
@@ -50,6 +55,70 @@ async def receiving(
         failure = task.exception()
     if failure is not None:  # the block's own failure, if there was one, tells more
         raise failure
+
+
+@asynccontextmanager
+async def listening(
+    channels: Sequence[Channel],
+    *,
+    connect: Connect,
+    tenant: Tenant,
+    clock: Clock,
+    done: Counter[str],
+) -> AsyncIterator[None]:
+    """Open the channels, and take in what they bring, for the block."""
+    async with AsyncExitStack() as stack:
+        for channel in channels:
+            await channel.open()
+            stack.push_async_callback(channel.close)
+            await stack.enter_async_context(
+                receiving(channel, connect=connect, tenant=tenant, clock=clock, done=done)
+            )
+        yield
+
+
+async def run_lines(
+    lines: Sequence[tuple[Channel, DeliverySettings]],
+    *,
+    connect: Connect,
+    tenant: Tenant,
+    clock: Clock,
+    run: Run,
+) -> Counter[str]:
+    """Run the lines side by side; where one fails, the others end in order first."""
+    shares = [(Counter[str](), 0) for _ in lines]
+    running = [
+        asyncio.create_task(
+            run_line(
+                channel,
+                connect=connect,
+                tenant=tenant,
+                clock=clock,
+                settings=settings,
+                run=replace(run, on_pass=partial(_tell, run.on_pass, shares, number)),
+            )
+        )
+        for number, (channel, settings) in enumerate(lines)
+    ]
+    _, pending = await asyncio.wait(running, return_when=asyncio.FIRST_EXCEPTION)
+    if pending:
+        run.stop.set()
+        await asyncio.wait(pending)
+    return sum((each.result() for each in running), Counter())
+
+
+def _tell(
+    on_pass: Callable[[Counter[str], int], None] | None,
+    shares: list[tuple[Counter[str], int]],
+    number: int,
+    done: Counter[str],
+    waiting: int,
+) -> None:
+    """One line's news, told as that of all of them."""
+    shares[number] = (done, waiting)
+    if on_pass:
+        told = sum((each for each, _ in shares), Counter[str]())
+        on_pass(told, sum(left for _, left in shares))
 
 
 async def run_line(
@@ -121,6 +190,8 @@ async def _linger(
     The database is asked, not counts compared: what a gateway tells again, or of an earlier run,
     must not pass for the receipts of this one.
     """
+    if not channel.capabilities.receipts:
+        return
     loop = asyncio.get_running_loop()
     seen, quiet_since = done["receipt"], loop.time()
     conn = await connect()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -30,7 +31,12 @@ class Finding:
 
 
 def examine(
-    conn: Connection[Any], tenant: Tenant, *, channel: Channel, signer: Signer, now: datetime
+    conn: Connection[Any],
+    tenant: Tenant,
+    *,
+    channels: Sequence[Channel],
+    signer: Signer,
+    now: datetime,
 ) -> list[Finding]:
     """Every check, none left out because another failed."""
     return [
@@ -40,7 +46,8 @@ def examine(
         _templates(tenant),
         Finding("strategy", is_ok=True, text=f"{tenant.strategy.name} v{tenant.strategy.version}"),
         _evidence(conn, signer, now=now),
-        asyncio.run(_gateway(channel)),
+        _accounts(tenant, channels),
+        *(asyncio.run(_gateway(channel)) for channel in channels),
     ]
 
 
@@ -80,10 +87,20 @@ def _templates(tenant: Tenant) -> Finding:
     return Finding("templates", is_ok=True, text=f"{len(used)} in use, all approved")
 
 
+def _accounts(tenant: Tenant, channels: Sequence[Channel]) -> Finding:
+    """Whether each kind of message that the strategy sends has an account to leave by."""
+    used = {arm.channel for step in tenant.strategy.steps for arm in step.arms}
+    missing = sorted(used - {channel.capabilities.carries for channel in channels})
+    if missing:
+        text = f"none for {', '.join(missing)}: such messages would lapse; see [routes]"
+        return Finding("accounts", is_ok=False, text=text)
+    return Finding("accounts", is_ok=True, text=", ".join(channel.name for channel in channels))
+
+
 async def _gateway(channel: Channel) -> Finding:
     try:
         await channel.open()
         await channel.close()
     except DuewiseError as error:
         return Finding("gateway", is_ok=False, text=str(error))
-    return Finding("gateway", is_ok=True, text=f"{channel.name} binds")
+    return Finding("gateway", is_ok=True, text=f"{channel.name} opens")

@@ -15,7 +15,14 @@ from typing import Any
 import psycopg
 from psycopg import AsyncConnection
 
-from duewise.channels.base import Channel, Delivery, InboundReceipt, InboundReply
+from duewise.channels.base import (
+    Capabilities,
+    Channel,
+    Delivery,
+    InboundReceipt,
+    InboundReply,
+    Kind,
+)
 from duewise.errors import Unreachable
 from duewise.jobs.session import Connect, Patience, another
 from duewise.jobs.tenant import Tenant
@@ -30,6 +37,9 @@ BATCH_MAX = 500
 BATCH_WAIT_S = 0.02
 IDLE_S = 0.2
 FAILURES_MAX = 20  # one after the other, on a database that does answer
+OF_A_CARRIER = Capabilities(
+    parts_max=10, receipts=True, replies=True, idempotent=False, echoes_reference=True
+)
 OF_THE_NUMBER = ("opt_out", "wrong_person")
 _SQL = queries("inbound")
 
@@ -54,7 +64,14 @@ async def receive(
             batch = await _next_batch(channel.inbound)
             while True:
                 try:
-                    await take_in(conn, channel.name, batch, tenant=tenant, now=clock.now())
+                    await take_in(
+                        conn,
+                        channel.name,
+                        batch,
+                        tenant=tenant,
+                        now=clock.now(),
+                        can=channel.capabilities,
+                    )
                 except psycopg.OperationalError as error:
                     failures += 1
                     if failures > FAILURES_MAX:
@@ -67,7 +84,8 @@ async def receive(
                 "reply" if isinstance(d.inbound, InboundReply) else "receipt" for d in batch
             )
             await asyncio.gather(*(delivery.ack() for delivery in batch))
-        await take_in(conn, channel.name, [], tenant=tenant, now=clock.now())
+        can = channel.capabilities
+        await take_in(conn, channel.name, [], tenant=tenant, now=clock.now(), can=can)
     finally:
         await conn.close()
 
@@ -79,6 +97,7 @@ async def take_in(
     *,
     tenant: Tenant,
     now: datetime,
+    can: Capabilities = OF_A_CARRIER,
 ) -> None:
     """One transaction for all that came: receipts once each, replies once each and acted upon.
 
@@ -103,13 +122,16 @@ async def take_in(
             )
             matched = await added.fetchall()
         if receipts or not replies:
-            matched += await (await conn.execute(_SQL["match_receipts"])).fetchall()
-            await _fold(conn, {row[0] for row in matched} - {None}, now=now)
+            found = await conn.execute(_SQL["match_receipts"], {"route": route})
+            matched += await found.fetchall()
+            await _fold(conn, can, {row[0] for row in matched} - {None}, now=now)
         for reply in replies:
-            await _act_on(conn, route, reply, tenant=tenant, now=now)
+            await _act_on(conn, route, reply, can=can, tenant=tenant, now=now)
 
 
-async def _fold(conn: AsyncConnection[Any], matched: Collection[int], *, now: datetime) -> None:
+async def _fold(
+    conn: AsyncConnection[Any], can: Capabilities, matched: Collection[int], *, now: datetime
+) -> None:
     """Where the envelopes stand to whom a receipt was matched just now."""
     envelope_ids = sorted(matched)
     if not envelope_ids:
@@ -127,7 +149,7 @@ async def _fold(conn: AsyncConnection[Any], matched: Collection[int], *, now: da
     for envelope_id, state, parts, provider_id, status, code in rows:
         states[envelope_id] = State(state)
         known.setdefault(envelope_id, []).append((provider_id, status))
-        sizes[envelope_id] = parts
+        sizes[envelope_id] = parts if can.counts_parts else 1
         codes[envelope_id] = code or codes.get(envelope_id, "")
     proved = {
         envelope_id: state
@@ -151,6 +173,7 @@ async def _act_on(
     route: str,
     reply: InboundReply,
     *,
+    can: Capabilities,
     tenant: Tenant,
     now: datetime,
 ) -> None:
@@ -177,11 +200,11 @@ async def _act_on(
         return
     # Who refuses a number, or is a stranger to us, speaks for everybody we reach by it.
     for each in borrowers if intent.kind in OF_THE_NUMBER else borrowers[:1]:
-        await _carry_out(conn, intent, each, now=now)
+        await _carry_out(conn, intent, each, kind=can.carries, now=now)
 
 
 async def _carry_out(
-    conn: AsyncConnection[Any], intent: Intent, borrower_id: str, *, now: datetime
+    conn: AsyncConnection[Any], intent: Intent, borrower_id: str, *, kind: Kind, now: datetime
 ) -> None:
     values: dict[str, Any] = {
         "borrower_id": borrower_id,
@@ -194,7 +217,7 @@ async def _carry_out(
     }
     match intent.kind:
         case "opt_out":
-            values["channel"] = "sms"
+            values["channel"] = kind
             await conn.execute(_SQL["opt_out"], values)
             await conn.execute(_SQL["cancel_unsent"], values | {"reason": "opted_out"})
         case "wrong_person":

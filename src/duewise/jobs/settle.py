@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import psycopg
@@ -17,7 +17,7 @@ from duewise.outbox.retry import Retry, after_refusal, backoff_s
 from duewise.store.sql import queries
 
 # Refusals of the channel itself: the message never left us, so it was no attempt.
-NEVER_LEFT = frozenset({"not_bound", "link_lost"})
+NEVER_LEFT = frozenset({"not_bound", "link_lost", "not_open", "unreachable"})
 TRY_AGAIN_S = 5
 STORE_TRIES_MAX = 5
 _SQL = queries("outbox")
@@ -25,7 +25,10 @@ _SQL = queries("outbox")
 
 @dataclass(frozen=True)
 class Said:
-    """What became of one attempt on an envelope. `attempt` tells it from earlier and later ones."""
+    """What became of one attempt on an envelope. `attempt` tells it from earlier and later ones.
+
+    `dead_token` names the address that takes nothing any more.
+    """
 
     envelope_id: int
     attempt: int
@@ -33,6 +36,7 @@ class Said:
     reason: str
     not_before: datetime | None = None
     is_counted: bool = True
+    dead_token: str | None = None
 
 
 def never_left(result: SendResult) -> bool:
@@ -50,7 +54,8 @@ def said_of(claimed: Claimed, result: SendResult, *, now: datetime) -> Said:
         case Accepted():
             return _said(claimed, State.ACCEPTED, "accepted_by_gateway")
         case Refused(is_permanent=True):
-            return _said(claimed, State.FAILED, f"refused: {result.code}")
+            said = _said(claimed, State.FAILED, f"refused: {result.code}")
+            return replace(said, dead_token=claimed.token) if result.is_address_dead else said
         case Refused() if never_left(result):
             not_before = now + timedelta(seconds=TRY_AGAIN_S)
             return unsent(claimed, f"refused_for_now: {result.code}", not_before)
@@ -147,6 +152,9 @@ async def _store(
                 "are_counted": [each.is_counted for each in said],
             },
         )
+        if dead := [(each.envelope_id, each.dead_token) for each in said if each.dead_token]:
+            ids, tokens = (list(column) for column in zip(*dead, strict=True))
+            await cursor.execute(_SQL["bury"], {"envelope_ids": ids, "tokens": tokens, "now": now})
         await cursor.execute(_SQL["drop_adopted"], parts)
         await cursor.execute(_SQL["add_submissions"], parts)
 

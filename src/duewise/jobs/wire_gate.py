@@ -23,13 +23,18 @@ from duewise.jobs.tenant import Tenant
 from duewise.store.sql import queries
 
 _SQL = queries("outbox")
+# Where the address of each kind of message is sealed.
+COLUMNS = {"sms": "phone", "push": "push_token", "wechat": "wechat_openid", "email": "email"}
 # Without a word from the payments feed the ledger is older than any rule allows.
 NEVER_HEARD = timedelta(days=3_650)
 
 
 @dataclass(frozen=True)
 class Claimed:
-    """A claimed envelope, unsealed for the wire. Never logged, never shown: it is personal."""
+    """A claimed envelope, unsealed for the wire. Never logged, never shown: it is personal.
+
+    `token` is the blind index of its address.
+    """
 
     envelope_id: int
     key: str
@@ -39,6 +44,7 @@ class Claimed:
     valid_until: datetime
     attempt: int
     parts: int
+    token: str = ""
 
     def __repr__(self) -> str:
         return f"Claimed({self.envelope_id})"
@@ -81,16 +87,19 @@ async def judge_claimed(
 
 def _unsealed(row: dict[str, Any], fact: dict[str, Any], *, tenant: Tenant) -> Claimed:
     keyring, borrower_id = tenant.keyring, row["borrower_id"]
-    sealed = fact["phone_sealed"]  # None: the number was taken away, and its state says so
+    column = COLUMNS[row["channel"]]
+    sealed = fact[f"{column}_sealed"]  # None: it was taken away, and its state says so
+    address = keyring.unseal(sealed, column=column, borrower_id=borrower_id) if sealed else ""
     return Claimed(
         envelope_id=row["envelope_id"],
         key=row["key"],
-        address=keyring.unseal(sealed, column="phone", borrower_id=borrower_id) if sealed else "",
+        address=address,
         sender_id=row["sender_id"],
         text=keyring.unseal(row["text_sealed"], column="text", borrower_id=borrower_id),
         valid_until=row["valid_until"],
         attempt=row["attempt"],
         parts=row["parts"],
+        token=row["number_token"] if column == "phone" else keyring.number_token(address),
     )
 
 
@@ -128,7 +137,7 @@ def _addresses(
             row["borrower_id"],
             row["channel"],
             row["number_token"],
-            _number_state(facts[row["envelope_id"]]),
+            _number_state(row, facts[row["envelope_id"]]),
             "debtor",
             facts[row["envelope_id"]]["is_wrong_party"],
             facts[row["envelope_id"]]["opted_out"],
@@ -139,9 +148,9 @@ def _addresses(
     return pl.DataFrame(found, schema=dict(ADDRESSES), orient="row")
 
 
-def _number_state(fact: dict[str, Any]) -> str:
+def _number_state(row: dict[str, Any], fact: dict[str, Any]) -> str:
     state: str = fact["number_state"]
-    return state if fact["phone_sealed"] else "missing"
+    return state if fact[f"{COLUMNS[row['channel']]}_sealed"] else "missing"
 
 
 async def _contacts(

@@ -2,6 +2,7 @@
 
 Columns that end in `_sealed` hold AES-GCM ciphertext (`people`); no other column holds a name, a
 number or a text of a borrower. Instants come from the injected clock, never from the database's.
+Long because every table is read beside the others.
 """
 
 from __future__ import annotations
@@ -35,6 +36,26 @@ class Person(models.Model):
         db_table = "person"
         verbose_name = _("person")
         verbose_name_plural = _("people")
+
+
+class DeadAddress(models.Model):
+    """An address, other than a number, at which a provider said that nothing is received any more.
+
+    `token` is the blind index of the address it was said of: another address makes it void.
+    """
+
+    borrower_id = models.TextField(_("borrower"))
+    channel = models.TextField(_("channel"))
+    token = models.TextField(_("address token"))
+    at = models.DateTimeField(_("at"))
+
+    class Meta:
+        db_table = "dead_address"
+        verbose_name = _("dead address")
+        verbose_name_plural = _("dead addresses")
+        constraints = [
+            models.UniqueConstraint(fields=["borrower_id", "channel"], name="dead_address_once")
+        ]
 
 
 class OptOut(models.Model):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from psycopg import Connection, sql
+from psycopg import Connection, Cursor, sql
 
 from duewise.errors import Reject
 from duewise.frames import Schema, conform
@@ -21,6 +21,8 @@ from duewise.store.seal import Keyring
 SEALED = ("name", "salutation", "phone", "email", "push_token", "wechat_openid", "birth_date")
 # Neither name nor number: the guard asks for them.
 _PLAIN = ("locale", "timezone", "region")
+# Addresses beside the number, by the channel that sends there.
+_ADDRESSES = {"push": "push_token", "wechat": "wechat_openid", "email": "email"}
 ROWS_PER_BLOCK = 100_000
 _REQUIRED: Schema = {"borrower_id": pl.String, "locale": pl.String, "timezone": pl.String}
 
@@ -66,6 +68,7 @@ def upsert_people(
             with cursor.copy(statement) as copy:
                 copy.write(sealed.write_csv(include_header=False))
         cursor.execute(_merge([*known, *given]))
+        _revive(cursor, unique, keyring)
         cursor.execute("DROP TABLE person_in")
     return PeopleWritten(unique.height, tuple(rejects))
 
@@ -101,6 +104,27 @@ def number_token(number: str, keyring: Keyring, *, region: str = "CN") -> str:
     """The token by which a person with this number is found, however the number is written."""
     normal = normalise_phone(number, region=region)
     return keyring.number_token(normal if isinstance(normal, str) else number)
+
+
+def _revive(cursor: Cursor[Any], people: pl.DataFrame, keyring: Keyring) -> None:
+    """Whoever has another address can be reached again; the same one stays dead."""
+    given = {kind: name for kind, name in _ADDRESSES.items() if name in people.columns}
+    cursor.execute(
+        "SELECT borrower_id, channel, token FROM dead_address"
+        " JOIN person_in USING (borrower_id) WHERE channel = ANY(%s)",
+        [list(given)],
+    )
+    dead = cursor.fetchall()
+    if not dead:
+        return
+    concerned = people.filter(pl.col("borrower_id").is_in([row[0] for row in dead]))
+    now = {
+        (row["borrower_id"], kind): keyring.number_token(row[name]) if row[name] else None
+        for row in concerned.iter_rows(named=True)
+        for kind, name in given.items()
+    }
+    gone = [(row[0], row[1]) for row in dead if now[row[0], row[1]] != row[2]]
+    cursor.executemany("DELETE FROM dead_address WHERE borrower_id = %s AND channel = %s", gone)
 
 
 def _sealed(

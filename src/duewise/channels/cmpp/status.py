@@ -68,8 +68,9 @@ def connect_name(code: int) -> str:
 def refusal(result: int, *, retry_after_s: int) -> Refused:
     """A result other than 0 as an answer; what nobody defined is worth another try.
 
-    >>> refusal(13, retry_after_s=1)
-    Refused(code='CMPP_BAD_DESTINATION', is_permanent=True, retry_after_s=None)
+    >>> refused = refusal(13, retry_after_s=1)
+    >>> refused.code, refused.is_permanent, refused.retry_after_s
+    ('CMPP_BAD_DESTINATION', True, None)
     """
     known = RESULTS.get(result)
     is_permanent = known is not None and known.asks != "retry"

@@ -93,8 +93,9 @@ def name(status: int) -> str:
 def refusal(status: int, *, temporary: AbstractSet[int] = TEMPORARY, retry_after_s: int) -> Refused:
     """A status other than 0 as an answer.
 
-    >>> refusal(0x0B, retry_after_s=1)
-    Refused(code='ESME_RINVDSTADR', is_permanent=True, retry_after_s=None)
+    >>> refused = refusal(0x0B, retry_after_s=1)
+    >>> refused.code, refused.is_permanent, refused.retry_after_s
+    ('ESME_RINVDSTADR', True, None)
     """
     is_permanent = status not in temporary
     return Refused(name(status), is_permanent, None if is_permanent else retry_after_s)

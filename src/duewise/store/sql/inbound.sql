@@ -15,7 +15,7 @@ ON CONFLICT (route, provider_id, status) DO NOTHING
 RETURNING envelope_id;
 
 -- match_receipts
--- Give every unmatched receipt its envelope: by the gateway's id; else by our echoed reference, if
+-- Give every unmatched receipt of a route its envelope: by the gateway's id; else by our echoed reference, if
 -- that envelope was ever on the wire; else by the id in its other notation, if only one answers.
 UPDATE receipt
    SET envelope_id = found.envelope_id
@@ -36,7 +36,7 @@ UPDATE receipt
                       CASE WHEN r.provider_id ~ '^[0-9a-f]{1,15}$'
                            THEN ('x' || lpad(r.provider_id, 16, '0'))::bit(64)::bigint::text END)
                HAVING count(*) = 1) AS other ON true
-         WHERE r.envelope_id IS NULL) AS found
+         WHERE r.envelope_id IS NULL AND r.route = %(route)s) AS found
  WHERE receipt.receipt_id = found.receipt_id AND found.envelope_id IS NOT NULL
 RETURNING receipt.envelope_id;
 

@@ -97,6 +97,22 @@ UPDATE envelope
    AND envelope.state IN ('sending', 'unknown') AND envelope.state <> said.state
    AND (envelope.attempt = said.attempt OR said.state = 'accepted');
 
+-- bury
+-- A provider said that nothing can be received there any more. A number says so of itself.
+WITH dead AS (
+    SELECT DISTINCT e.borrower_id, e.channel, d.token
+      FROM unnest(%(envelope_ids)s::bigint[], %(tokens)s::text[]) AS d (envelope_id, token)
+      JOIN envelope e USING (envelope_id)
+), numbers AS (
+    UPDATE person SET number_state = 'dead'
+      FROM dead
+     WHERE dead.channel = 'sms' AND person.borrower_id = dead.borrower_id
+       AND person.number_token = dead.token
+)
+INSERT INTO dead_address (borrower_id, channel, token, at)
+SELECT borrower_id, channel, token, %(now)s FROM dead WHERE channel <> 'sms'
+ON CONFLICT (borrower_id, channel) DO UPDATE SET token = excluded.token, at = excluded.at;
+
 -- drop_adopted
 -- The answer names the parts: what receipts alone had proved of them gives way to it.
 DELETE FROM submission WHERE part = 0 AND envelope_id = ANY(%(envelope_ids)s);
@@ -122,7 +138,10 @@ UPDATE envelope
 
 -- wire_facts
 -- Everything the wire's gate re-reads about the claimed envelopes, in the claim's transaction.
-SELECT e.envelope_id, p.phone_sealed, p.number_state, p.is_wrong_party, p.timezone,
+SELECT e.envelope_id, p.phone_sealed, p.push_token_sealed, p.wechat_openid_sealed, p.email_sealed,
+       CASE WHEN e.channel = 'sms' THEN p.number_state
+            WHEN d.borrower_id IS NULL THEN 'valid' ELSE 'dead' END AS number_state,
+       p.is_wrong_party, p.timezone,
        EXISTS (SELECT 1 FROM opt_out o
                 WHERE o.borrower_id = e.borrower_id AND o.channel = e.channel AND o.is_active)
            AS opted_out,
@@ -133,6 +152,7 @@ SELECT e.envelope_id, p.phone_sealed, p.number_state, p.is_wrong_party, p.timezo
                 0)::bigint AS paid_minor
   FROM envelope e
   JOIN person p USING (borrower_id)
+  LEFT JOIN dead_address d ON d.borrower_id = e.borrower_id AND d.channel = e.channel
  WHERE e.envelope_id = ANY(%(envelope_ids)s);
 
 -- contact_log

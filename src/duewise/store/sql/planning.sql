@@ -1,12 +1,24 @@
 -- addresses
-SELECT p.borrower_id, 'sms' AS channel, p.number_token, p.number_state, 'debtor' AS role,
-       p.is_wrong_party,
+-- One row a channel on which a borrower can be reached. Beside the number an address has no token of
+-- its own: it stands for its borrower.
+SELECT p.borrower_id, a.channel, a.number_token,
+       CASE WHEN a.channel = 'sms' THEN p.number_state
+            WHEN d.borrower_id IS NULL THEN 'valid' ELSE 'dead' END AS number_state,
+       'debtor' AS role, p.is_wrong_party,
        EXISTS (SELECT 1 FROM opt_out o
-                WHERE o.borrower_id = p.borrower_id AND o.channel = 'sms' AND o.is_active),
+                WHERE o.borrower_id = p.borrower_id AND o.channel = a.channel AND o.is_active),
        p.timezone
   FROM person p
- WHERE p.borrower_id = ANY(%(borrower_ids)s) AND p.number_token IS NOT NULL
- ORDER BY p.borrower_id;
+ CROSS JOIN LATERAL (
+       VALUES ('sms', p.number_token),
+              ('push', CASE WHEN p.push_token_sealed IS NOT NULL THEN 'push/' || p.borrower_id END),
+              ('wechat', CASE WHEN p.wechat_openid_sealed IS NOT NULL
+                              THEN 'wechat/' || p.borrower_id END),
+              ('email', CASE WHEN p.email_sealed IS NOT NULL THEN 'email/' || p.borrower_id END))
+       AS a (channel, number_token)
+  LEFT JOIN dead_address d ON d.borrower_id = p.borrower_id AND d.channel = a.channel
+ WHERE p.borrower_id = ANY(%(borrower_ids)s) AND a.number_token IS NOT NULL
+ ORDER BY p.borrower_id, a.channel;
 
 -- payments
 SELECT payment_id, loan_id, borrower_id, paid_at, amount_minor, kind, reverses, source

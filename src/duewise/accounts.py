@@ -1,0 +1,157 @@
+"""Accounts: what the settings and the workspace's secrets say of one, put together into a channel.
+
+A secret never stands in `duewise.toml`: it is in a variable of its own, or in a file of `secrets`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from duewise.config import FILE, AccountSection, Config
+from duewise.errors import BadInput
+from duewise.times import Clock
+
+if TYPE_CHECKING:
+    from duewise.channels.base import Channel
+    from duewise.channels.provider import Provider
+    from duewise.jobs.deliver import DeliverySettings
+
+CARRIERS = ("smpp", "cmpp")
+Settings = TypeVar("Settings")
+
+
+@dataclass(frozen=True)
+class Line:
+    """A channel, and when a doubt about what it took may end."""
+
+    channel: Channel
+    settings: DeliverySettings
+
+
+def lines_of(workspace: Path, config: Config, clock: Clock) -> list[Line]:
+    """Every account that something leaves by. Raises BadInput where one carries another kind."""
+    lines = []
+    for kind, name in _routes(config):
+        channel = channel_of(name, workspace, config, clock)
+        carries = channel.capabilities.carries
+        if carries != kind:
+            raise BadInput(
+                f"the account {name!r} carries {carries}, not {kind}",
+                source=str(workspace / FILE),
+                mend=f"name another account for {kind}",
+            )
+        lines.append(Line(channel, delivery_of(name, config)))
+    return lines
+
+
+def _routes(config: Config) -> list[tuple[str, str]]:
+    chosen = {"sms": config.carrier} | config.routes.model_dump()
+    return [(kind, name) for kind, name in chosen.items() if name]
+
+
+def channel_of(
+    name: str, workspace: Path, config: Config, clock: Clock, *, port: int | None = None
+) -> Channel:
+    """An account's channel, closed yet; a carrier's at another port if one is given.
+
+    Raises BadInput for an account that is not there, is wrong, or lacks a secret.
+    """
+    account = config.account_of(name)
+    if isinstance(account, AccountSection):
+        return _at_provider(name, account, workspace, config, clock)
+    from duewise.channels.cmpp.channel import cmpp_channel
+    from duewise.channels.cmpp.settings import CmppSettings
+    from duewise.channels.smpp.channel import smpp_channel
+    from duewise.channels.smpp.settings import SmppSettings
+
+    password = account_password(name, workspace, config)
+    given = account.model_dump() | {"password": password, "port": port or account.port}
+    if name == "cmpp":
+        return cmpp_channel(_taken(CmppSettings, given), clock=clock)
+    return smpp_channel(_taken(SmppSettings, given), clock=clock)
+
+
+def delivery_of(name: str, config: Config) -> DeliverySettings:
+    """When a doubt about a message of this account may end."""
+    from duewise.jobs.deliver import DeliverySettings
+
+    # Only SMPP carries our reference to and fro: no other doubt ends by its absence.
+    account = config.account_of(name)
+    return DeliverySettings(
+        receipt_horizon_s=account.receipt_horizon_s,
+        resend_unknown_after_s=config.smpp.resend_unknown_after_s if name == "smpp" else None,
+        rate_per_s=account.rate_per_s,
+    )
+
+
+def account_password(name: str, workspace: Path, config: Config) -> str:
+    """A carrier's password: from the settings' environment, else from the workspace's secrets."""
+    account = config.account_of(name)
+    assert not isinstance(account, AccountSection), "a provider's secrets have names"
+    if account.password is not None:
+        return account.password
+    path = workspace / "secrets" / name
+    if not path.exists():
+        raise BadInput(
+            f"no password for the {name.upper()} account",
+            source=str(path),
+            mend=f"write it there (mode 0600) or set DUEWISE_{name.upper()}__PASSWORD",
+        )
+    return path.read_text(encoding="utf-8").strip()
+
+
+def _at_provider(
+    name: str, account: AccountSection, workspace: Path, config: Config, clock: Clock
+) -> Channel:
+    from duewise.channels.heard import hook_url
+    from duewise.channels.provider import find_provider
+
+    place = f"{workspace / FILE}: accounts.{name}"
+    try:
+        provider = find_provider(account.provider)
+        provider.check_names(account.own)
+        given = {
+            field: value for field, value in account.own.items() if field not in provider.secrets
+        }
+        given |= _secrets(name, account, provider, workspace)
+        if "callback_url" in provider.names and config.hooks.public_url:
+            given.setdefault("callback_url", hook_url(config.hooks.public_url, name))
+        return provider.opens(provider.account({"name": name} | given), clock=clock)
+    except BadInput as error:
+        raise BadInput(error.message, source=error.source or place, mend=error.mend) from None
+
+
+def _secrets(
+    name: str, account: AccountSection, provider: Provider, workspace: Path
+) -> Mapping[str, Any]:
+    """The account's secrets as they are written, from their variables or files."""
+    found = {}
+    for field in provider.secrets:
+        variable = f"DUEWISE_ACCOUNTS__{name}__{field}".upper()
+        path = workspace / "secrets" / f"{name}.{field}"
+        if variable in os.environ:
+            found[field] = os.environ[variable]
+        elif field in account.own:
+            raise BadInput(
+                f"the secret {field!r} stands in the settings",
+                mend=f"move it to {path} (mode 0600), or to {variable}",
+            )
+        elif path.exists():
+            found[field] = path.read_text(encoding="utf-8").strip()
+        elif field in provider.required:
+            raise BadInput(
+                f"no {field} for the account {name!r}",
+                source=str(path),
+                mend=f"write it there (mode 0600) or set {variable}",
+            )
+    return found
+
+
+def _taken(kind: type[Settings], given: Mapping[str, Any]) -> Settings:
+    """Settings of that kind, from those of the given that it knows."""
+    names = [each.name for each in fields(kind)]  # type: ignore[arg-type]
+    return kind(**{name: given[name] for name in names if name in given})

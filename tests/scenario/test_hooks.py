@@ -1,0 +1,110 @@
+"""Providers call back: answered once it is stored, told twice and kept once, folded into states."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from io import BytesIO
+from pathlib import Path
+from urllib.parse import urlencode
+
+import aiohttp
+from aiohttp import web
+from tests.contract.hook_world import PUBLIC
+from tests.contract.post_world import provider
+from tests.scenario.desk import Desk
+from tests.scenario.provider_desk import LI, NUMBERS, WANG, released, send, with_account
+from twilio.request_validator import RequestValidator
+
+from duewise.channels.heard import Listener
+from duewise.channels.hooks import CALL_BYTES_MAX, hooks
+from duewise.jobs.delivery_line import listening
+
+TOLD = {"MessageSid": "SMLI", "MessageStatus": "delivered", "To": NUMBERS[LI]}
+
+
+async def take(request: web.BaseRequest) -> web.StreamResponse:
+    body = (await request.read()).decode()
+    name = LI if NUMBERS[LI].removeprefix("+") in body else WANG
+    return web.json_response({"sid": f"SM{name}", "status": "queued"}, status=201)
+
+
+@asynccontextmanager
+async def heard(desk: Desk) -> AsyncIterator[str]:
+    """The hooks of the desk's accounts, open for the block; the address of the account's own."""
+    channels = [line.channel for line in desk.app.lines]
+    called = [each for each in channels if isinstance(each, Listener)]
+    received: Counter[str] = Counter()
+    async with (
+        listening(
+            channels,
+            connect=desk.app.connector(desk.dsn),
+            tenant=desk.app.tenant,
+            clock=desk.clock,
+            done=received,
+        ),
+        hooks(called, host="127.0.0.1", port=0, public_url=PUBLIC) as port,
+    ):
+        yield f"http://127.0.0.1:{port}/hooks/main"
+
+
+async def tell(
+    place: str, form: dict[str, str], *, query: str = "", token: str = "invented"
+) -> int:
+    url = f"{PUBLIC}/hooks/main" + (f"?{query}" if query else "")
+    signature = RequestValidator(token).compute_signature(url, form)
+    headers = {
+        "X-Twilio-Signature": signature,
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    target = f"{place}?{query}" if query else place
+    body = BytesIO(urlencode(form).encode())  # a large one, too
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(target, data=body, headers=headers) as response,
+    ):
+        return response.status
+
+
+async def test_it_answers_a_provider_once_what_it_told_is_stored(tmp_path: Path, dsn: str) -> None:
+    async with provider(take) as endpoint:
+        desk = released(tmp_path, dsn, LI, WANG)
+        desk = with_account(desk, endpoint, callback_url=f"{PUBLIC}/hooks/main")
+        await send(desk)
+        assert desk.states() == {"accepted": 2}
+        async with heard(desk) as place:
+            assert await tell(place, TOLD) == 204
+            assert [row[0] for row in desk.rows("SELECT provider_id FROM receipt")] == ["smli"]
+            assert desk.story(LI)[-1] == ("delivered", "receipt: delivered")
+            # Told again, and all at once; forged; of nobody; too long.
+            assert set(await asyncio.gather(*(tell(place, TOLD) for _ in range(5)))) == {204}
+            stranger = TOLD | {"MessageSid": "SM9", "MessageStatus": "failed"}
+            assert await tell(place, stranger) == 204
+            assert await tell(place, TOLD | {"MessageSid": f"SM{WANG}"}, token="forged") == 403
+            assert await tell(place + "x", TOLD) == 404
+            assert await tell(place, {"Body": "x" * CALL_BYTES_MAX}) == 413
+            opts_out = {"MessageSid": "SM8", "From": NUMBERS[WANG], "To": "x", "Body": "T"}
+            assert await tell(place, opts_out) == 204
+    assert desk.states() == {"delivered": 1, "accepted": 1}
+    assert len(desk.rows("SELECT 1 FROM receipt")) == 2
+    assert desk.rows("SELECT borrower_id, channel FROM opt_out") == [(WANG, "sms")]
+
+
+async def test_it_takes_a_receipt_that_is_there_before_the_answer(tmp_path: Path, dsn: str) -> None:
+    """Two parts, one id, and the receipt told while the request is still being answered."""
+    place = ""
+
+    async def tell_first(request: web.BaseRequest) -> web.StreamResponse:
+        envelope_id = desk.rows("SELECT envelope_id FROM envelope")[0][0]
+        assert await tell(place, TOLD, query=f"reference={envelope_id}") == 204
+        return await take(request)
+
+    async with provider(tell_first) as endpoint:
+        desk = released(tmp_path, dsn, LI)
+        desk = with_account(desk, endpoint, callback_url=f"{PUBLIC}/hooks/main")
+        async with heard(desk) as place:
+            await send(desk)
+    assert desk.rows("SELECT parts > 1 FROM envelope") == [(True,)]
+    assert desk.states() == {"delivered": 1}
