@@ -6,7 +6,8 @@ partition in a test, over all partitions in worker processes, and on one borrowe
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import polars as pl
 
