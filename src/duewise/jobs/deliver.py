@@ -318,8 +318,8 @@ async def _send_chunk(
     patience = settings.patience
     try:
         if settings.rate_per_s:
-            counts_parts = channel.capabilities.counts_parts
-            parts = sum(each.parts for each in chunk) if counts_parts else len(chunk)
+            by_part = channel.capabilities.counts_parts
+            parts = sum(each.parts for each in chunk) if by_part else len(chunk)
             await take_turn(sender.conn, channel.name, seconds=parts / settings.rate_per_s)
         marked = await _mark(sender, channel.name, chunk, now=clock.now())
     except psycopg.OperationalError:
@@ -351,6 +351,7 @@ def _message(claimed: Claimed, *, tenant: Tenant) -> Message:
         sender_id=claimed.sender_id or tenant.sender_id,
         text=claimed.text,
         valid_until=claimed.valid_until,
+        title=claimed.title,
     )
 
 
