@@ -31,11 +31,16 @@ def with_account(desk: Desk, endpoint: str, **more: Any) -> Desk:
 def released(folder: Path, dsn: str, *borrowers: str) -> Desk:
     desk = open_desk(folder / "workspace", dsn)
     admit(desk, *borrowers)
+    release(desk, *borrowers)
+    return desk
+
+
+def release(desk: Desk, *borrowers: str) -> None:
+    """Plan and release a notice for each, and let it be the evening."""
     plan_and_release(desk, *({"borrower": each, "due": [date(2026, 8, 13)]} for each in borrowers))
     desk.clock.set(EVENING)
-    with desk.app.connect(dsn) as conn:
+    with desk.app.connect(desk.dsn) as conn:
         complete_feed(conn, EVENING)
-    return desk
 
 
 async def send(desk: Desk) -> Counter[str]:

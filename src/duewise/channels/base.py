@@ -20,8 +20,9 @@ from typing import Literal, Protocol, TypeAlias
 class Message:
     """One outbound message, ready for the wire.
 
-    `address` is E.164 with its plus sign; `reference` is ours, comes back where a gateway echoes
-    it; after `valid_until` the carrier must not deliver any more.
+    `address` is E.164 with its plus sign, or a device's token, an openid, a mailbox; `reference` is
+    ours, comes back where a gateway echoes it; after `valid_until` the carrier must not deliver any
+    more. `title` is an email's subject, or what a locked phone shows.
     """
 
     envelope_id: int
@@ -30,6 +31,7 @@ class Message:
     sender_id: str
     text: str
     valid_until: datetime | None = None
+    title: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,24 +89,32 @@ ReceiptStatus: TypeAlias = Literal["delivered", "failed", "expired", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class InboundReceipt:
-    """The gateway's later and last word on one part. `provider_id` is in its normal form."""
+    """The gateway's later and last word on one part. `provider_id` is in its normal form.
+
+    `is_address_dead`: it said of the address that nothing is received there any more.
+    """
 
     provider_id: str
     status: ReceiptStatus
     code: str
     reference: str
     at: datetime
+    is_address_dead: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class InboundReply:
-    """What came back from a handset. The same `inbound_id` is the same reply told again."""
+    """What came back from a handset. The same `inbound_id` is the same reply told again.
+
+    `reference` is ours, of the message that it answers, where that is known.
+    """
 
     inbound_id: str
     source: str
     destination: str
     text: str
     at: datetime
+    reference: str = ""
 
 
 Inbound: TypeAlias = InboundReceipt | InboundReply

@@ -19,6 +19,7 @@ from duewise.errors import BadInput
 
 CALL_BYTES_MAX: Final = 1_048_576  # what aiohttp reads of a body, unless told otherwise
 CALL_S: Final = 10.0  # to read it, and to store what it tells
+BACKLOG: Final = 1_024  # who calls at once and is not let in tries again a second later
 ROOT: Final = "hooks"
 TOO_LARGE: Final = Denied(413, "too_large")
 log = structlog.get_logger()
@@ -33,7 +34,7 @@ async def hooks(
     runner = web.ServerRunner(web.Server(desk.take), shutdown_timeout=1.0, access_log=None)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, host, port)
+        site = web.TCPSite(runner, host, port, backlog=BACKLOG)
         try:
             await site.start()
         except OSError as error:

@@ -133,7 +133,10 @@ class Twilio:
         if status is None:
             return Heard()
         code = words.get("ErrorCode") or word
-        return Heard((InboundReceipt(normalise_provider_id(name), status, code, reference, at),))
+        asked = refusal(__name__, code)
+        is_dead = isinstance(asked, Refused) and asked.is_address_dead
+        named = normalise_provider_id(name)
+        return Heard((InboundReceipt(named, status, code, reference, at, is_dead),))
 
 
 def is_signed(url: str, form: Iterable[tuple[str, str]], signature: str, *, token: str) -> bool:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 AS_OF = date(2026, 8, 14)  # a Friday, no holiday
 ON_FRAMES = ("ledger", "risk", "plan", "allocate", "guard", "render", "seal", "wire")
-ON_A_DATABASE = ("release", "send", "race", "hold", "audit")
+ON_A_DATABASE = ("release", "send", "race", "hold", "audit", "calls")
 NAMES = ON_FRAMES + ON_A_DATABASE
 # Every message arrives, at once: what is measured is ours.
 _THOUSAND = 1_000
@@ -70,6 +70,7 @@ def run(app: App, task: Task, names: tuple[str, ...]) -> list[Figure]:
     from duewise.jobs.bench import (
         allocation,
         audit,
+        calls,
         core,
         judged,
         ledger,
@@ -98,6 +99,7 @@ def run(app: App, task: Task, names: tuple[str, ...]) -> list[Figure]:
         "race": race.race,
         "hold": road.hold,
         "audit": audit.audit,
+        "calls": calls.calls,
     }
     figures: list[Figure] = []
     for name in (name for name in names if name in stages):

@@ -160,6 +160,7 @@ def _message(claimed: Claimed, *, tenant: Tenant) -> Message:
         sender_id=claimed.sender_id or tenant.sender_id,
         text=claimed.text,
         valid_until=claimed.valid_until,
+        title=claimed.title,
     )
 
 

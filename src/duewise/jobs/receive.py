@@ -26,6 +26,7 @@ from duewise.channels.base import (
 from duewise.errors import Unreachable
 from duewise.jobs.session import Connect, Patience, another
 from duewise.jobs.tenant import Tenant
+from duewise.jobs.wire_gate import COLUMNS
 from duewise.message.reply import Intent, read_reply
 from duewise.outbox.envelope import State, is_allowed
 from duewise.outbox.receipt import fold_receipts
@@ -128,8 +129,30 @@ async def take_in(
             found = await conn.execute(_SQL["match_receipts"], {"route": route})
             matched += await found.fetchall()
             await _fold(conn, can, {row[0] for row in matched} - {None}, now=now)
+        if dead := [r.reference for r in receipts if r.is_address_dead and r.reference.isdecimal()]:
+            await _bury(conn, dead, tenant=tenant, now=now)
         for reply in replies:
             await _act_on(conn, route, reply, can=can, tenant=tenant, now=now)
+
+
+async def _bury(
+    conn: AsyncConnection[Any], references: Sequence[str], *, tenant: Tenant, now: datetime
+) -> None:
+    """Write to these envelopes' addresses no more, unless they have changed meanwhile."""
+    ids = [int(reference) for reference in references]
+    found = await conn.execute(_SQL["addresses_of"], {"envelope_ids": ids})
+    dead = [
+        (
+            envelope_id,
+            tenant.keyring.number_token(
+                tenant.keyring.unseal(sealed, column=COLUMNS[kind], borrower_id=borrower_id)
+            ),
+        )
+        for envelope_id, kind, borrower_id, sealed in await found.fetchall()
+        if sealed
+    ]
+    values = {"envelope_ids": [row[0] for row in dead], "tokens": [row[1] for row in dead]}
+    await conn.execute(queries("outbox")["bury"], values | {"now": now})
 
 
 async def _fold(
@@ -182,7 +205,10 @@ async def _act_on(
     now: datetime,
 ) -> None:
     token = number_token(reply.source, tenant.keyring)
-    found = await conn.execute(_SQL["borrowers_of_number"], {"number_token": token})
+    if reply.reference.isdecimal():
+        found = await conn.execute(_SQL["borrower_written_to"], {"id": int(reply.reference)})
+    else:
+        found = await conn.execute(_SQL["borrowers_of_number"], {"number_token": token})
     borrowers = [row[0] for row in await found.fetchall()]
     borrower_id = borrowers[0] if borrowers else None
     intent = read_reply(reply.text, today=local_date(now, tenant.strategy.timezone))

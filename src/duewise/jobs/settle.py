@@ -20,7 +20,7 @@ from duewise.store import arrays
 from duewise.store.sql import queries
 
 # Refusals of the channel itself: the message never left us, so it was no attempt.
-NEVER_LEFT = frozenset({"not_bound", "link_lost", "not_open", "unreachable"})
+NEVER_LEFT = frozenset({"not_bound", "link_lost", "not_open", "unreachable", "login_refused"})
 TRY_AGAIN_S = 5
 STORE_TRIES_MAX = 5
 _Word: TypeAlias = tuple[State, str, datetime | None, bool]

@@ -45,6 +45,7 @@ class Claimed:
     attempt: int
     parts: int
     token: str = ""
+    title: str = ""
 
     def __repr__(self) -> str:
         return f"Claimed({self.envelope_id})"
@@ -90,6 +91,7 @@ def _unsealed(row: dict[str, Any], fact: dict[str, Any], *, tenant: Tenant) -> C
     column = COLUMNS[row["channel"]]
     sealed = fact[f"{column}_sealed"]  # None: it was taken away, and its state says so
     address = keyring.unseal(sealed, column=column, borrower_id=borrower_id) if sealed else ""
+    template = tenant.templates.get(row["template"])
     return Claimed(
         envelope_id=row["envelope_id"],
         key=row["key"],
@@ -100,6 +102,7 @@ def _unsealed(row: dict[str, Any], fact: dict[str, Any], *, tenant: Tenant) -> C
         attempt=row["attempt"],
         parts=row["parts"],
         token=row["number_token"] if column == "phone" else keyring.number_token(address),
+        title=(template.subject or template.preview or "") if template else "",
     )
 
 

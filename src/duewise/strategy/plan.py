@@ -16,7 +16,7 @@ from duewise.strategy.reading import WHOLE_BP, Reader, read_mapping
 STEPS_MAX = 64
 ARMS_MAX = 16
 STAGES = ("pre_due", "due_day", "overdue")
-CHANNELS = ("sms",)
+CHANNELS = ("sms", "push", "wechat", "email")
 SEND_TIMES = ("even", "learned")
 TOP = {"strategy", "version", "timezone", "hold_out", "fatigue", "steps"}
 TOP |= {"worth", "budgets", "send_time", "quiet"}

@@ -135,6 +135,18 @@ SELECT p.borrower_id
  ORDER BY (SELECT max(e.wired_at) FROM envelope e WHERE e.borrower_id = p.borrower_id)
           DESC NULLS LAST, p.borrower_id;
 
+-- borrower_written_to
+-- Whose message it is that was answered; only what was on the wire can be.
+SELECT borrower_id FROM envelope WHERE envelope_id = %(id)s AND attempt > 0;
+
+-- addresses_of
+-- Where these envelopes went, as it is known today.
+SELECT e.envelope_id, e.channel, e.borrower_id,
+       CASE e.channel WHEN 'sms' THEN p.phone_sealed WHEN 'push' THEN p.push_token_sealed
+                      WHEN 'wechat' THEN p.wechat_openid_sealed ELSE p.email_sealed END
+  FROM envelope e JOIN person p USING (borrower_id)
+ WHERE e.envelope_id = ANY(%(envelope_ids)s) AND e.attempt > 0;
+
 -- add_payments
 INSERT INTO payment_event (payment_id, loan_id, borrower_id, paid_at, known_at, amount_minor,
                            currency, kind, reverses, source)
