@@ -26,12 +26,13 @@ OFFERED = ".offers"  # beside it: what its messages take of the budgets
 
 @dataclass(frozen=True)
 class Known:
-    """What operations know of some borrowers: payments since, addresses, contacts, cases."""
+    """What operations know of some borrowers: payments since, addresses, contacts, cases, steps."""
 
     payments: pl.DataFrame
     addresses: pl.DataFrame
     contacts: pl.DataFrame
     cases: pl.DataFrame
+    sent: pl.DataFrame
 
     def joined(self, found: BookTables) -> Tables:
         """The same borrowers' rows of the book, and these."""
@@ -46,6 +47,7 @@ class Known:
             addresses=self.addresses,
             contacts=self.contacts,
             cases=self.cases,
+            sent=self.sent,
         )
 
 
