@@ -142,7 +142,10 @@ def _together(decided: pl.DataFrame, loans: pl.DataFrame) -> pl.DataFrame:
 def _in_words(decided: pl.DataFrame, *, context: PlanContext) -> pl.DataFrame:
     """The text each borrower gets: in the ladder's tone where the step leaves it open."""
     is_meant = pl.col("template").is_not_null()
-    spoken = decided.filter(is_meant).with_columns(is_several=pl.col("loan_count") > 1)
+    spoken = decided.filter(is_meant).with_columns(
+        is_several=pl.col("loan_count") > 1,
+        has_penalty=(pl.col("penalty_multiplier") > 0).fill_null(value=False),
+    )
     spoken = spoken.with_columns(tones(spoken, context.ladder)["tone"])
     said = {name: template.tone for name, template in context.templates.items()}
     words = choose_column(spoken, context.templates).to_frame("template")

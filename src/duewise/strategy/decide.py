@@ -163,6 +163,8 @@ def _conclude(rows: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
         .then(pl.lit(Reason.NO_STEP.value))
         .when(optional & pl.col("hold_out"))
         .then(pl.lit(Reason.HOLD_OUT.value))
+        .when(pl.col("is_put_off") & (pl.col("days_past_due") > 0))
+        .then(pl.lit(Reason.NOT_OVERDUE_YET.value))
         .when(optional & _is_quiet(strategy))
         .then(pl.lit(Reason.PART_PAYMENT.value))
         .when(optional & _waits(strategy))

@@ -25,6 +25,7 @@ class Reason(StrEnum):
     FATIGUE = "fatigue"
     WINDOW_OVER = "window_over"
     OVER_BUDGET = "over_budget"
+    NOT_OVERDUE_YET = "not_overdue_yet"
     PART_PAYMENT = "part_payment"
     SELF_CURE_LIKELY = "self_cure_likely"
     CASCADE_STOPPED = "cascade_stopped"
