@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from tests.unit.lender import AS_OF, STRATEGY_TEXT, TEMPLATES, context, strategy, tables
+from tests.unit.lender import AS_OF, NOW, STRATEGY_TEXT, TEMPLATES, context, strategy, tables
 from tests.unit.test_risk_serve import OfOne
 
 from duewise.engine.partition import plan_partition
@@ -93,3 +93,15 @@ def test_it_tells_the_age_of_the_last_payment_in_part() -> None:
     told = found.select("part_payments_28d", "days_since_part_payment").rows()
     assert told == [(2, 4), (0, None)]
     assert found["probability_cured_30d"].dtype == pl.Float64
+
+
+def test_it_calls_nobody_overdue_whose_day_was_put_off() -> None:
+    sunday = AS_OF + timedelta(days=2)
+    given = tables({"borrower": "Li", "due": [sunday]})
+    reasons = {}
+    for ahead in (3, 4):
+        day, now = AS_OF + timedelta(days=ahead), NOW + timedelta(days=ahead)
+        asked = context(as_of=day, now=now, ledger_complete_until=now)
+        (row,) = plan_partition(given, context=asked).rows.to_dicts()
+        reasons[day.strftime("%A")] = row["reason"]
+    assert reasons == {"Monday": "not_overdue_yet", "Tuesday": ""}

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from duewise.channels.base import Channel
     from duewise.config import CmppSection, SmppSection
     from duewise.engine.share_out import SharedOut
+    from duewise.jobs.tenant import Tenant
 
 WORKERS_MAX = 64
 SEAL_EVERY_S = 10.0
@@ -73,6 +74,7 @@ def plan(
         summary = plan_book(
             conn, book, tenant, as_of=day, now=now, out=into, workers=workers, progress=step
         )
+    page = _write_page(into, tenant)
     head = {
         "plan_id": summary.plan_id,
         "as_of": summary.as_of.isoformat(),
@@ -93,8 +95,22 @@ def plan(
     say_unread(summary.unread, "borrowers")
     say(
         f"{summary.borrowers:,} borrowers considered, {summary.proposals:,} proposals,"
-        f" {summary.held_out:,} held out. Risk: {summary.risk}. Next: duewise release {into}"
+        f" {summary.held_out:,} held out. Risk: {summary.risk}.\n"
+        f"The whole plan, with plots: {page}   Next: duewise release {into}"
     )
+
+
+def _write_page(folder: Path, tenant: Tenant) -> Path:
+    """The plan's report beside it."""
+    from duewise.jobs.plan_figures import plan_figures
+    from duewise.store.files import write_atomically
+    from duewise.web.report.plan import render_plan
+
+    zone = tenant.strategy.timezone
+    text = render_plan(plan_figures(folder, zone=zone), currency=tenant.currency, zone=zone)
+    path = folder / "plan.html"
+    write_atomically(path, text.encode())
+    return path
 
 
 def _print_budgets(shared: SharedOut, *, currency: str) -> None:

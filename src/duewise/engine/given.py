@@ -19,6 +19,7 @@ from duewise.message.template import Sender, Template
 from duewise.money import Money
 from duewise.risk.model import Prior
 from duewise.risk.serve import Served
+from duewise.strategy.cascade import SENT
 from duewise.strategy.plan import Strategy
 from duewise.strategy.timing import PaidByHour
 from duewise.strategy.tone import Rung, shipped_ladder
@@ -38,6 +39,7 @@ class Tables:
     pauses: pl.DataFrame = field(default_factory=lambda: empty(PAUSES))
     extensions: pl.DataFrame = field(default_factory=lambda: empty(EXTENSIONS))
     features: pl.DataFrame = field(default_factory=lambda: empty(FEATURES))
+    sent: pl.DataFrame = field(default_factory=lambda: empty(SENT))
 
     def ledger(self, products: Products, *, as_of: date, known_at: datetime, zone: str) -> Ledger:
         """What these borrowers' loans owe as of a day, by what was known at an instant."""
@@ -51,7 +53,8 @@ class PlanContext:
 
     `ledger_complete_until` is the instant up to which all payments are known; the guard counts the
     ledger's age from it. Without a model of late_1 the risk is the shrunk share of `prior`.
-    `paid_by_hour` are the whole book's payments, where hours are learned.
+    `paid_by_hour` are the whole book's payments, where hours are learned. `earlier` are versions of
+    the strategy that borrowers may still be on.
     """
 
     plan_id: str
@@ -69,3 +72,4 @@ class PlanContext:
     paid_by_hour: PaidByHour | None = None
     part_price: Money = field(default_factory=lambda: Money(0, "CNY"))
     models: tuple[Served, ...] = ()
+    earlier: tuple[Strategy, ...] = ()

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from duewise.book.align import day_number
+from duewise.book.calendar import rolled_if_known
 from duewise.book.columns import DPD, OLDEST_DUE, PAYMENT
 from duewise.book.ledger import Ledger, asked_for
 from duewise.engine.given import PlanContext, Tables
@@ -50,6 +51,7 @@ def open_loans(tables: Tables, *, context: PlanContext) -> pl.DataFrame:
     paused = loans["loan_id"].is_in(_paused(tables.pauses, as_of=context.as_of).implode())
     loans = loans.with_columns(paused.alias("messages_paused"))
     found = _with_strategy_columns(loans, as_of=context.as_of).drop(WHO, "_share")
+    found = found.with_columns(_is_put_off(found["oldest_due_date"], context))
     return completed(found, COLUMNS)  # a probability that no model in use tells is not known
 
 
@@ -109,6 +111,20 @@ def _part_payments(known: Ledger, owner: pl.Series, *, as_of: date) -> pl.DataFr
     return made.group_by(WHO).agg(
         part_payments_28d=pl.len().cast(pl.Int32), days_since_part_payment=pl.col("_age").min()
     )
+
+
+def _is_put_off(due: pl.Series, context: PlanContext) -> pl.Series:
+    """Whether rest days have put off till today, or beyond, what was due (`is_put_off`).
+
+    By the rulebook's clause for due dates, as the guard takes it; False where nobody knows.
+    """
+    rulebook = context.rulebook
+    last = {
+        day: rolled_if_known(day, rulebook.roll_default, rulebook.calendar)
+        for day in due.drop_nulls().unique()
+    }
+    put_off = [day for day, until in last.items() if until is not None and until >= context.as_of]
+    return due.is_in(put_off).fill_null(value=False).alias("is_put_off")
 
 
 def _paused(pauses: pl.DataFrame, *, as_of: date) -> pl.Series:

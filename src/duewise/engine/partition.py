@@ -16,12 +16,12 @@ from duewise.engine.facts import CaseFacts, message_facts
 from duewise.engine.given import PlanContext, Tables
 from duewise.engine.loans import open_loans
 from duewise.engine.share_out import offers
+from duewise.engine.versions import decide_by_version
 from duewise.frames import INSTANT, Schema, conform
 from duewise.guard.judge import judge
 from duewise.message.choose import choose_column
 from duewise.risk.serve import unread
-from duewise.strategy.decide import Decision, decide
-from duewise.strategy.timing import Paid
+from duewise.strategy.reason import Decision
 from duewise.strategy.tone import tones
 
 __all__ = ["PLAN", "Plan", "PlanContext", "Tables", "open_loans", "plan_partition"]
@@ -87,25 +87,14 @@ class Plan:
 def plan_partition(tables: Tables, *, context: PlanContext) -> Plan:
     """Ledger, score, decision and the guard's first gate for one group of borrowers."""
     loans = open_loans(tables, context=context)
-    paid = None
-    if context.paid_by_hour is not None:
-        known = tables.payments.filter(pl.col("paid_at") <= context.now)
-        paid = Paid(known, context.paid_by_hour, context.strategy.timezone)
-    decided = decide(
-        loans,
-        tables.addresses,
-        tables.contacts,
-        strategy=context.strategy,
-        as_of=context.as_of,
-        now=context.now,
-        paid=paid,
-    )
+    decided = decide_by_version(loans, tables, context=context)
+    nth = pl.when(pl.col("link") > 0).then(pl.format("+{}", "link")).otherwise(pl.lit(""))
     rows = _in_words(_together(decided, loans), context=context).with_columns(
         plan_id=pl.lit(context.plan_id),
         as_of=pl.lit(context.as_of),
         planned_at=pl.lit(context.now).cast(INSTANT),
         key=pl.when(pl.col("decision") == Decision.PROPOSED.value).then(
-            pl.format("{}|{}|{}", "borrower_id", "step", pl.lit(context.as_of.isoformat()))
+            pl.format("{}|{}{}|{}", "borrower_id", "step", nth, pl.lit(context.as_of.isoformat()))
         ),
     )
     judged = _first_gate(rows, tables, context=context)
@@ -165,7 +154,10 @@ def _together(decided: pl.DataFrame, loans: pl.DataFrame) -> pl.DataFrame:
 def _in_words(decided: pl.DataFrame, *, context: PlanContext) -> pl.DataFrame:
     """The text each borrower gets: in the ladder's tone where the step leaves it open."""
     is_meant = pl.col("template").is_not_null()
-    spoken = decided.filter(is_meant).with_columns(is_several=pl.col("loan_count") > 1)
+    spoken = decided.filter(is_meant).with_columns(
+        is_several=pl.col("loan_count") > 1,
+        has_penalty=(pl.col("penalty_multiplier") > 0).fill_null(value=False),
+    )
     spoken = spoken.with_columns(tones(spoken, context.ladder)["tone"])
     said = {name: template.tone for name, template in context.templates.items()}
     words = choose_column(spoken, context.templates).to_frame("template")

@@ -33,12 +33,14 @@ from psycopg import Connection
 from duewise.engine.partition import PlanContext, Tables
 from duewise.engine.share_out import SharedOut, share_out, within_budgets
 from duewise.errors import BadInput
+from duewise.frames import empty
 from duewise.jobs.operations import (
     addresses_of,
     cases_of,
     contacts_of,
     feed_complete_until,
     payments_of,
+    sent_of,
 )
 from duewise.jobs.plan_part import OFFERED, PLANNED, UNREAD, Known, plan_part, read_part
 from duewise.jobs.risk_serve import served_models
@@ -46,6 +48,7 @@ from duewise.jobs.tenant import Tenant
 from duewise.money import Money
 from duewise.risk.serve import told
 from duewise.store.files import write_atomically
+from duewise.strategy.cascade import SENT
 from duewise.strategy.plan import Strategy
 from duewise.strategy.timing import HOURS, PaidByHour
 
@@ -118,6 +121,7 @@ def context_for(
         now.isoformat(),
         complete_until.isoformat(),
         repr(tenant.price_per_part_minor),
+        *(each.content_hash for each in tenant.earlier),
     )
     return PlanContext(
         plan_id=hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16],
@@ -133,6 +137,7 @@ def context_for(
         paid_by_hour=_paid_by_hour(book, tenant.strategy, now=now),
         part_price=Money(tenant.price_per_part_minor, tenant.currency),
         models=models,
+        earlier=tenant.earlier,
     )
 
 
@@ -163,7 +168,7 @@ def plan_book(
     (out / MANIFEST).unlink(missing_ok=True)  # an earlier plan's: this one is not finished yet
     summary = plan_parts(
         lambda number: partial(
-            read_part, book, number, _known(conn, book.borrower_ids(number), now=now)
+            read_part, book, number, _known(conn, book.borrower_ids(number), tenant, now=now)
         ),
         context,
         partitions=book.partitions,
@@ -216,17 +221,21 @@ def _all_unread(targets: list[Path]) -> dict[str, int]:
     return dict(sorted(found.items()))
 
 
-def tables_of(conn: Connection[Any], found: BookTables, *, now: datetime) -> Tables:
+def tables_of(conn: Connection[Any], found: BookTables, tenant: Tenant, *, now: datetime) -> Tables:
     """A group's rows of the book joined by what operations know of the same borrowers."""
-    return _known(conn, found.borrowers["borrower_id"].to_list(), now=now).joined(found)
+    return _known(conn, found.borrowers["borrower_id"].to_list(), tenant, now=now).joined(found)
 
 
-def _known(conn: Connection[Any], borrower_ids: list[str], *, now: datetime) -> Known:
+def _known(
+    conn: Connection[Any], borrower_ids: list[str], tenant: Tenant, *, now: datetime
+) -> Known:
+    asks = any(each.remembers for each in (tenant.strategy, *tenant.earlier))
     return Known(
         payments=payments_of(conn, borrower_ids, known_at=now),
         addresses=addresses_of(conn, borrower_ids),
         contacts=contacts_of(conn, borrower_ids, now=now),
         cases=cases_of(conn, borrower_ids, now=now),
+        sent=sent_of(conn, borrower_ids, now=now) if asks else empty(SENT),
     )
 
 

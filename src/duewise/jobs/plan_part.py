@@ -28,12 +28,13 @@ UNREAD = ".unread"  # and what of the lender's own columns no model could read
 
 @dataclass(frozen=True)
 class Known:
-    """What operations know of some borrowers: payments since, addresses, contacts, cases."""
+    """What operations know of some borrowers: payments since, addresses, contacts, cases, steps."""
 
     payments: pl.DataFrame
     addresses: pl.DataFrame
     contacts: pl.DataFrame
     cases: pl.DataFrame
+    sent: pl.DataFrame
 
     def joined(self, found: BookTables) -> Tables:
         """The same borrowers' rows of the book, and these."""
@@ -48,6 +49,7 @@ class Known:
             addresses=self.addresses,
             contacts=self.contacts,
             cases=self.cases,
+            sent=self.sent,
         )
 
 

@@ -2,44 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
-from enum import StrEnum
-from zoneinfo import ZoneInfo
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import polars as pl
 
-from duewise.frames import INSTANT, Schema
-from duewise.strategy.assign import draw_arm, hour_draw, is_held_out
+from duewise.frames import empty
+from duewise.strategy.assign import is_held_out
+from duewise.strategy.cascade import SENT
 from duewise.strategy.conditions import condition
-from duewise.strategy.offers import Floats
 from duewise.strategy.plan import Strategy
 from duewise.strategy.reading import WHOLE_BP
-from duewise.strategy.timing import Paid, hour_weights, place
+from duewise.strategy.reason import Decision, Reason
+from duewise.strategy.timing import PaidByHour
+from duewise.strategy.treat import PAID, Told, draw_treatment
 
-
-class Decision(StrEnum):
-    """What became of a borrower-day."""
-
-    PROPOSED = "proposed"
-    HELD_OUT = "held_out"
-    NONE = "none"
-
-
-class Reason(StrEnum):
-    """Why a borrower is not contacted. Documented in `docs/reference/reasons.md`, key by key."""
-
-    NO_STEP = "no_step"
-    NOTHING_OWED = "nothing_owed"
-    MESSAGES_PAUSED = "messages_paused"
-    HOLD_OUT = "hold_out"
-    NO_ADDRESS = "no_address"
-    CHANNEL_OPTED_OUT = "channel_opted_out"
-    FATIGUE = "fatigue"
-    WINDOW_OVER = "window_over"
-    OVER_BUDGET = "over_budget"
-    PART_PAYMENT = "part_payment"
-    SELF_CURE_LIKELY = "self_cure_likely"
+__all__ = ["Decision", "Reason", "decide"]
 
 
 def decide(
@@ -50,19 +28,27 @@ def decide(
     strategy: Strategy,
     as_of: date,
     now: datetime,
-    paid: Paid | None = None,
+    payments: pl.DataFrame | None = None,
+    by_hour: PaidByHour | None = None,
+    sent: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """One row per borrower of `loans` (an open-loan frame with `COLUMNS` and the loan's figures).
 
     Adds decision, reason, step, stage, arm, channel, template, propensity, hold_out, losers,
-    not_before, valid_until and the address chosen. Sorted by borrower_id. With `paid` the hours
-    are learned.
+    not_before, valid_until, link and the address chosen. Sorted by borrower_id. `payments` are
+    those known (borrower_id, paid_at); with `by_hour` the hours are learned. `sent` is SENT.
     """
+    told = Told(
+        addresses,
+        empty(PAID) if payments is None else payments,
+        by_hour,
+        empty(SENT) if sent is None else sent,
+    )
     chosen = _arbitrate(_match_steps(loans, strategy)).with_row_index("place")
     chosen = chosen.with_columns(hold_out=is_held_out(strategy, chosen["borrower_hash"]))
     # Most borrowers have no step today; whatever follows is asked of the others alone.
     stepped = chosen.filter(pl.col("step_index").is_not_null())
-    treated = _draw_treatment(stepped, strategy, as_of=as_of, now=now, paid=paid)
+    treated = draw_treatment(stepped, strategy, told, as_of=as_of, now=now)
     reached = treated.join(
         addresses.select("borrower_id", "channel", "number_token", "opted_out"),
         on=["borrower_id", "channel"],
@@ -71,15 +57,15 @@ def decide(
     )
     recent = _recent_contacts(contacts, reached, now=now)
     reached = reached.join(recent, on="borrower_id", how="left", maintain_order="left")
-    told = reached.select("place", *_OF_TREATMENT)
-    rows = chosen.join(told, on="place", how="left", maintain_order="left")
+    found = reached.select("place", *_OF_TREATMENT)
+    rows = chosen.join(found, on="place", how="left", maintain_order="left")
     return _conclude(rows, strategy).drop("place", "step_index")
 
 
 # What is known of a borrower-day once a step has been taken.
 _OF_TREATMENT = (
     *("step", "stage", "arm", "channel", "template", "propensity", "not_before", "valid_until"),
-    *("required", "number_token", "opted_out", "contacts_28d"),
+    *("required", "number_token", "opted_out", "contacts_28d", "link", "halt"),
 )
 
 
@@ -152,79 +138,6 @@ def _arbitrate(loans: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _draw_treatment(
-    rows: pl.DataFrame,
-    strategy: Strategy,
-    *,
-    as_of: date,
-    now: datetime,
-    paid: Paid | None,
-) -> pl.DataFrame:
-    """Step, arm, propensity and hour for rows that matched a step."""
-    zone = ZoneInfo(strategy.timezone)
-    arms = _arms(strategy, as_of=as_of, zone=zone)
-    step = rows["step_index"].to_numpy()
-    first = np.cumsum([0, *(len(each.arms) for each in strategy.steps)])
-    arm, even = np.zeros(rows.height, np.int64), np.zeros(rows.height)
-    for index, each in enumerate(strategy.steps):
-        mine = np.flatnonzero(step == index)
-        if len(mine):
-            who = rows["borrower_hash"].gather(mine)
-            arm[mine] = first[index] + draw_arm(strategy, each, who).to_numpy()
-            even[mine] = hour_draw(strategy, each, who).to_numpy()
-    drawn = arms[arm]
-    spread = pl.Series("spread", _learned(rows, drawn, even, paid) if paid else even)
-    seconds = (pl.col("valid_until") - pl.col("opens")).dt.total_seconds()
-    planned = pl.col("opens") + pl.duration(seconds=(seconds * pl.col("spread")).cast(pl.Int64))
-    earliest = pl.max_horizontal(planned.dt.truncate("1m"), pl.lit(now).cast(INSTANT))
-    timed = drawn.with_columns(spread).with_columns(not_before=earliest)
-    return pl.concat([rows, timed], how="horizontal")
-
-
-def _arms(strategy: Strategy, *, as_of: date, zone: ZoneInfo) -> pl.DataFrame:
-    """A row for each arm of each step, in order."""
-    optional = 1 - strategy.hold_out_bp / WHOLE_BP
-    rows = [
-        {
-            "step": step.name,
-            "stage": step.stage,
-            "arm": arm.name,
-            "channel": arm.channel,
-            "template": arm.template,
-            "propensity": arm.share_bp / WHOLE_BP * (1.0 if step.required else optional),
-            "opens_at": arm.hours[0],
-            "closes_at": arm.hours[1],
-            "opens": _at(as_of, arm.hours[0], zone),
-            "valid_until": _at(as_of, arm.hours[1], zone),
-            "required": step.required,
-        }
-        for step in strategy.steps
-        for arm in step.arms
-    ]
-    return pl.DataFrame(rows, schema=_ARMS)
-
-
-_ARMS: Schema = {
-    **dict.fromkeys(("step", "stage", "arm", "channel", "template"), pl.String),
-    "propensity": pl.Float64,
-    **dict.fromkeys(("opens_at", "closes_at"), pl.Int64),
-    **dict.fromkeys(("opens", "valid_until"), INSTANT),
-    "required": pl.Boolean,
-}
-
-
-def _learned(rows: pl.DataFrame, drawn: pl.DataFrame, even: Floats, paid: Paid) -> Floats:
-    """Where in the drawn arm's window each message leaves, by the hours learned."""
-    weights = hour_weights(rows, paid.payments, paid.by_hour, zone=paid.zone).to_numpy()
-    opens, closes = drawn["opens_at"].to_numpy(), drawn["closes_at"].to_numpy()
-    return place(weights, opens, closes, even)
-
-
-def _at(day: date, hour: int, zone: ZoneInfo) -> datetime:
-    """The instant of a local hour; hour 24 is the next midnight."""
-    return datetime.combine(day + timedelta(days=hour // 24), time(hour % 24), zone)
-
-
 def _recent_contacts(contacts: pl.DataFrame, rows: pl.DataFrame, *, now: datetime) -> pl.DataFrame:
     """borrower_id and contacts_28d of the borrowers of `rows`."""
     since = now - timedelta(days=28)
@@ -250,10 +163,14 @@ def _conclude(rows: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
         .then(pl.lit(Reason.NO_STEP.value))
         .when(optional & pl.col("hold_out"))
         .then(pl.lit(Reason.HOLD_OUT.value))
+        .when(pl.col("is_put_off") & (pl.col("days_past_due") > 0))
+        .then(pl.lit(Reason.NOT_OVERDUE_YET.value))
         .when(optional & _is_quiet(strategy))
         .then(pl.lit(Reason.PART_PAYMENT.value))
         .when(optional & _waits(strategy))
         .then(pl.lit(Reason.SELF_CURE_LIKELY.value))
+        .when(pl.col("halt") != "")
+        .then(pl.col("halt"))
         .when(pl.col("number_token").is_null())
         .then(pl.lit(Reason.NO_ADDRESS.value))
         .when(pl.col("opted_out"))

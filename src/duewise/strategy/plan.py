@@ -10,6 +10,7 @@ from typing import Any
 
 from duewise.errors import BadInput
 from duewise.strategy.budget import WORTH, Budget, read_budgets, read_worth
+from duewise.strategy.cascade import AFTER_HOURS_MAX, LINKS_MAX, STOPS, Link, read_stop
 from duewise.strategy.conditions import COLUMNS, condition
 from duewise.strategy.reading import WHOLE_BP, Reader, read_mapping
 
@@ -20,7 +21,8 @@ CHANNELS = ("sms", "push", "wechat", "email")
 SEND_TIMES = ("even", "learned")
 TOP = {"strategy", "version", "timezone", "hold_out", "fatigue", "steps"}
 TOP |= {"worth", "budgets", "send_time", "quiet"}
-STEP = {"name", "stage", "when", "arms", "choose", "required", "wait"}
+STEP = {"name", "stage", "when", "arms", "choose", "required", "wait", "then", "stop", "sticky"}
+ARM = {"channel", "template", "hours"}
 QUIET_DAYS_MAX = 28
 
 
@@ -39,7 +41,9 @@ class Arm:
 class Step:
     """One position in the cadence: when it applies, and what may then be done.
 
-    Where `wait` holds, the borrower is left alone for now: it probably takes no message.
+    Where `wait` holds, the borrower is left alone for now: it probably takes no message. `then`
+    follows the arm's message until something of `stop` has come to pass. Who has entered a `sticky`
+    step under one version of the file stays on that version until the due date is another.
     """
 
     name: str
@@ -48,6 +52,9 @@ class Step:
     arms: tuple[Arm, ...]
     required: bool = False
     wait: str | None = None
+    then: tuple[Link, ...] = ()
+    stop: tuple[str, ...] = STOPS
+    sticky: bool = False
     line: int = field(default=0, compare=False)
 
 
@@ -71,6 +78,11 @@ class Strategy:
     budgets: tuple[Budget, ...] = ()
     send_time: str = "even"
     quiet_days: int | None = None
+
+    @property
+    def remembers(self) -> bool:
+        """Whether a decision hangs on what became of the step's messages before."""
+        return any(step.then or step.sticky for step in self.steps)
 
 
 def load_strategy(path: Path, *, templates: Mapping[str, str]) -> Strategy:
@@ -145,7 +157,26 @@ def _step(reader: Reader, raw: object, templates: Mapping[str, str]) -> Step:
         ),
         required=required,
         wait=wait,
+        then=_links(reader, step, stage=stage, templates=templates),
+        stop=read_stop(reader, step),
+        sticky=reader.flag(step, "sticky"),
     )
+
+
+def _links(
+    reader: Reader, step: dict[str, Any], *, stage: str, templates: Mapping[str, str]
+) -> tuple[Link, ...]:
+    """What follows the arm's message, in order."""
+    if "then" not in step:
+        return ()
+    links = []
+    for raw in reader.sequence(step, "then", 1, LINKS_MAX):
+        link = reader.mapping(raw, "a link of `then`", near=step)
+        reader.only(link, {"after_h", *ARM}, "a link of `then`")
+        channel, template, hours = _message(reader, link, stage=stage, templates=templates)
+        after_h = reader.whole(link, "after_h", 1, AFTER_HOURS_MAX)
+        links.append(Link(after_h, channel, template, hours))
+    return tuple(links)
 
 
 def _condition(reader: Reader, step: dict[str, Any], key: str) -> str:
@@ -169,7 +200,15 @@ def _arm(
     share_bp: int,
 ) -> Arm:
     arm = reader.mapping(raw, f"arm {name!r}")
-    reader.only(arm, {"channel", "template", "hours"}, f"arm {name!r}")
+    reader.only(arm, ARM, f"arm {name!r}")
+    channel, template, hours = _message(reader, arm, stage=stage, templates=templates)
+    return Arm(name, channel, template, hours, share_bp)
+
+
+def _message(
+    reader: Reader, arm: dict[str, Any], *, stage: str, templates: Mapping[str, str]
+) -> tuple[str, str, tuple[int, int]]:
+    """Channel, template and hours of an arm or of a link."""
     template = reader.text(arm, "template")
     if template not in templates:
         near = ", ".join(sorted(known for known in templates if templates[known] == stage))
@@ -188,9 +227,7 @@ def _arm(
         and hours[0] < hours[1]
     ):
         reader.fail(arm, f"hours {hours!r} are no window", "write local hours as [9, 20]")
-    return Arm(
-        name, reader.choice(arm, "channel", CHANNELS), template, (hours[0], hours[1]), share_bp
-    )
+    return reader.choice(arm, "channel", CHANNELS), template, (hours[0], hours[1])
 
 
 def _shares(reader: Reader, step: dict[str, Any], arms: Sequence[str]) -> dict[str, int]:

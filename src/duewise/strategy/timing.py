@@ -11,7 +11,6 @@ then spread as their payments are, and the same borrower gets the same minute. N
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -24,15 +23,6 @@ WEIGHTS = pl.Array(pl.Float64, HOURS)
 OF_SEGMENT, OF_BOOK = 10.0, 500.0
 
 PaidByHour = Mapping[str, tuple[int, ...]]  # by segment, HOURS counts each
-
-
-@dataclass(frozen=True)
-class Paid:
-    """What hours are learned from: payments known (borrower_id, paid_at), and the whole book's."""
-
-    payments: pl.DataFrame
-    by_hour: PaidByHour
-    zone: str
 
 
 def hour_weights(
@@ -50,9 +40,8 @@ def hour_weights(
     found = found.join(segments, on="product", how="left", maintain_order="left", nulls_equal=True)
     nothing = (0,) * HOURS
     book = _shrunk(np.sum([nothing, *paid.values()], axis=0), np.full(HOURS, 1 / HOURS), HOURS)
-    of_segment = _shrunk(
-        np.array([paid.get(name, nothing) for name in segments["product"]]), book, OF_BOOK
-    )
+    by_segment = np.array([paid.get(name, nothing) for name in segments["product"]])
+    of_segment = _shrunk(by_segment.reshape(-1, HOURS), book, OF_BOOK)
     own = _counts(payments, borrowers, zone=zone)[found["row"].to_numpy()]
     shares = _shrunk(own, of_segment[found["segment"].to_numpy()], OF_SEGMENT)
     return pl.Series("hour_weights", shares, dtype=WEIGHTS)
