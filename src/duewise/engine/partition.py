@@ -26,7 +26,7 @@ from duewise.message.choose import choose_column
 from duewise.message.template import Sender, Template
 from duewise.money import Money
 from duewise.risk.model import Prior, probability_of_default
-from duewise.risk.serve import PROBABILITIES, Served, foresee, unread
+from duewise.risk.serve import PROBABILITIES, Served, ServedHazard, foresee, unread
 from duewise.strategy.decide import Decision, decide
 from duewise.strategy.plan import Strategy
 from duewise.strategy.timing import PaidByHour, hour_weights
@@ -122,6 +122,7 @@ class PlanContext:
     paid_by_hour: PaidByHour | None = None
     part_price: Money = field(default_factory=lambda: Money(0, "CNY"))
     models: tuple[Served, ...] = ()
+    hazard: ServedHazard | None = None
 
 
 @dataclass(frozen=True)
@@ -205,20 +206,26 @@ def _paused(pauses: pl.DataFrame, *, as_of: date) -> pl.Series:
 
 def _foreseen(known: Ledger, tables: Tables, context: PlanContext) -> pl.DataFrame:
     """PROBABILITIES by the models; contacts are left out, as they are in the rows of a fit."""
-    if not context.models:
+    if not context.models and context.hazard is None:
         return empty(PROBABILITIES)
     from duewise.risk.features import features_of
 
     rows = features_of(known, tables.payments, known_at=context.now, given=tables.features)
-    return foresee(context.models, rows)
+    if context.hazard is None:
+        return foresee(context.models, rows)
+    from duewise.risk.cured import lapsed, of_lapsed
+
+    lapses = of_lapsed(rows, lapsed(known))
+    return foresee(context.models, rows, hazard=context.hazard, lapses=lapses)
 
 
 def _unread(tables: Tables, context: PlanContext) -> dict[str, int]:
-    if not context.models or tables.features.is_empty():
+    if tables.features.is_empty() or not (context.models or context.hazard):
         return {}
     from duewise.risk.features import given_on
 
-    return unread(context.models, given_on(tables.features, context.as_of))
+    own = given_on(tables.features, context.as_of)
+    return unread(context.models, own, hazard=context.hazard)
 
 
 # What a strategy, a text or a rule may ask of a loan besides its ledger.

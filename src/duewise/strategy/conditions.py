@@ -21,6 +21,10 @@ COLUMNS: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "probability_of_default": pl.Float64,
     "probability_late_7": pl.Float64,
     "probability_late_30": pl.Float64,
+    "probability_cured_3d": pl.Float64,
+    "probability_cured_7d": pl.Float64,
+    "probability_cured_14d": pl.Float64,
+    "probability_cured_30d": pl.Float64,
 }
 
 
