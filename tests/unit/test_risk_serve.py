@@ -20,7 +20,7 @@ from duewise.jobs.bench.big_book import write_book
 from duewise.jobs.risk_serve import score_book, served_models
 from duewise.risk.features import KEY
 from duewise.risk.inputs import Inputs
-from duewise.risk.serve import FORESEEN, Served, foresee, told
+from duewise.risk.serve import COLUMNS, FORESEEN, Served, foresee, told
 
 CHEN = {"borrower": "Chen", "due": [AS_OF + timedelta(days=2)]}
 GONE = {"borrower": "Zhao", "due": [AS_OF - timedelta(days=9)]}
@@ -95,10 +95,9 @@ def test_it_plans_on_what_a_model_cannot_read_and_counts_the_borrowers() -> None
 
 def test_it_says_by_what_the_risk_is_known() -> None:
     assert told((LATE, WEEK)) == "late_1 by boosting 0123, late_7 by scorecard 4567"
-    assert (
-        foresee((), pl.DataFrame({"loan_id": ["L1"], "number": [1]})).row(0)
-        == ("L1",) + (None,) * 3
-    )
+    assert foresee((), pl.DataFrame({"loan_id": ["L1"], "number": [1]})).row(0) == ("L1",) + (
+        None,
+    ) * len(COLUMNS)
 
 
 def test_it_scores_a_book_and_refuses_without_a_model(tmp_path: Path) -> None:
@@ -110,5 +109,5 @@ def test_it_scores_a_book_and_refuses_without_a_model(tmp_path: Path) -> None:
     found = score_book(book, PRODUCTS, (LATE,), as_of=AS_OF, out=out)
     assert (found.rows, found.unread) == (40, {})
     scored = pl.read_parquet(out)
-    assert scored.columns == [*KEY, *FORESEEN.values()]
+    assert scored.columns == [*KEY, *COLUMNS]
     assert scored["probability_of_default"].is_between(0, 1).all()

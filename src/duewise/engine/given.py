@@ -18,7 +18,7 @@ from duewise.guard.rule import Rulebook
 from duewise.message.template import Sender, Template
 from duewise.money import Money
 from duewise.risk.model import Prior
-from duewise.risk.serve import Served
+from duewise.risk.serve import Served, ServedHazard
 from duewise.strategy.cascade import SENT
 from duewise.strategy.plan import Strategy
 from duewise.strategy.timing import PaidByHour
@@ -72,4 +72,5 @@ class PlanContext:
     paid_by_hour: PaidByHour | None = None
     part_price: Money = field(default_factory=lambda: Money(0, "CNY"))
     models: tuple[Served, ...] = ()
+    hazard: ServedHazard | None = None
     earlier: tuple[Strategy, ...] = ()

@@ -135,12 +135,17 @@ def _paused(pauses: pl.DataFrame, *, as_of: date) -> pl.Series:
 
 def _foreseen(known: Ledger, tables: Tables, context: PlanContext) -> pl.DataFrame:
     """PROBABILITIES by the models; contacts are left out, as they are in the rows of a fit."""
-    if not context.models:
+    if not context.models and context.hazard is None:
         return empty(PROBABILITIES)
     from duewise.risk.features import features_of
 
     rows = features_of(known, tables.payments, known_at=context.now, given=tables.features)
-    return foresee(context.models, rows)
+    if context.hazard is None:
+        return foresee(context.models, rows)
+    from duewise.risk.cured import lapsed, of_lapsed
+
+    lapses = of_lapsed(rows, lapsed(known))
+    return foresee(context.models, rows, hazard=context.hazard, lapses=lapses)
 
 
 def _with_strategy_columns(loans: pl.DataFrame, *, as_of: date) -> pl.DataFrame:

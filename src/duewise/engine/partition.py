@@ -103,11 +103,12 @@ def plan_partition(tables: Tables, *, context: PlanContext) -> Plan:
 
 
 def _unread(tables: Tables, context: PlanContext) -> dict[str, int]:
-    if not context.models or tables.features.is_empty():
+    if tables.features.is_empty() or not (context.models or context.hazard):
         return {}
     from duewise.risk.features import given_on
 
-    return unread(context.models, given_on(tables.features, context.as_of))
+    own = given_on(tables.features, context.as_of)
+    return unread(context.models, own, hazard=context.hazard)
 
 
 def _together(decided: pl.DataFrame, loans: pl.DataFrame) -> pl.DataFrame:

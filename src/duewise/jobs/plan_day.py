@@ -43,7 +43,7 @@ from duewise.jobs.operations import (
     sent_of,
 )
 from duewise.jobs.plan_part import OFFERED, PLANNED, UNREAD, Known, plan_part, read_part
-from duewise.jobs.risk_serve import served_models
+from duewise.jobs.risk_serve import served_hazard, served_models
 from duewise.jobs.tenant import Tenant
 from duewise.money import Money
 from duewise.risk.serve import told
@@ -107,9 +107,9 @@ def context_for(
             "nobody has said yet how far the payments are complete",
             mend='POST /api/v1/feeds/payments/watermark, or set [ledger] feed = "replay"',
         )
-    models = served_models(tenant.workspace)
+    models, hazard = served_models(tenant.workspace), served_hazard(tenant.workspace)
     parts = (
-        told(models),
+        told(models, hazard),
         tenant.strategy.content_hash,
         tenant.rulebook.content_hash,
         tenant.template_hash,
@@ -138,6 +138,7 @@ def context_for(
         part_price=Money(tenant.price_per_part_minor, tenant.currency),
         models=models,
         earlier=tenant.earlier,
+        hazard=hazard,
     )
 
 
@@ -260,7 +261,7 @@ def summarise(path: Path, context: PlanContext) -> PlanSummary:
         proposals=count("proposed"),
         held_out=count("held_out"),
         by_step=by_step,
-        risk=told(context.models),
+        risk=told(context.models, context.hazard),
     )
 
 

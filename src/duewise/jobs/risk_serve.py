@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from duewise.book.ledger import ledger
 from duewise.book.product import Products
 from duewise.errors import BadInput
-from duewise.risk.serve import FORESEEN, Served, foresee, unread
+from duewise.risk.serve import FORESEEN, Served, ServedHazard, foresee, unread
 
 if TYPE_CHECKING:
     from duewise.risk.fit import Fitted
@@ -42,6 +43,24 @@ def served_models(workspace: Path) -> tuple[Served, ...]:
     return tuple(found)
 
 
+def served_hazard(workspace: Path) -> ServedHazard | None:
+    """The hazard of paying that was registered last; None where there is none."""
+    if not (workspace / MODELS).is_dir():
+        return None
+    from duewise.risk.cured import CURED
+    from duewise.store import models_registry as registry
+
+    version = registry.champion_version(workspace, CURED)
+    return None if version is None else _loaded_hazard(workspace, version)
+
+
+@lru_cache(maxsize=2)
+def _loaded_hazard(workspace: Path, version: str) -> ServedHazard:
+    from duewise.store import models_registry as registry
+
+    return ServedHazard(f"hazard {version}", registry.load_hazard(workspace, version).hazard)
+
+
 @lru_cache(maxsize=MODELS_MAX)
 def _loaded(workspace: Path, target: str, version: str) -> Fitted:
     from duewise.store import models_registry as registry
@@ -64,27 +83,28 @@ def score_book(
     *,
     as_of: date,
     out: Path,
+    hazard: ServedHazard | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Scored:
-    """Write `out` (Parquet): KEY and FORESEEN of each loan with an instalment to come.
+    """Write `out` (Parquet): KEY and the columns of PROBABILITIES of each open loan.
 
     Raises BadInput without a model.
     """
-    if not models:
+    if not models and hazard is None:
         raise BadInput("no model to score by", mend="fit one by `duewise risk fit`")
-    from duewise.risk.features import KEY, features
+    from duewise.risk.cured import lapsed, of_lapsed
+    from duewise.risk.features import KEY, features_of, morning
 
     parts, not_read = [], Counter[str]()
+    at = morning(as_of, book.timezone)
     for number in range(book.partitions):
-        rows = features(
-            book.loan_tables(number),
-            products,
-            as_of=as_of,
-            zone=book.timezone,
-            given=book.features(number),
-        )
-        scores = foresee(models, rows)
-        not_read.update(unread(models, rows))
+        tables = book.loan_tables(number)
+        known = ledger(tables, products, as_of=as_of, known_at=at, zone=book.timezone)
+        given = book.features(number)
+        rows = features_of(known, tables.payments, known_at=at, given=given)
+        lapses = of_lapsed(rows, lapsed(known))
+        scores = foresee(models, rows, hazard=hazard, lapses=lapses)
+        not_read.update(unread(models, rows, hazard=hazard))
         parts.append(rows.select(KEY).join(scores, on="loan_id", maintain_order="left"))
         if progress:
             progress(number + 1, book.partitions)

@@ -21,7 +21,6 @@ COLUMNS: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "probability_of_default": pl.Float64,
     "probability_late_7": pl.Float64,
     "probability_late_30": pl.Float64,
-    # Of a loan past due: that it is paid within so many days of today without us.
     "probability_cured_3d": pl.Float64,
     "probability_cured_7d": pl.Float64,
     "probability_cured_14d": pl.Float64,
