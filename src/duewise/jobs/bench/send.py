@@ -149,6 +149,7 @@ def _bare(conn: Connection[Any], *, now: object) -> None:
             "reason": "accepted_by_gateway",
             "not_before": None,
             "is_counted": True,
+            "owner": 1,
         }
         conn.execute(_on_copy("settle"), {"now": now, "envelope_ids": ids, **said})
 
