@@ -28,7 +28,7 @@ from duewise.times import Clock
 CLAIM_MAX = 1_000
 CHUNK_MAX = 250  # marked together
 FLYING_MAX = 2  # chunks, so at most twice as many are in doubt after a kill
-CHUNK_S_MAX = 0.5
+CHUNK_S_MAX = 0.25
 _SQL = queries("outbox")
 
 
@@ -51,10 +51,10 @@ class DeliverySettings:
 
     @property
     def chunk(self) -> int:
-        """Messages marked together: on a slow route no more than it takes in half a second.
+        """Messages marked together: on a slow route no more than it takes in a quarter of a second.
 
         >>> DeliverySettings(rate_per_s=30).chunk, DeliverySettings().chunk
-        (15, 250)
+        (7, 250)
         """
         if self.rate_per_s is None:
             return self.chunk_max
