@@ -13,14 +13,27 @@ from tests.contract.channel_world import MORNING, free_port
 
 from duewise.channels.aliyun import AliyunSettings, aliyun_channel
 from duewise.channels.aws import AwsSettings, aws_channel
+from duewise.channels.fcm import FcmSettings, fcm_channel
+from duewise.channels.jpush import JpushSettings, jpush_channel
 from duewise.channels.post import PostChannel, Request
 from duewise.channels.signing import AccessKey, Scheme
 from duewise.channels.tencent import TencentSettings, tencent_channel
+from duewise.channels.token import Token, Tokens
 from duewise.channels.twilio import TwilioSettings, twilio_channel
 from duewise.times import ManualClock
 
 SECRET = "invented-secret"
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+SERVICE_ACCOUNT = {
+    "type": "service_account",
+    "project_id": "lender",
+    "private_key_id": "k1",
+    "private_key": SECRET,
+    "client_email": "push@lender.iam.gserviceaccount.com",
+    "token_uri": "http://127.0.0.1:1/token",
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +49,10 @@ class Speech:
 
     def opens(self, endpoint: str, **settings: Any) -> PostChannel:
         account = self.account(endpoint=endpoint, **settings)
-        return self.channel(account, clock=ManualClock(MORNING))
+        channel = self.channel(account, clock=ManualClock(MORNING))
+        if isinstance(channel._tokens, Tokens):  # what asks for one has tests of its own
+            channel._tokens.keep(Token("invented", 3_600))
+        return channel
 
 
 def aliyun(**settings: Any) -> AliyunSettings:
@@ -46,6 +62,14 @@ def aliyun(**settings: Any) -> AliyunSettings:
 
 def aws(**settings: Any) -> AwsSettings:
     return AwsSettings("key", SECRET, "ap-southeast-1", **settings)
+
+
+def fcm(**settings: Any) -> FcmSettings:
+    return FcmSettings(json.dumps(SERVICE_ACCOUNT), **settings)
+
+
+def jpush(**settings: Any) -> JpushSettings:
+    return JpushSettings("key", SECRET, **settings)
 
 
 def tencent(**settings: Any) -> TencentSettings:
@@ -86,6 +110,26 @@ SPEECHES = {
             "ValidationException": "for good",
             "InternalServerException": "unknown",
         },
+    ),
+    "fcm": Speech(
+        fcm,
+        fcm_channel,
+        lambda i: {"name": i},
+        lambda code: {"error": {"code": 400, "status": "X", "details": [{"errorCode": code}]}},
+        {
+            "QUOTA_EXCEEDED": "for now",
+            "SENDER_ID_MISMATCH": "for good",
+            "UNREGISTERED": "dead",
+            "INTERNAL": "unknown",
+        },
+    ),
+    "jpush": Speech(
+        jpush,
+        jpush_channel,
+        lambda i: {"sendno": "0"} | ({} if i is None else {"msg_id": i}),
+        lambda code: {"error": {"code": int(code), "message": "x"}},
+        {"2002": "for now", "1004": "for good", "1011": "dead", "1000": "unknown"},
+        unlisted="9999",
     ),
     "tencent": Speech(
         tencent,
