@@ -20,6 +20,7 @@ from duewise.channels.signing import AccessKey, Scheme
 from duewise.channels.tencent import TencentSettings, tencent_channel
 from duewise.channels.token import Token, Tokens
 from duewise.channels.twilio import TwilioSettings, twilio_channel
+from duewise.channels.wechat import Filed, WechatSettings, wechat_channel
 from duewise.times import ManualClock
 
 SECRET = "invented-secret"
@@ -79,6 +80,12 @@ def tencent(**settings: Any) -> TencentSettings:
 
 def twilio(**settings: Any) -> TwilioSettings:
     return TwilioSettings("AC1", SECRET, **settings)
+
+
+def wechat(**settings: Any) -> WechatSettings:
+    text = "【甲消费金融】{{name}}，您本期应还{{sum}}元，{{day}}到期。客服400-000-0000，拒收请回复R"
+    fields = {"thing1": "{{name}}的借款", "amount2": "{{sum}}元", "thing4": "请打开APP"}
+    return WechatSettings("wx1", SECRET, {"T1": Filed(text, fields)}, **settings)
 
 
 def sent_by_tencent(serial: str | None) -> dict[str, Any]:
@@ -149,6 +156,14 @@ SPEECHES = {
         lambda i: {"status": "queued"} | ({} if i is None else {"sid": i}),
         lambda code: {"code": int(code), "status": 400},
         {"20429": "for now", "20003": "for good", "21610": "for good", "30008": "unknown"},
+        unlisted="99999",
+    ),
+    "wechat": Speech(
+        wechat,
+        wechat_channel,
+        lambda i: {"errcode": 0, "errmsg": "ok", "msgid": i},
+        lambda code: {"errcode": int(code), "errmsg": "x"},
+        {"45011": "for now", "40037": "for good", "43004": "dead", "-1": "unknown"},
         unlisted="99999",
     ),
 }
