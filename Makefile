@@ -16,6 +16,8 @@ DEV_STAMP     := $(VENV)/.dev-$(call stamp_of,locks/setup.txt locks/dev.txt pypr
 
 export UV_COMPILE_BYTECODE := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Small matrices: a second thread of the library for them only waits, and that twice as long.
+export OPENBLAS_NUM_THREADS ?= 1
 
 .PHONY: check help setup dev demo test coverage fast docs tidy format lint types contracts \
         golden templates bench lock wheel hooks clean

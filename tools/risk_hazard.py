@@ -1,10 +1,11 @@
-"""When a missed instalment is paid: our hazard against Cox and a logit per horizon, on real loans.
+"""When a missed instalment is paid: our hazard against Cox and a logit per horizon.
 
-`python tools/risk_hazard.py FOLDER` prints tables for docs/benchmarks.md. SuperLender: each loan
-unpaid at the end of its due date, on the next morning; the last quarter by time is judged, by
-models of earlier lapses, each as far as it was known when that quarter began. The peers get the
-same features, or the ten of a notebook, and the day of week and month. Differences are
-bootstrapped by borrower, ours and the peer's on the same draws.
+`python tools/risk_hazard.py superlender FOLDER` or `... simulator` prints tables for
+docs/benchmarks.md: each loan unpaid at the end of its due date, on the next morning; the last
+quarter by time is judged, by models of earlier lapses, each as far as it was known when that
+quarter began. The peers get the same features, or the ten of a notebook, and the day of week and
+month. Differences are bootstrapped by borrower, ours and the peer's on the same draws. Of the
+simulator's book the true hazard is known too, which nobody can beat but by luck.
 """
 
 from __future__ import annotations
@@ -26,13 +27,18 @@ from tools.risk_peers import DRAWS, HELD_OUT, NAMES, NOTEBOOK, SEED, book_of, ma
 from duewise.book.align import LoanTables
 from duewise.book.ledger import ledger
 from duewise.book.product import shipped_products
+from duewise.book.schema import EXTENSIONS, PAUSES
+from duewise.frames import empty
 from duewise.risk.censored import integrated_brier, weights
 from duewise.risk.features import features, morning
-from duewise.risk.hazard import HORIZONS, fit_hazard, judge, lapses
+from duewise.risk.hazard import DAYS, HORIZONS, fit_hazard, judge, lapses
 from duewise.risk.inputs import Inconclusive
+from duewise.sim.borrowers import TIMEZONE
+from duewise.sim.lender import synthetic_lender
 
 Floats = npt.NDArray[np.float64]
 Model = Callable[[pl.DataFrame, pl.DataFrame], Floats]
+BORROWERS, START, WINDOW_DAYS = 16_000, date(2026, 6, 1), 270  # of the simulator
 
 
 def first_mornings(tables: LoanTables, zone: str, known: pl.DataFrame) -> pl.DataFrame:
@@ -67,6 +73,33 @@ def superlender(folder: Path, *, before_end: int) -> tuple[pl.DataFrame, pl.Data
     seen = known_on(tables, zone, cut)
     fit = whole.drop("days", "is_cured").join(seen, on=("loan_id", "number", "due_date"))
     return fit.sort("due_date", "loan_id"), whole.filter(pl.col("due_date") >= cut)
+
+
+def simulator() -> tuple[pl.DataFrame, pl.DataFrame]:
+    """The same of an invented lender; every lapse that is judged is known for thirty days."""
+    lender = synthetic_lender(BORROWERS, seed=SEED, start=START)
+    tables = LoanTables(
+        lender.loans, lender.instalments, lender.payments, empty(PAUSES), empty(EXTENSIONS)
+    )
+    last = START - timedelta(days=1)
+    window = pl.col("due_date").is_between(
+        START - timedelta(days=WINDOW_DAYS), last - timedelta(days=DAYS)
+    )
+    every = known_on(tables, TIMEZONE, last).filter(window)
+    whole = first_mornings(tables, TIMEZONE, every)
+    of_borrower = lender.latent.select("borrower_id", "cure", "partial")
+    whole = whole.join(of_borrower, on="borrower_id", maintain_order="left")
+    cut = whole["due_date"].sort()[int(whole.height * (1 - HELD_OUT))]
+    seen = known_on(tables, TIMEZONE, cut)
+    fit = whole.drop("days", "is_cured").join(seen, on=("loan_id", "number", "due_date"))
+    return fit.sort("due_date", "loan_id"), whole.filter(pl.col("due_date") >= cut)
+
+
+def truth(_: pl.DataFrame, judged: pl.DataFrame) -> Floats:
+    """What the simulator draws by: one hazard all the while; a part of the debt settles nothing."""
+    pays = 1 - np.exp(-judged["cure"].to_numpy())
+    settles = pays * (1 - judged["partial"].to_numpy())
+    return np.asarray(1 - (1 - settles[:, None]) ** np.array(HORIZONS))
 
 
 # ---- the models: what to fit on, what to judge; lapses x HORIZONS --------------------------------
@@ -182,10 +215,10 @@ MODELS: Mapping[str, Model] = {
 # ---- the table -----------------------------------------------------------------------------------
 
 
-def report(fit: pl.DataFrame, judged: pl.DataFrame) -> None:
+def report(fit: pl.DataFrame, judged: pl.DataFrame, models: Mapping[str, Model] = MODELS) -> None:
     """Integrated Brier score, how much lower ours is, and each horizon's calibration slope."""
     days, cured = outcome(judged)
-    found = {name: model(fit, judged) for name, model in MODELS.items()}
+    found = {name: model(fit, judged) for name, model in models.items()}
     members = judged.with_row_index("n").group_by("borrower_id", maintain_order=True).agg("n")["n"]
     places = [each.to_numpy() for each in members]
     draws = np.random.default_rng(SEED)
@@ -213,9 +246,12 @@ def report(fit: pl.DataFrame, judged: pl.DataFrame) -> None:
 def main(arguments: Sequence[str]) -> None:
     """Print the tables."""
     warnings.simplefilter("ignore")  # the libraries' word on columns that never move
+    if arguments[0] == "simulator":
+        report(*simulator(), {**MODELS, "the truth": truth})
+        return
     for before_end in (0, 90):
         print(f"without the last {before_end} days of the file")
-        report(*superlender(Path(arguments[0]), before_end=before_end))
+        report(*superlender(Path(arguments[1]), before_end=before_end))
 
 
 if __name__ == "__main__":

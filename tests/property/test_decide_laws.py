@@ -45,7 +45,7 @@ def _plan(drawn: list[dict[str, Any]], chosen: Strategy) -> pl.DataFrame:
     ]
     plan = plan_partition(tables(*dues), context=context(strategy=chosen))
     cut = share_out([plan.offers], chosen, currency="CNY").cut[0]
-    return within_budgets(plan.rows, cut)
+    return within_budgets(plan.rows.lazy(), cut).collect()
 
 
 @settings(max_examples=25, deadline=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -30,10 +31,13 @@ from duewise.channels.smpp.pdu import (
     ShortMessage,
     decode,
     encode,
+    encode_short_message,
+    encode_tlvs,
     frame,
 )
-from duewise.channels.smpp.receipt import read_fields, read_receipt
+from duewise.channels.smpp.receipt import is_receipt, read_fields, read_receipt, write_fields
 from duewise.channels.smpp.text import read_text
+from duewise.channels.smpp.usual import read_receipt_frame, source_of, submit_body
 from duewise.channels.wire.channel import fold
 from duewise.channels.wire.framing import Deframer, ProtocolError
 from duewise.channels.wire.text import pack_septets, unpack_septets
@@ -268,3 +272,77 @@ def test_it_gives_the_same_words_the_same_fate(destination: str, text: str) -> N
     first = fate(gateway, destination=destination, text=text)
     assert fate(gateway, destination=destination, text=text) == first
     assert gateway.delay_s[0] <= first.delay.total_seconds() <= gateway.delay_s[1]
+
+
+usual_texts = st.builds(
+    "id:{} sub:001 dlvrd:001 submit date:2608091200 done date:{} stat:{} err:{}{}".format,
+    st.text(st.characters(codec="latin-1", exclude_characters="\0"), max_size=8),
+    st.sampled_from(["2608091300", "260809130007", "9", "2699999999"]),
+    st.sampled_from(["DELIVRD", "UNDELIV", "ENROUTE", "delivrd", "ODD"]),
+    st.sampled_from(["000", "12", "\xe9", "a_b", "0\xe9"]),
+    st.sampled_from([" text:", " text:stat:EXPIRED", "", "x", " Text:"]),
+)
+usual_tlvs = st.dictionaries(
+    st.sampled_from([0x001E, 0x0427, 0x1401, 0x0423, 0x7777]),
+    st.sampled_from([b"\0", b"\x02", b"a7f\0", b"\x01\0\x07", b""]),
+)
+
+
+@settings(max_examples=300)
+@given(
+    text=usual_texts,
+    esm_class=st.sampled_from([4, 4, 4, 0, 0x20, 0x44]),
+    tlvs=usual_tlvs,
+    cut=st.integers(0, 3),
+)
+def test_it_reads_a_usual_receipt_in_one_pass_as_it_reads_any(
+    text: str, esm_class: int, tlvs: dict[int, bytes], cut: int
+) -> None:
+    told = ShortMessage("106", "861", text.encode("latin-1"), esm_class=esm_class, tlvs=tlvs)
+    octets = encode(Pdu(Command.DELIVER_SM, 0, 7, told))
+    octets = (len(octets) - cut).to_bytes(4, "big") + octets[4 : len(octets) - cut]
+    known: dict[str, Any] = {"received_at": NOON, "zone": UTC}
+    try:
+        quick = read_receipt_frame(octets, **known)
+    except ProtocolError:
+        with pytest.raises(ProtocolError):
+            decode(octets)
+        return
+    if quick is not None:
+        body = decode(octets).body
+        assert isinstance(body, ShortMessage)
+        assert is_receipt(body)
+        assert quick == read_receipt(body, **known)
+
+
+def test_it_reads_the_receipts_of_nearly_everybody_in_one_pass() -> None:
+    text = write_fields("a7", stat="DELIVRD", code="000", submitted_at=NOON, done_at=NOON)
+    told = ShortMessage("106", "861", text.encode(), esm_class=4, tlvs={0x1401: b"42\0"})
+    octets = encode(Pdu(Command.DELIVER_SM, 0, 7, told))
+    receipt = read_receipt_frame(octets, received_at=NOON, zone=UTC)
+    assert receipt is not None
+    assert (receipt.provider_id, receipt.status, receipt.reference) == ("a7", "delivered", "42")
+
+
+@given(
+    text=st.binary(max_size=254),
+    destination=c_text(21),
+    data_coding=octet,
+    esm_class=octet,
+    tlvs=tlvs,
+)
+def test_it_writes_a_submit_in_one_pass_as_it_writes_any(
+    text: bytes, destination: str, data_coding: int, esm_class: int, tlvs: dict[int, bytes]
+) -> None:
+    body = submit_body(
+        source_of("+86106"),
+        destination,
+        text,
+        data_coding=data_coding,
+        esm_class=esm_class,
+        validity=b"\0",
+        tlvs=encode_tlvs(tlvs),
+    )
+    assert body == encode_short_message(
+        ShortMessage("86106", destination, text, data_coding, esm_class, 1, "", tlvs, 1, 1, 1, 1)
+    )

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 from tests.scenario.book_files import load, write_files
 from tests.scenario.road import CommandLine
+from tests.unit.test_risk_cured import landmarks
 
 from duewise.book.mapping import load_mapping
+from duewise.jobs.risk_serve import served_hazard
 from duewise.risk.features import feature_table
 from duewise.risk.target import TARGETS
 
+DUE = date(2026, 3, 1)
 DAYS = ("--as-of-from", "2026-02-01", "--as-of-to", "2026-05-15", "--known-until", "2026-06-01")
 
 
@@ -56,3 +60,42 @@ def test_it_fits_no_model_of_a_small_book(duewise: CommandLine, book: Path, tmp_
     assert said.code == 1
     assert "inconclusive, no model" in said.err
     assert [path.suffix for path in (tmp_path / "models").iterdir()] == [".parquet"]
+    said = duewise("risk", "fit", book, "--target", "cured", *DAYS)
+    assert said.code == 1
+    assert "inconclusive, no model" in said.err
+    (made,) = (tmp_path / "models").glob("lapses-*.parquet")
+    lapses = pl.read_parquet(made).filter(loan_id="L1")
+    assert lapses.select("as_of", "number", "from_day", "days", "is_cured").rows() == [
+        (DUE + timedelta(days=n), 2, n, 30, False) for n in range(2, 30, 5)
+    ]
+
+
+def test_it_registers_a_hazard_of_paying_with_its_card(
+    duewise: CommandLine, tmp_path: Path
+) -> None:
+    named = {"loan_id": pl.col("borrower_id"), "number": pl.lit(1, pl.Int32)}
+    rows = landmarks().with_columns(**named, sex=pl.lit("female"))
+    made = tmp_path / "lapses.parquet"
+    rows.write_parquet(made)
+    asked = ("--folds", "2", "--quick", "--protected", "sex")
+    said = duewise("risk", "fit", made, "--target", "cured", *asked)
+    assert said.code == 0, said.err
+    card = said.json
+    assert card["features"] == ["prompt", "noise"]
+    assert [group["group"] for group in card["groups"]] == ["female"]
+    folder = Path(card["folder"])
+    page = (folder / "card.html").read_text(encoding="utf-8")
+    assert "share that has paid" in page
+    assert card["source"]["sha256"][:12] in page
+    assert card["registered"], card["guards"]
+    assert duewise("risk", "report", "--target", "cured").json["version"] == folder.name
+    hazard = served_hazard(tmp_path)
+    assert hazard is not None
+    assert hazard.name == f"hazard {folder.name}"
+    assert (hazard.model.probability_cured(rows)[:, -1] > 0).all()
+    said = duewise("risk", "monitor", made, "--target", "cured", "--segment", "sex")
+    assert said.code == 2
+    assert "name a target such as late_1" in said.err
+    rows.drop("is_cured").write_parquet(tmp_path / "other.parquet")
+    said = duewise("risk", "fit", tmp_path / "other.parquet", "--target", "cured")
+    assert "column 'is_cured' is missing" in said.err

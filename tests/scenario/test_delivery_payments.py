@@ -22,6 +22,7 @@ from tests.scenario.desk import (
 )
 
 from duewise.jobs import deliver
+from duewise.jobs.chunk import flight
 from duewise.jobs.ingest import RecordResult, complete_feed
 from duewise.jobs.replan import replan_held
 from duewise.store.book import Book
@@ -130,19 +131,20 @@ async def test_it_does_not_send_what_is_paid_between_claim_and_wire(
     async with delivery_line(desk) as line:
         later(desk, hours=11)
         tenant, settings = desk.app.tenant, line.settings
-        cleared, claimed = await deliver._claim(
-            line.sender, line.channel, tenant=tenant, now=desk.clock.now(), settings=settings
-        )
-        assert (len(cleared), claimed) == (2, 2)
-        assert pay(desk, "P-1", "Li", "868.40").held == 1
-        await deliver._send_chunk(
+        batch = await deliver._claim(
             line.sender,
             line.channel,
-            cleared,
             tenant=tenant,
-            clock=desk.clock,
+            now=desk.clock.now(),
             settings=settings,
+            through=(),
         )
+        assert len(batch.cleared) == 2
+        assert pay(desk, "P-1", "Li", "868.40").held == 1
+        async with flight(
+            line.sender, line.channel, tenant=tenant, clock=desk.clock, settings=settings
+        ) as chunks:
+            await chunks.send(batch.cleared, claim_id=batch.claim_id)
         await line.settled()
     assert desk.story("Li")[-1] == ("held", "payment_event")
     assert desk.states() == {"held": 1, "delivered": 1}

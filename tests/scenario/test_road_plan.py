@@ -165,7 +165,7 @@ def test_it_goes_on_where_a_run_was_cut_off(
         )
     parts = cut / f"parts-{summary.plan_id}"
     kept = {path.name: path.read_bytes() for path in parts.iterdir()}
-    assert sorted(kept) == ["0000.parquet", "0001.parquet"]
+    assert sorted(kept) == ["0000.arrow", "0001.arrow"]
     with pytest.raises(BadInput):
         read_manifest(cut)
     done: list[tuple[int, int]] = []

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from tests.scenario.desk import DAY, MORNING, PASSWORD, Desk, admit, open_desk, write_book
+from tests.scenario.desk import (
+    DAY,
+    MORNING,
+    PASSWORD,
+    Desk,
+    admit,
+    open_desk,
+    plan_and_release,
+    write_book,
+)
 from tests.scenario.road import CommandLine
 
 from duewise.jobs.ingest import complete_feed
+from duewise.jobs.operations import sent_of
 
 LAST_WEEK = ("--from", str(DAY - timedelta(days=6)), "--to", str(DAY))
 
@@ -57,7 +69,7 @@ def test_it_looks_a_month_ahead(duewise: CommandLine, changed: Path) -> None:
         for name, days in told.items()
     }
     assert steps["now"] == ["before_due", *steps["then"]]
-    assert steps["then"] == ["due_today", "m1_day1", "m1_day1", "m1_day7", "m1_day15"]
+    assert steps["then"] == ["due_today", "m1_day1", "m1_day7", "m1_day15"]  # due on a Sunday
 
 
 def test_it_refuses_to_look_ahead_for_nobody(duewise: CommandLine) -> None:
@@ -81,6 +93,25 @@ def test_it_publishes_only_what_was_replayed(
     assert replayed["new"]["strategy"].endswith("v2")
     changed.write_text(changed.read_text(encoding="utf-8") + "\n# another word\n", encoding="utf-8")
     assert duewise("strategy", "publish", changed).code == 2
+
+
+def test_it_keeps_the_version_that_was_in_force_for_who_is_on_it(
+    duewise: CommandLine, desk: Desk, changed: Path
+) -> None:
+    in_force = desk.app.workspace / "strategy.yaml"
+    text = in_force.read_text(encoding="utf-8")
+    sticky = text.replace("when: dpd = -2", "sticky: true\n    when: dpd = -2")
+    in_force.write_text(sticky, encoding="utf-8")
+    plan_and_release(desk, {"borrower": "Wang", "due": [DAY + timedelta(days=2)]})
+    duewise("strategy", "replay", changed, *LAST_WEEK)
+    assert duewise("strategy", "publish", changed).code == 0
+    kept = replace(desk.app).tenant.earlier
+    assert [each.content_hash for each in kept] == [sha256(sticky.encode()).hexdigest()]
+    with desk.app.connect(desk.dsn) as conn:
+        (row,) = sent_of(conn, ["Wang", "Li"], now=MORNING).iter_rows(named=True)
+    assert (row["step"], row["link"], row["state"]) == ("before_due", 0, "ready")
+    assert (row["due_date"], row["channel"]) == (DAY + timedelta(days=2), "sms")
+    assert (row["seen_at"], row["replied_at"]) == (None, None)
 
 
 def test_it_says_who_would_get_more_and_who_fewer(duewise: CommandLine, changed: Path) -> None:

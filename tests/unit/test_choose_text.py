@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 
 from duewise.errors import BadInput
-from duewise.message.choose import NEAREST, choose, choose_column, stages_of
+from duewise.message.choose import NEAREST, PENALTY, choose, choose_column, stages_of
 from duewise.message.template import TONES, load_templates
 from duewise.strategy.tone import TONES as LADDER_TONES
 
@@ -78,3 +78,18 @@ def test_it_has_a_next_word_for_every_tone_and_urges_nobody_who_needs_help() -> 
     assert "urgent" not in NEAREST["help"]
     for tone, others in NEAREST.items():
         assert tone not in others
+
+
+@pytest.mark.parametrize(
+    ("named", "locale", "chosen"),
+    [
+        ("zh.m1_day15.urgent", "zh-CN", "zh.m1_day15.help"),
+        ("zh.m1_day15", "en", "en.m1_day15.help"),
+        ("zh.m1_day1.neutral", "zh-CN", "zh.m1_day1.neutral"),
+    ],
+)
+def test_it_claims_no_penalty_where_the_contract_has_none(
+    named: str, locale: str, chosen: str
+) -> None:
+    asked = {"tone": "urgent", "channel": "sms", "locale": locale, "templates": TEMPLATES}
+    assert choose(named, untrue=[PENALTY], **asked) == chosen  # type: ignore[arg-type]

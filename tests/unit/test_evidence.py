@@ -19,6 +19,7 @@ from duewise.guard.evidence import (
     merkle_root,
     next_head,
     root_from_path,
+    verdict_records,
 )
 
 AT = datetime(2026, 8, 14, 11, 55, tzinfo=UTC)
@@ -89,3 +90,32 @@ def test_it_writes_a_record_in_one_way_only() -> None:
     assert b"\n" not in canonical(record)
     with pytest.raises(ValueError, match="Out of range float"):
         canonical({"a": float("nan")})
+
+
+@pytest.mark.parametrize("until", [None, "2026-08-15T00:00:00.000000Z"])
+def test_it_writes_a_verdict_in_its_canonical_spelling(until: str | None) -> None:
+    shared = {"at": "2026-08-14T11:55:00.000000Z", "gate": "wire", "rulebook": "4f"}
+    said = shared | {
+        "borrower": 'B"\\\n1 王',
+        "envelope": 3,
+        "facts": {"to.number_state": "valid"},
+        "history": [["sms", 1]],
+        "next_allowed_at": until,
+        "outcome": "defer",
+        "rules": ["CN-CAP-04", "X"],
+        "schema": "verdict/1",
+        "text": "token",
+        "verdict": 7,
+    }
+    row = (
+        str(said["borrower"]),
+        3,
+        '{"to.number_state":"valid"}',
+        '[["sms",1]]',
+        until,
+        "defer",
+        ("CN-CAP-04", "X"),
+        "token",
+        7,
+    )
+    assert verdict_records(shared, [row]) == [canonical(said)]

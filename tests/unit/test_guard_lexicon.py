@@ -7,9 +7,10 @@ import re
 import polars as pl
 import pytest
 
-from duewise.guard.lexicon import hit_columns, hits, normalised, relaxed
+from duewise.guard.lexicon import hits, normalised, relaxed, texts_hit
 from duewise.guard.profile import load_rulebook
 from duewise.guard.rule import Lexicon
+from duewise.guard.truth import unpacked
 
 RULEBOOK = load_rulebook(["CN", "US-REGF"])
 LEXICONS = RULEBOOK.lexicons
@@ -17,8 +18,8 @@ LEXICONS = RULEBOOK.lexicons
 
 def found(text: str) -> list[str]:
     """The word lists that hit, told by the columns and by the scalar alike."""
-    row = hit_columns(pl.Series([text]), LEXICONS).row(0, named=True)
-    columns = [name.removeprefix("lexicon:") for name, is_hit in row.items() if is_hit]
+    told = texts_hit(pl.Series([text]), LEXICONS)
+    columns = [name for name, hit in told.items() if hit.yes.any()]
     assert columns == list(dict.fromkeys(hit.lexicon for hit in hits(text, LEXICONS)))
     return columns
 
@@ -72,8 +73,9 @@ def test_it_tells_a_threat_from_advice(text: str, lists: list[str]) -> None:
 
 
 def test_it_does_not_know_about_a_text_that_is_missing() -> None:
-    columns = hit_columns(pl.Series([None, "打断你的腿"], dtype=pl.String), LEXICONS)
-    assert columns["lexicon:zh_violence"].to_list() == [None, True]
+    hit = texts_hit(pl.Series([None, "打断你的腿"], dtype=pl.String), LEXICONS)["zh_violence"]
+    assert unpacked(hit.known, 2).tolist() == [False, True]
+    assert unpacked(hit.yes, 2).tolist() == [False, True]
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ def test_it_tells_every_step_of_the_next_month() -> None:
     assert _steps(20) == [
         (0, "before_due", ""),
         (2, "due_today", ""),
-        (3, "m1_day1", ""),
+        (3, "m1_day1", "not_overdue_yet"),  # due on a Sunday, and put off to that Monday
         (4, "m1_day1", ""),
         (9, "m1_day7", ""),
         (17, "m1_day15", ""),
@@ -33,7 +33,14 @@ def test_it_tells_every_step_of_the_next_month() -> None:
 
 def test_it_counts_its_own_messages_as_contacts() -> None:
     steps = _steps(20, strategy=strategy(hold_out_bp=0, fatigue_28d=2))
-    assert [reason for _, _, reason in steps] == ["", "", "fatigue", "fatigue", "", "fatigue"]
+    assert [reason for _, _, reason in steps] == [
+        "",
+        "",
+        "not_overdue_yet",
+        "fatigue",
+        "",
+        "fatigue",
+    ]
 
 
 def test_it_forgets_payments_that_are_still_to_come() -> None:

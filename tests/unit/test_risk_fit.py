@@ -199,19 +199,26 @@ def test_it_makes_no_model_of_too_little(name: str) -> None:
     assert reason.meaning
 
 
-def test_it_scores_no_category_it_has_never_seen() -> None:
+def test_it_takes_what_it_cannot_read_for_missing_and_counts_it() -> None:
     frame = drawn_frame(600)
     inputs = read_inputs(frame, ["tenure", "product"], signs={})
     target = read_target(frame, "late")
     assert not isinstance(target, Inconclusive)
+    empty = frame.with_columns(product=pl.lit(None, pl.String), tenure=pl.lit(None, pl.Int64))
+    unlike = {
+        "product": pl.lit("gold"),
+        "tenure": pl.when(pl.int_range(pl.len()) < 7).then(pl.lit("long")),
+    }
     for fit in learners(QUICK).values():
         model = fit(frame, target, frame["borrower_id"], inputs=inputs, seed=0)
-        with pytest.raises(
-            BadInput, match="'product' holds 'gold', which the model has never seen"
-        ):
-            model.probability(frame.with_columns(product=pl.lit("gold")))
-        empty = model.probability(frame.with_columns(product=pl.lit(None, pl.String)))
-        assert np.isfinite(empty).all()
+        found = model.probability(frame.with_columns(**unlike))
+        assert found.tolist() == model.probability(empty).tolist()
+        infinite = frame.with_columns(product=None, tenure=float("inf"))
+        assert model.probability(infinite).tolist() == found.tolist()
+        with pytest.raises(BadInput, match="lack column 'product'"):
+            model.probability(frame.drop("product"))
+    assert inputs.unread(frame) == inputs.unread(empty) == {}
+    assert inputs.unread(frame.with_columns(**unlike)) == {"tenure": 7, "product": 600}
 
 
 def test_it_gives_everybody_the_base_rate_where_features_say_nothing() -> None:

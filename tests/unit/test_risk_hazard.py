@@ -32,13 +32,15 @@ LITTLE = Settings(
 )
 
 
-def drawn_lapses(rows: int = 600, *, seed: int = 3) -> tuple[pl.DataFrame, np.ndarray]:
+def drawn_lapses(
+    rows: int = 600, *, seed: int = 3, censored: float = 1 / 3
+) -> tuple[pl.DataFrame, np.ndarray]:
     """Lapses whose hazard is the same each day, 0.05 or 0.25 by a feature; a third censored."""
     chance = np.random.default_rng(seed)
     is_prompt = chance.random(rows) < 0.5
     hazard = np.where(is_prompt, 0.25, 0.05)
     paid = chance.geometric(hazard)
-    known = np.where(chance.random(rows) < 1 / 3, chance.integers(1, DAYS, rows), DAYS)
+    known = np.where(chance.random(rows) < censored, chance.integers(1, DAYS, rows), DAYS)
     frame = pl.DataFrame(
         {
             "borrower_id": [f"B{n // 2}" for n in range(rows)],

@@ -19,7 +19,8 @@ from duewise.errors import BadInput
 from duewise.jobs.bench.big_book import write_book
 from duewise.jobs.risk_serve import score_book, served_models
 from duewise.risk.features import KEY
-from duewise.risk.serve import FORESEEN, Served, foresee, told
+from duewise.risk.inputs import Inputs
+from duewise.risk.serve import COLUMNS, FORESEEN, Served, foresee, told
 
 CHEN = {"borrower": "Chen", "due": [AS_OF + timedelta(days=2)]}
 GONE = {"borrower": "Zhao", "due": [AS_OF - timedelta(days=9)]}
@@ -76,12 +77,27 @@ def test_it_gives_a_model_the_lenders_own_columns() -> None:
     assert (found["Li"][0], found["Chen"][0]) == (0.75, 0.25)
 
 
+def test_it_plans_on_what_a_model_cannot_read_and_counts_the_borrowers() -> None:
+    inputs = Inputs((), {"band": ("A", "B")}, {})
+    model = Served("late_1", "boosting 89ab", OfOne("late_share"), inputs)
+    days = [AS_OF, AS_OF, AS_OF, AS_OF - timedelta(days=40)]
+    own = pl.DataFrame(
+        {
+            "borrower_id": ["Li", "Chen", "Zhao", "Zhao"],
+            "as_of": days,
+            "band": ["Z", "A", None, "Y"],
+        }
+    )
+    given = tables(LI, CHEN, GONE, features=own)
+    assert plan_partition(given, context=context(models=(model,))).unread == {"band": 1}
+    assert plan_partition(given, context=context(models=(LATE,))).unread == {}
+
+
 def test_it_says_by_what_the_risk_is_known() -> None:
     assert told((LATE, WEEK)) == "late_1 by boosting 0123, late_7 by scorecard 4567"
-    assert (
-        foresee((), pl.DataFrame({"loan_id": ["L1"], "number": [1]})).row(0)
-        == ("L1",) + (None,) * 3
-    )
+    assert foresee((), pl.DataFrame({"loan_id": ["L1"], "number": [1]})).row(0) == ("L1",) + (
+        None,
+    ) * len(COLUMNS)
 
 
 def test_it_scores_a_book_and_refuses_without_a_model(tmp_path: Path) -> None:
@@ -90,7 +106,8 @@ def test_it_scores_a_book_and_refuses_without_a_model(tmp_path: Path) -> None:
     assert served_models(tmp_path) == ()
     with pytest.raises(BadInput, match="no model to score by"):
         score_book(book, PRODUCTS, (), as_of=AS_OF, out=out)
-    assert score_book(book, PRODUCTS, (LATE,), as_of=AS_OF, out=out) == 40
+    found = score_book(book, PRODUCTS, (LATE,), as_of=AS_OF, out=out)
+    assert (found.rows, found.unread) == (40, {})
     scored = pl.read_parquet(out)
-    assert scored.columns == [*KEY, *FORESEEN.values()]
+    assert scored.columns == [*KEY, *COLUMNS]
     assert scored["probability_of_default"].is_between(0, 1).all()

@@ -47,7 +47,7 @@ def test_it_cuts_what_is_worth_least_and_never_what_is_required(
 ) -> None:
     plan = _planned(budgets)
     shared = _shared(budgets, [plan])
-    rows = within_budgets(plan.rows, shared.cut[0])
+    rows = within_budgets(plan.rows.lazy(), shared.cut[0]).collect()
     assert rows.filter(reason="over_budget")["borrower_id"].to_list() == left_out
     kept = rows.filter(decision="proposed")
     assert kept["borrower_id"].to_list() == [each for each in DAYS_LATE if each not in left_out]
@@ -61,7 +61,8 @@ def test_it_reports_what_was_used_and_what_one_more_is_worth() -> None:
     messages, money = _shared(budgets, [plan]).uses
     assert (messages.name, messages.limit, messages.used) == ("messages", 2, 2)
     assert messages.price == pytest.approx(1, rel=1e-4)
-    parts = within_budgets(plan.rows, _shared(budgets, [plan]).cut[0])["parts"].sum()
+    rows = within_budgets(plan.rows.lazy(), _shared(budgets, [plan]).cut[0]).collect()
+    parts = rows["parts"].sum()
     assert (money.used, money.price) == (parts * PRICE.minor / 100, 0)
 
 

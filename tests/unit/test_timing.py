@@ -78,3 +78,9 @@ def test_it_plans_inside_the_window_at_the_borrowers_own_hour() -> None:
     assert NOW <= row["not_before"] < row["valid_until"]
     assert row["not_before"].hour == 10
     assert plan_partition(given, context=learned).rows.to_dicts() == [row]
+
+
+def test_it_has_nothing_to_say_where_nobody_is_written_to() -> None:
+    far = tables({"borrower": "Li", "due": [AS_OF + timedelta(days=20)]})
+    asked = context(paid_by_hour={"instalment": MORNINGS})
+    assert plan_partition(far, context=asked).rows["reason"].to_list() == ["no_step"]

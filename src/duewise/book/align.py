@@ -32,6 +32,7 @@ from duewise.book.columns import (
 from duewise.book.contract import Terms, resolve
 from duewise.book.product import Products
 from duewise.book.schema import EXTENSIONS, LOANS, PAUSES, PAYMENTS
+from duewise.book.sweep import Runs, heads_of, trend
 from duewise.errors import BadInput
 from duewise.frames import completed, empty
 
@@ -140,8 +141,9 @@ def in_order(
 
     Rows of other loans are left out. The starts have one entry more than there are loans.
     """
+    rows = rows.rechunk()
     runs = rows["loan_id"].rle_id().to_numpy()
-    heads = np.flatnonzero(np.diff(runs, prepend=np.uint32(2**32 - 1)))
+    heads = heads_of(runs)
     place = _places(rows["loan_id"].gather(heads), loan_ids)
     numbers = place.fill_null(NONE).to_numpy()
     is_tidy = place.null_count() == 0 and bool((np.diff(numbers) > 0).all())
@@ -169,8 +171,17 @@ def _places(found: pl.Series, loan_ids: pl.Series) -> pl.Series:
     ]
 
 
-def _is_sorted(rows: pl.DataFrame, runs: Int64s, within: Sequence[str]) -> bool:
+def _is_sorted(rows: pl.DataFrame, runs: Runs, within: Sequence[str]) -> bool:
     """Whether every run is in the order of the columns `within`."""
+    first, *others = within
+    column = rows[first]
+    if not column.dtype.is_temporal() or column.null_count():
+        return _is_sorted_by_all(rows, runs, within)
+    falls, ties = trend(runs, column.to_physical().to_numpy())
+    return not falls and not (ties and others and not _is_sorted_by_all(rows, runs, within))
+
+
+def _is_sorted_by_all(rows: pl.DataFrame, runs: Runs, within: Sequence[str]) -> bool:
     is_same = runs[1:] == runs[:-1]
     for name in within:
         column = rows[name]
@@ -178,8 +189,6 @@ def _is_sorted(rows: pl.DataFrame, runs: Int64s, within: Sequence[str]) -> bool:
         if (is_same & (after < before).to_numpy()).any():
             return False
         is_same = is_same & (after == before).to_numpy()
-        if not is_same.any():
-            break
     return True
 
 

@@ -19,7 +19,7 @@ from numba.core import config
 Function = TypeVar("Function", bound=Callable[..., object])
 
 _HERE = Path(__file__).resolve().parent
-COMPILED = ("accrual.py", "columns.py", "compiled.py", "fold.py", "reading.py")
+COMPILED = ("accrual.py", "columns.py", "compiled.py", "fold.py", "reading.py", "sweep.py")
 
 
 def compiled(function: Function) -> Function:

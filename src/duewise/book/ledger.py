@@ -64,6 +64,17 @@ class Ledger:
             pl.Series("days_past_due", rows.days_past_due),
         )
 
+    @property
+    def payment_days(self) -> pl.DataFrame:
+        """Of the instalments only effective_due_date, settled_date and days_past_due."""
+        return pl.DataFrame(
+            [
+                _dates("effective_due_date", self.rows.effective),
+                _dates("settled_date", self.rows.settled),
+                pl.Series("days_past_due", self.rows.days_past_due),
+            ]
+        )
+
     @cached_property
     def loans(self) -> pl.DataFrame:
         """One row for each loan opened by the day, in the loans' order: columns of LOAN_STATUS."""

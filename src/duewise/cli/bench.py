@@ -42,6 +42,9 @@ def bench(
     context: typer.Context,
     only: Annotated[str | None, typer.Option(help=f"One of {', '.join(NAMES)}.")] = None,
     quick: Annotated[bool, typer.Option(help="Smaller sizes, under 40 s in all.")] = False,
+    waiting: Annotated[
+        int, typer.Option(min=0, help="Envelopes that wait while `hold` is measured.")
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure the stages on this machine, on invented data, each beside its peer."""
@@ -53,7 +56,8 @@ def bench(
     machine = this_machine()
     with tempfile.TemporaryDirectory(prefix="duewise-bench-") as folder:
         app = demo_app(Path(folder) / "workspace", AS_OF)
-        task = Task(app.tenant, QUICK if quick else FULL, AS_OF, timer=time.perf_counter)
+        sizes = replace(QUICK if quick else FULL, waiting=waiting)
+        task = Task(app.tenant, sizes, AS_OF, timer=time.perf_counter)
         figures = run(app, task, (only,) if only else NAMES)
     if as_json or wants_json(context):
         print_json({"machine": asdict(machine), "figures": [each.as_json() for each in figures]})

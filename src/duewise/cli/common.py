@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -103,6 +103,15 @@ def parse_moment(text: str, *, source: str) -> datetime:
 def say(text: str) -> None:
     """One line for people, as it is: paths are neither wrapped nor read as markup."""
     out.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def say_unread(unread: Mapping[str, int], of: str) -> None:
+    """Warn of each column that holds what no model can read."""
+    for name, count in unread.items():
+        say(
+            f"Warning: {name!r} of {count:,} {of} holds what the model cannot read; it is taken for"
+            " missing. See `duewise risk monitor`, or fit the model anew."
+        )
 
 
 def print_json(value: object) -> None:

@@ -25,6 +25,7 @@ from duewise.cli.common import (
     print_table,
     progress_bar,
     say,
+    say_unread,
     wants_json,
 )
 from duewise.errors import Unreachable
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from duewise.channels.base import Channel
     from duewise.config import CmppSection, SmppSection
     from duewise.engine.share_out import SharedOut
+    from duewise.jobs.tenant import Tenant
 
 WORKERS_MAX = 64
 SEAL_EVERY_S = 10.0
@@ -72,6 +74,7 @@ def plan(
         summary = plan_book(
             conn, book, tenant, as_of=day, now=now, out=into, workers=workers, progress=step
         )
+    page = _write_page(into, tenant)
     head = {
         "plan_id": summary.plan_id,
         "as_of": summary.as_of.isoformat(),
@@ -83,15 +86,31 @@ def plan(
     rows = [list(row) for row in summary.by_step.iter_rows()]
     if wants_json(context):
         budgets = [asdict(use) for use in summary.budgets.uses] if summary.budgets else []
-        print_json(head | {"by_step": summary.by_step.to_dicts(), "budgets": budgets})
+        more = {"by_step": summary.by_step.to_dicts(), "budgets": budgets}
+        print_json(head | more | {"unread": dict(summary.unread)})
         return
     print_table(f"Plan {summary.plan_id} for {day}", summary.by_step.columns, rows)
     if summary.budgets:
         _print_budgets(summary.budgets, currency=tenant.currency)
+    say_unread(summary.unread, "borrowers")
     say(
         f"{summary.borrowers:,} borrowers considered, {summary.proposals:,} proposals,"
-        f" {summary.held_out:,} held out. Risk: {summary.risk}. Next: duewise release {into}"
+        f" {summary.held_out:,} held out. Risk: {summary.risk}.\n"
+        f"The whole plan, with plots: {page}   Next: duewise release {into}"
     )
+
+
+def _write_page(folder: Path, tenant: Tenant) -> Path:
+    """The plan's report beside it."""
+    from duewise.jobs.plan_figures import plan_figures
+    from duewise.store.files import write_atomically
+    from duewise.web.report.plan import render_plan
+
+    zone = tenant.strategy.timezone
+    text = render_plan(plan_figures(folder, zone=zone), currency=tenant.currency, zone=zone)
+    path = folder / "plan.html"
+    write_atomically(path, text.encode())
+    return path
 
 
 def _print_budgets(shared: SharedOut, *, currency: str) -> None:

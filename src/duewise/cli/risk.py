@@ -15,22 +15,30 @@ from duewise.cli.common import (
     print_table,
     progress_bar,
     say,
+    say_unread,
     wants_json,
 )
 from duewise.cli.ledger import ProductsFile
 from duewise.errors import BadInput, DuewiseError
 
 if TYPE_CHECKING:
+    from datetime import date
+
     import polars as pl
 
-    from duewise.jobs.risk import Registered, Watched
+    from duewise.jobs.risk import Registered, Request, Watched
     from duewise.risk.fit import Columns
+    from duewise.risk.inputs import Inconclusive
     from duewise.risk.reasons import Words
 
 risk = typer.Typer(no_args_is_help=True, help="Who is likely to slip, why, and how sure that is.")
 
 FrameFile = Annotated[Path, typer.Argument(metavar="FRAME", help="A Parquet file of features.")]
 Target = Annotated[str, typer.Option(help="The column of the outcome, 0 or 1.")]
+FitTarget = Annotated[
+    str,
+    typer.Option(help="The column of the outcome, 0 or 1; `cured`: when a missed one is paid."),
+]
 Dictionary = Annotated[
     Path | None, typer.Option(help="A CSV file: name, sign, reason_en, reason_zh.")
 ]
@@ -83,20 +91,10 @@ def _write_rows(
     every_days: int = 30,
     products: Path | None = None,
 ) -> pl.DataFrame:
-    from datetime import timedelta
-
     from duewise.jobs.risk_rows import write_rows
     from duewise.store.book import open_book
 
-    first, last = parse_day(since, source="--as-of-from"), parse_day(until, source="--as-of-to")
-    known_until = parse_day(known, source="--known-until")
-    if not first <= last <= known_until:
-        raise BadInput(
-            "the days do not follow each other",
-            source="--as-of-from",
-            mend="--as-of-from, --as-of-to and --known-until, in this order",
-        )
-    days = [first + timedelta(days=n) for n in range(0, (last - first).days + 1, every_days)]
+    days, known_until = _mornings(since, until, known, every_days=every_days)
     with progress_bar("rows") as step:
         return write_rows(
             open_book(folder),
@@ -108,13 +106,29 @@ def _write_rows(
         )
 
 
+def _mornings(since: str, until: str, known: str, *, every_days: int) -> tuple[list[date], date]:
+    """The days to look at, and the last day of which all payments are there."""
+    from datetime import timedelta
+
+    first, last = parse_day(since, source="--as-of-from"), parse_day(until, source="--as-of-to")
+    known_until = parse_day(known, source="--known-until")
+    if not first <= last <= known_until:
+        raise BadInput(
+            "the days do not follow each other",
+            source="--as-of-from",
+            mend="--as-of-from, --as-of-to and --known-until, in this order",
+        )
+    days = range(0, (last - first).days + 1, every_days)
+    return [first + timedelta(days=n) for n in days], known_until
+
+
 @risk.command()
 def fit(
     context: typer.Context,
     source: Annotated[
         Path, typer.Argument(metavar="BOOK|FRAME", help="A book's folder, or a file of features.")
     ],
-    target: Target = "late_1",
+    target: FitTarget = "late_1",
     since: FirstDay = None,
     until: LastDay = None,
     known: KnownUntil = None,
@@ -134,13 +148,22 @@ def fit(
     Of a book, features and outcomes are made first, as by `risk rows`.
     """
     from duewise.jobs import risk as jobs
+    from duewise.risk import hazard
     from duewise.risk.boosting import QUICK, Settings
+    from duewise.risk.cured import CURED
     from duewise.risk.fit import Columns
-    from duewise.risk.inputs import Inconclusive
+    from duewise.web.report.hazard_card import render_hazard_card
     from duewise.web.report.model_card import render_model_card
 
     app, banned = opened(context), tuple(protected or ())
     columns = Columns(target, groups, as_of, known_after_days, money, banned)
+    if target == CURED:
+        chosen = replace(hazard.QUICK if quick else hazard.TREES, threads=threads)
+        asked = jobs.Request(
+            app.workspace, columns, app.clock.now(), render_hazard_card, seed, folds, chosen
+        )
+        _tell(context, _fit_hazard(context, source, (since, until, known), asked))
+        return
     if source.is_dir():
         columns = jobs.book_columns(target, banned, known_after_days)
         source = _rows_of(context, source, since, until, known)
@@ -152,23 +175,60 @@ def fit(
         found = jobs.fit(
             source, replace(asked, seed=seed, folds=folds, settings=settings, progress=step)
         )
-    if isinstance(found, Inconclusive):
-        raise DuewiseError(f"inconclusive, no model: {found.reason.meaning}")
-    _tell(context, found)
+    _tell(context, _conclusive(found))
 
 
 def _rows_of(
     context: typer.Context, book: Path, since: str | None, until: str | None, known: str | None
 ) -> Path:
     """The rows of a book in the workspace, so that a model's source stays at hand."""
+    into, days = _place_of("rows", context, book, (since, until, known))
+    _write_rows(context, book, *days, into)
+    return into
+
+
+def _place_of(
+    name: str,
+    context: typer.Context,
+    book: Path,
+    days: tuple[str | None, str | None, str | None],
+) -> tuple[Path, tuple[str, str, str]]:
+    since, until, known = days
     if since is None or until is None or known is None:
         mend = "give --as-of-from, --as-of-to and --known-until"
         raise BadInput("a book needs the days to learn from", source=str(book), mend=mend)
     folder = opened(context).workspace / "models"
     folder.mkdir(exist_ok=True)
-    into = folder / f"rows-{since}-{until}-{known}.parquet"
-    _write_rows(context, book, since, until, known, into)
-    return into
+    return folder / f"{name}-{since}-{until}-{known}.parquet", (since, until, known)
+
+
+def _fit_hazard(
+    context: typer.Context,
+    source: Path,
+    days: tuple[str | None, str | None, str | None],
+    asked: Request,
+) -> Registered:
+    """The hazard of paying, of a book or of the rows that an earlier fit has made of one."""
+    from duewise.jobs import risk_hazard as jobs
+    from duewise.store.book import open_book
+
+    if source.is_dir():
+        into, asked_days = _place_of("lapses", context, source, days)
+        mornings, last = _mornings(*asked_days, every_days=jobs.EVERY_DAYS)
+        products, book = opened(context).products(None), open_book(source)
+        with progress_bar("rows") as step:
+            jobs.write_lapses(book, products, mornings, known_until=last, out=into, progress=step)
+        source = into
+    with progress_bar("fit") as step:
+        return _conclusive(jobs.fit(source, replace(asked, progress=step)))
+
+
+def _conclusive(found: Registered | Inconclusive) -> Registered:
+    from duewise.risk.inputs import Inconclusive
+
+    if isinstance(found, Inconclusive):
+        raise DuewiseError(f"inconclusive, no model: {found.reason.meaning}")
+    return found
 
 
 def _signed(columns: Columns, dictionary: Path | None) -> Columns:
@@ -211,20 +271,28 @@ def score(
     products: ProductsFile = None,
 ) -> None:
     """Write each open loan's probabilities by the models in use, as plans see them."""
-    from duewise.jobs.risk_serve import score_book, served_models
+    from duewise.jobs.risk_serve import score_book, served_hazard, served_models
     from duewise.risk.serve import told
     from duewise.store.book import open_book
 
     app, day = opened(context), parse_day(as_of, source="--as-of")
-    models = served_models(app.workspace)
+    models, hazard = served_models(app.workspace), served_hazard(app.workspace)
     with progress_bar("score") as step:
-        rows = score_book(
-            open_book(folder), app.products(products), models, as_of=day, out=into, progress=step
+        found = score_book(
+            open_book(folder),
+            app.products(products),
+            models,
+            hazard=hazard,
+            as_of=day,
+            out=into,
+            progress=step,
         )
     if wants_json(context):
-        print_json({"rows": rows, "risk": told(models)})
+        head = {"rows": found.rows, "risk": told(models, hazard)}
+        print_json(head | {"unread": dict(found.unread)})
     else:
-        say(f"{rows:,} loans scored: {told(models)}.")
+        say_unread(found.unread, "loans")
+        say(f"{found.rows:,} loans scored: {told(models, hazard)}.")
 
 
 @risk.command()
@@ -233,7 +301,7 @@ def report(context: typer.Context, target: Target) -> None:
     from duewise.store import models_registry as registry
 
     workspace = opened(context).workspace
-    version = registry.version_of(registry.load(workspace, target))
+    version = registry.champion_of(workspace, target)
     card = registry.load_card(workspace, target, version)
     if wants_json(context):
         print_json({**card, "in_use": registry.in_use(workspace, target)})

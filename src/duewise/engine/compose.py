@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 
 import polars as pl
 
+from duewise.message.filters import columns_of
 from duewise.message.parts import measure_column
 from duewise.message.template import Sender, Template, render_column
 
@@ -24,16 +25,23 @@ def compose(
     numbered = rows.with_row_index("_row").with_columns(
         as_of=pl.lit(as_of), loan_tail=pl.col("loan_id")
     )
-    blocks = []
-    for (name,), group in numbered.group_by("template", maintain_order=True):
-        text = render_column(templates[str(name)], group, sender=sender)
-        sizes = measure_column(text.fill_null(""))
-        blocks.append(
-            group.select("_row").with_columns(
-                text.alias("text"), sizes["parts"].cast(pl.Int32).alias("parts")
-            )
-        )
+    said = [templates[name] for name in numbered["template"].unique()]
+    numbered = numbered.select("_row", "template", *sorted(_spoken_of(said) & {*numbered.columns}))
+    blocks = [
+        group.select("_row", render_column(templates[str(name)], group, sender=sender))
+        for (name,), group in numbered.group_by("template", maintain_order=True)
+    ]
     if not blocks:
         return rows.with_columns(text=pl.lit(None, pl.String), parts=pl.lit(None, pl.Int32))
-    texts = pl.concat(blocks).sort("_row").drop("_row")
-    return rows.with_columns(texts["text"], texts["parts"])
+    text = pl.concat(blocks).sort("_row")["text"]
+    return rows.with_columns(text, measure_column(text.fill_null(""))["parts"])
+
+
+def _spoken_of(templates: Iterable[Template]) -> set[str]:
+    """The columns that the variables of these templates are read from."""
+    return {
+        column
+        for template in templates
+        for name, kind in template.variables.items()
+        for column in columns_of(kind, name)
+    }

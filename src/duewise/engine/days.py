@@ -13,6 +13,7 @@ from datetime import timedelta
 import polars as pl
 
 from duewise.engine.partition import PlanContext, Tables, plan_partition
+from duewise.strategy.cascade import sent_of
 
 DAYS_MAX = 366
 MAY_GO = ("allow", "redact", "defer")
@@ -21,7 +22,8 @@ MAY_GO = ("allow", "redact", "defer")
 def plan_days(tables: Tables, *, context: PlanContext, days: int) -> Iterator[pl.DataFrame]:
     """The plan's rows of each of `days` days, the context's first, at the same time of day.
 
-    What may go out goes out at its hour, and the feed of payments is complete each day.
+    What may go out goes out at its hour, nobody answers, and the feed of payments is complete each
+    day.
     """
     assert 0 < days <= DAYS_MAX, "a preview has an end"
     for ahead in range(days):
@@ -34,8 +36,10 @@ def plan_days(tables: Tables, *, context: PlanContext, days: int) -> Iterator[pl
         )
         rows = plan_partition(tables, context=that_day).rows
         yield rows
-        made = pl.concat([tables.contacts, _contacts(rows, tables.contacts)])
-        tables = replace(tables, contacts=made)
+        going = rows.filter((pl.col("decision") == "proposed") & pl.col("outcome").is_in(MAY_GO))
+        made = pl.concat([tables.contacts, _contacts(going, tables.contacts)])
+        sent = sent_of(going, strategy_hash=context.strategy.content_hash)
+        tables = replace(tables, contacts=made, sent=pl.concat([tables.sent, sent]))
 
 
 def unpaid(tables: Tables, *, context: PlanContext) -> Tables:
@@ -43,9 +47,8 @@ def unpaid(tables: Tables, *, context: PlanContext) -> Tables:
     return replace(tables, payments=tables.payments.filter(pl.col("paid_at") <= context.now))
 
 
-def _contacts(rows: pl.DataFrame, like: pl.DataFrame) -> pl.DataFrame:
+def _contacts(going: pl.DataFrame, like: pl.DataFrame) -> pl.DataFrame:
     """The contacts that a day's messages make."""
-    going = rows.filter((pl.col("decision") == "proposed") & pl.col("outcome").is_in(MAY_GO))
     at = pl.max_horizontal("not_before", "next_allowed_at")
     values = {
         "borrower_id": pl.col("borrower_id"),

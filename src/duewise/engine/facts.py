@@ -14,6 +14,7 @@ from datetime import timedelta
 import polars as pl
 
 from duewise.guard.facts import FACTS
+from duewise.message.choose import PENALTY
 from duewise.message.lint import template_facts
 from duewise.message.template import Sender, Template
 
@@ -95,7 +96,7 @@ def _message_columns(messages: pl.DataFrame, lender: LenderFacts) -> pl.DataFram
         pl.lit(lender.is_outsourced).alias("case.outsourced"),
         # A penalty clause in the contract is the one consequence that is true of itself.
         pl.when(pl.col("penalty_multiplier") > 0)
-        .then(pl.lit(["penalty_interest"]))
+        .then(pl.lit([PENALTY]))
         .otherwise(pl.lit([], pl.List(pl.String)))
         .alias("case.true_claims"),
         # The record of the decision is written in the transaction that lets the message go.

@@ -8,29 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
 
 import polars as pl
 
-from duewise.book.align import LoanTables
-from duewise.book.ledger import Ledger, asked_for, ledger
-from duewise.book.product import Products
-from duewise.book.schema import EXTENSIONS, FEATURES, PAUSES
 from duewise.engine.compose import STAND_IN, compose
-from duewise.engine.facts import CaseFacts, LenderFacts, message_facts
+from duewise.engine.facts import CaseFacts, message_facts
+from duewise.engine.given import PlanContext, Tables
+from duewise.engine.loans import open_loans
 from duewise.engine.share_out import offers
-from duewise.frames import INSTANT, Schema, conform, empty
+from duewise.engine.versions import decide_by_version
+from duewise.frames import INSTANT, Schema, conform
 from duewise.guard.judge import judge
-from duewise.guard.rule import Rulebook
 from duewise.message.choose import choose_column
-from duewise.message.template import Sender, Template
-from duewise.money import Money
-from duewise.risk.model import Prior, probability_of_default
-from duewise.risk.serve import PROBABILITIES, Served, foresee
-from duewise.strategy.decide import Decision, decide
-from duewise.strategy.plan import Strategy
-from duewise.strategy.timing import PaidByHour, hour_weights
-from duewise.strategy.tone import Rung, shipped_ladder, signs, tones
+from duewise.risk.serve import unread
+from duewise.strategy.reason import Decision
+from duewise.strategy.tone import tones
+
+__all__ = ["PLAN", "Plan", "PlanContext", "Tables", "open_loans", "plan_partition"]
 
 PLAN: Schema = {
     "plan_id": pl.String,
@@ -78,162 +72,43 @@ PLAN: Schema = {
 
 
 @dataclass(frozen=True)
-class Tables:
-    """The rows of one group of borrowers: the book's, and what operations know of them."""
-
-    borrowers: pl.DataFrame
-    loans: pl.DataFrame
-    instalments: pl.DataFrame
-    payments: pl.DataFrame
-    addresses: pl.DataFrame
-    contacts: pl.DataFrame
-    cases: pl.DataFrame
-    pauses: pl.DataFrame = field(default_factory=lambda: empty(PAUSES))
-    extensions: pl.DataFrame = field(default_factory=lambda: empty(EXTENSIONS))
-    features: pl.DataFrame = field(default_factory=lambda: empty(FEATURES))
-
-    def ledger(self, products: Products, *, as_of: date, known_at: datetime, zone: str) -> Ledger:
-        """What these borrowers' loans owe as of a day, by what was known at an instant."""
-        rows = LoanTables(self.loans, self.instalments, self.payments, self.pauses, self.extensions)
-        return ledger(rows, products, as_of=as_of, known_at=known_at, zone=zone)
-
-
-@dataclass(frozen=True)
-class PlanContext:
-    """Everything a plan depends on besides its tables. Frozen, and picklable for workers.
-
-    `ledger_complete_until` is the instant up to which all payments are known; the guard counts the
-    ledger's age from it. Without a model of late_1 the risk is the shrunk share of `prior`.
-    `paid_by_hour` are the whole book's payments, where hours are learned.
-    """
-
-    plan_id: str
-    as_of: date
-    now: datetime
-    strategy: Strategy
-    templates: Mapping[str, Template]
-    sender: Sender
-    rulebook: Rulebook
-    lender: LenderFacts
-    products: Products
-    ledger_complete_until: datetime
-    prior: Prior = field(default_factory=Prior)
-    ladder: tuple[Rung, ...] = field(default_factory=shipped_ladder)
-    paid_by_hour: PaidByHour | None = None
-    part_price: Money = field(default_factory=lambda: Money(0, "CNY"))
-    models: tuple[Served, ...] = ()
-
-
-@dataclass(frozen=True)
 class Plan:
     """`rows` conforms to `PLAN`: one row per borrower with a loan, sorted by borrower_id.
 
     `offers` are what its messages would take of the strategy's budgets, before any is cut.
+    `unread`: of how many borrowers a model could not read a column of the lender's own.
     """
 
     rows: pl.DataFrame
     offers: pl.DataFrame
+    unread: Mapping[str, int] = field(default_factory=dict)
 
 
 def plan_partition(tables: Tables, *, context: PlanContext) -> Plan:
     """Ledger, score, decision and the guard's first gate for one group of borrowers."""
     loans = open_loans(tables, context=context)
-    decided = decide(
-        loans,
-        tables.addresses,
-        tables.contacts,
-        strategy=context.strategy,
-        as_of=context.as_of,
-        now=context.now,
-    )
-    said = {name: template.tone for name, template in context.templates.items()}
+    decided = decide_by_version(loans, tables, context=context)
+    nth = pl.when(pl.col("link") > 0).then(pl.format("+{}", "link")).otherwise(pl.lit(""))
     rows = _in_words(_together(decided, loans), context=context).with_columns(
         plan_id=pl.lit(context.plan_id),
         as_of=pl.lit(context.as_of),
         planned_at=pl.lit(context.now).cast(INSTANT),
-        tone=pl.col("template").replace_strict(said, default=None, return_dtype=pl.String),
         key=pl.when(pl.col("decision") == Decision.PROPOSED.value).then(
-            pl.format("{}|{}|{}", "borrower_id", "step", pl.lit(context.as_of.isoformat()))
+            pl.format("{}|{}{}|{}", "borrower_id", "step", nth, pl.lit(context.as_of.isoformat()))
         ),
     )
     judged = _first_gate(rows, tables, context=context)
-    judged = judged.sort("borrower_id")
     asked = offers(judged, context.strategy, part_price=context.part_price)
-    return Plan(conform(judged, PLAN, name="plan"), asked)
+    return Plan(conform(judged, PLAN, name="plan"), asked, _unread(tables, context))
 
 
-def open_loans(tables: Tables, *, context: PlanContext) -> pl.DataFrame:
-    """One row per loan with what is owed on the as-of date, and the columns strategies may name."""
-    zone = context.strategy.timezone
-    known = tables.ledger(context.products, as_of=context.as_of, known_at=context.now, zone=zone)
-    shares = probability_of_default(known.instalments, as_of=context.as_of, prior=context.prior)
-    loans = (
-        known.loans.join(
-            tables.loans.select(_OF_LOAN), on="loan_id", how="inner", maintain_order="left"
-        )
-        .join(tables.borrowers, on="borrower_id", how="inner", maintain_order="left")
-        .join(shares, on="borrower_id", how="left", maintain_order="left")
-        .join(_foreseen(known, tables, context), on="loan_id", how="left", maintain_order="left")
-        .with_columns(
-            probability_of_default=pl.coalesce(
-                "probability_of_default_right", "probability_of_default"
-            )
-        )
-        .join(
-            signs(known.instalments, tables.cases, as_of=context.as_of),
-            on="borrower_id",
-            how="left",
-            maintain_order="left",
-        )
-    )
-    paused = loans["loan_id"].is_in(_paused(tables.pauses, as_of=context.as_of).implode())
-    loans = loans.with_columns(paused.alias("messages_paused"))
-    loans = _with_strategy_columns(loans, as_of=context.as_of)
-    if context.paid_by_hour is None:
-        return loans
-    paid = tables.payments.filter(pl.col("paid_at") <= context.now)
-    return loans.with_columns(hour_weights(loans, paid, context.paid_by_hour, zone=zone))
+def _unread(tables: Tables, context: PlanContext) -> dict[str, int]:
+    if tables.features.is_empty() or not (context.models or context.hazard):
+        return {}
+    from duewise.risk.features import given_on
 
-
-def _paused(pauses: pl.DataFrame, *, as_of: date) -> pl.Series:
-    """The loans about which only required messages may go that day; `until_date` is exclusive."""
-    stands = (pl.col("from_date") <= as_of) & (pl.col("until_date") > as_of)
-    return pauses.filter((pl.col("what") == "messages") & stands)["loan_id"]
-
-
-def _foreseen(known: Ledger, tables: Tables, context: PlanContext) -> pl.DataFrame:
-    """PROBABILITIES by the models; contacts are left out, as they are in the rows of a fit."""
-    if not context.models:
-        return empty(PROBABILITIES)
-    from duewise.risk.features import features_of
-
-    rows = features_of(known, tables.payments, known_at=context.now, given=tables.features)
-    return foresee(context.models, rows)
-
-
-# What a strategy, a text or a rule may ask of a loan besides its ledger.
-_OF_LOAN = ("loan_id", "product", "currency", "annual_rate", "autopay")
-
-
-def _with_strategy_columns(loans: pl.DataFrame, *, as_of: date) -> pl.DataFrame:
-    is_past_due = pl.col("days_past_due") > 0
-    days_ahead = (pl.col("next_due_date") - pl.lit(as_of)).dt.total_days()
-    major = {"past_due": "past_due_minor", "outstanding": "outstanding_minor"}
-    return loans.with_columns(
-        *asked_for(),
-        dpd=pl.when(is_past_due)
-        .then(pl.col("days_past_due"))
-        .otherwise(-days_ahead)
-        .cast(pl.Int32),
-        days_past_due=pl.col("days_past_due").cast(pl.Int32),
-        # Nobody records these two yet; unknown, they make no rung of the ladder hold.
-        part_payments_28d=pl.lit(None, pl.Int32),
-        broken_promises_90d=pl.lit(None, pl.Int32),
-        open_loans=(pl.col("outstanding_minor") > 0).sum().over("borrower_id").cast(pl.Int32),
-    ).with_columns(
-        _major("amount_minor").alias("amount"),
-        *(_major(minor).alias(name) for name, minor in major.items()),
-    )
+    own = given_on(tables.features, context.as_of)
+    return unread(context.models, own, hazard=context.hazard)
 
 
 def _together(decided: pl.DataFrame, loans: pl.DataFrame) -> pl.DataFrame:
@@ -253,27 +128,46 @@ def _together(decided: pl.DataFrame, loans: pl.DataFrame) -> pl.DataFrame:
             _oldest=pl.col("days_past_due").max(),
         )
     )
-    joined = decided.with_columns(**on).join(
-        sums, on=keys, how="left", maintain_order="left", nulls_equal=True
+    place = pl.int_range(pl.len(), dtype=pl.UInt32).alias("_place")
+    several = (
+        decided.select("days_past_due", "open_loans", "due_date", place, *keys[:4])
+        .filter(pl.col("open_loans") > 1)
+        .with_columns(**on)
+        .join(sums, on=keys, how="inner", nulls_equal=True)
+        .filter(pl.col("days_past_due") == pl.col("_oldest"))
     )
-    is_oldest = (pl.col("days_past_due") == pl.col("_oldest")).fill_null(value=False)
-    return joined.with_columns(
-        loan_count=pl.when(is_oldest).then("loan_count").otherwise(1),
-        total_minor=pl.when(is_oldest).then("total_minor").otherwise("amount_minor"),
-    ).drop("_oldest", *on)
+    return (
+        decided.with_columns(place)
+        .join(
+            several.select("_place", "loan_count", "total_minor"),
+            on="_place",
+            how="left",
+            maintain_order="left",
+        )
+        .with_columns(
+            loan_count=pl.col("loan_count").fill_null(1),
+            total_minor=pl.coalesce("total_minor", "amount_minor"),
+        )
+        .drop("_place")
+    )
 
 
 def _in_words(decided: pl.DataFrame, *, context: PlanContext) -> pl.DataFrame:
     """The text each borrower gets: in the ladder's tone where the step leaves it open."""
-    spoken = decided.with_columns(
-        tone=tones(decided, context.ladder)["tone"], is_several=pl.col("loan_count") > 1
+    is_meant = pl.col("template").is_not_null()
+    spoken = decided.filter(is_meant).with_columns(
+        is_several=pl.col("loan_count") > 1,
+        has_penalty=(pl.col("penalty_multiplier") > 0).fill_null(value=False),
     )
-    return decided.with_columns(template=choose_column(spoken, context.templates))
-
-
-def _major(column: str) -> pl.Expr:
-    """Minor units as a decimal of major units; two digits, as the file contracts write money."""
-    return (pl.col(column).cast(pl.Decimal(18, 2)) / 100).cast(pl.Decimal(18, 2))
+    spoken = spoken.with_columns(tones(spoken, context.ladder)["tone"])
+    said = {name: template.tone for name, template in context.templates.items()}
+    words = choose_column(spoken, context.templates).to_frame("template")
+    words = words.with_columns(
+        tone=pl.col("template").replace_strict(said, default=None, return_dtype=pl.String)
+    )
+    place = is_meant.cum_sum().cast(pl.UInt32) - 1
+    at = decided.select(pl.when(is_meant).then(place)).to_series()
+    return decided.drop("template").hstack(words.select(pl.all().gather(at)))
 
 
 def _first_gate(rows: pl.DataFrame, tables: Tables, *, context: PlanContext) -> pl.DataFrame:

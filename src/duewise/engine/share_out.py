@@ -109,7 +109,7 @@ def _unit(budget: Budget, currency: str) -> int:
     return int(10 ** minor_digits(currency)) if budget.of == "money" else 1
 
 
-def within_budgets(rows: pl.DataFrame, cut: pl.Series) -> pl.DataFrame:
+def within_budgets(rows: pl.LazyFrame, cut: pl.Series) -> pl.LazyFrame:
     """A partition's plan without the messages that were cut; why stands beside each."""
     is_cut = pl.col("borrower_id").is_in(cut.implode())
     said = {"decision": Decision.NONE.value, "reason": Reason.OVER_BUDGET.value}

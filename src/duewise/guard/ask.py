@@ -12,12 +12,11 @@ from functools import lru_cache, reduce
 from operator import and_, eq, ge, gt, le, lt, ne, or_
 from typing import Any, TypeAlias
 
-import polars as pl
-
 from duewise.guard.columns import Columns, labels_that
 from duewise.guard.facts import FACTS, Kind
 from duewise.guard.predicate import SETS, AllOf, AnyOf, Atom, Not, Predicate, Ref
-from duewise.guard.truth import Truth, known, truth_of, unknown_of
+from duewise.guard.sets import Sets
+from duewise.guard.truth import Bits, Truth, known, none, truth_of, unknown_of
 
 Ask: TypeAlias = Callable[[Columns], Truth]
 _COMPARE: Mapping[str, Callable[[Any, Any], Any]] = {
@@ -59,16 +58,6 @@ def plain(predicate: Predicate) -> Predicate:
     return predicate
 
 
-def is_of_sets(atom: Atom) -> bool:
-    """Whether the condition looks into a set, or at two texts: those are Polars' (see `sets`)."""
-    return atom.op in SETS or (FACTS[atom.fact].kind is Kind.TEXT and isinstance(atom.value, Ref))
-
-
-def facts_in(atom: Atom) -> tuple[str, ...]:
-    """The fact a condition is about, and the one it compares it with."""
-    return (atom.fact, atom.value.fact) if isinstance(atom.value, Ref) else (atom.fact,)
-
-
 @lru_cache(maxsize=1_024)
 def _compiled_atom(atom: Atom) -> Ask:
     name, ask = str(atom), _ask_of(atom)
@@ -90,8 +79,10 @@ def _ask_of(atom: Atom) -> Ask:
             return lambda columns: known(columns.known(atom.fact), columns.all)
         case "absent":
             return lambda columns: ~known(columns.known(atom.fact), columns.all)
-    if is_of_sets(atom):
-        return _of_frame(atom)
+    if atom.op in SETS:
+        return _of_sets(atom)
+    if isinstance(atom.value, Ref) and atom.op == "in":
+        return _of_word_in_sets(atom.fact, atom.value.fact)
     return _READ.get(FACTS[atom.fact].kind, _of_numbers)(atom)
 
 
@@ -113,6 +104,8 @@ def _of_booleans(atom: Atom) -> Ask:
 
 def _of_words(atom: Atom) -> Ask:
     fact, value = atom.fact, atom.value
+    if isinstance(value, Ref):
+        return _of_two_texts(atom, value.fact)
     compare = _is_member if atom.op == "in" else _COMPARE[atom.op]
 
     def asked(columns: Columns) -> Truth:
@@ -144,46 +137,63 @@ def _of_numbers(atom: Atom) -> Ask:
 _READ: Mapping[Kind, Callable[[Atom], Ask]] = {Kind.BOOL: _of_booleans, Kind.TEXT: _of_words}
 
 
-def _of_frame(atom: Atom) -> Ask:
-    expression = set_expression(atom)
+def _of_two_texts(atom: Atom, other: str) -> Ask:
+    """Two columns of texts that may all differ."""
+    fact, compare = atom.fact, _COMPARE[atom.op]
 
     def asked(columns: Columns) -> Truth:
-        facts = [columns.series(name) for name in facts_in(atom)]
-        given = [fact for fact in facts if fact is not None]
-        if len(given) < len(facts):
+        one, two = columns.series(fact), columns.series(other)
+        if one is None or two is None:
             return unknown_of(columns.height)
-        return truth_of(pl.DataFrame(given).select(expression).to_series())
+        return truth_of(compare(one, two))
 
     return asked
 
 
-@lru_cache(maxsize=1_024)
-def set_expression(atom: Atom) -> pl.Expr:
-    """The condition over the facts as they were given; null where one of them is not known."""
-    fact, value = pl.col(atom.fact), atom.value
+def _of_word_in_sets(fact: str, other: str) -> Ask:
+    def asked(columns: Columns) -> Truth:
+        words, sets = columns.words(fact), columns.sets(other)
+        found = [
+            words.told(labels_that(eq, words.labels, label)).yes & sets.have(label)
+            for label in words.labels
+            if label in sets.places
+        ]
+        return known(reduce(or_, found, none(columns.height)), words.known & sets.known)
+
+    return asked
+
+
+def _of_sets(atom: Atom) -> Ask:
+    """Conditions on a set: beside labels, or beside another set."""
+    fact, op, value = atom.fact, atom.op, atom.value
     if not isinstance(value, Ref):
         assert isinstance(value, tuple)
-        return _of_labels(fact, atom.op, value)
-    other = pl.col(value.fact)
-    answers = {
-        "in": lambda: other.list.contains(fact),
-        "subset": lambda: fact.list.set_difference(other).list.len() == 0,
-        "superset": lambda: other.list.set_difference(fact).list.len() == 0,
-        "overlaps": lambda: fact.list.set_intersection(other).list.len() > 0,
-    }
-    told = answers[atom.op]() if atom.op in answers else _COMPARE[atom.op](fact, other)
-    return _both_known(fact, other, told)
+        labels = tuple(map(str, value))
+        if op == "subset":
+            return _of_one_set(fact, lambda sets: ~sets.have_beside(labels))
+        if op == "superset" and not labels:
+            return _of_one_set(fact, lambda sets: sets.known)
+        # More labels are asked for one by one, see `plain`.
+        return _of_one_set(fact, lambda sets: sets.have_any(labels))
+    other, compare = value.fact, _COMPARE_SETS[op]
+
+    def asked(columns: Columns) -> Truth:
+        one, two = columns.sets(fact), columns.sets(other)
+        return known(compare(one, two), one.known & two.known)
+
+    return asked
 
 
-def _of_labels(fact: pl.Expr, op: str, labels: tuple[object, ...]) -> pl.Expr:
-    if op == "subset":
-        others = fact.list.set_difference(pl.lit(list(labels), dtype=pl.List(pl.String)))
-        return (others.list.len() if labels else fact.list.len()) == 0
-    if labels:
-        (label,) = labels  # more are asked for one by one, see `plain`
-        return fact.list.contains(pl.lit(label))
-    return _both_known(fact, fact, pl.lit(value=op == "superset"))
+def _of_one_set(fact: str, holds: Callable[[Sets], Bits]) -> Ask:
+    def asked(columns: Columns) -> Truth:
+        sets = columns.sets(fact)
+        return known(holds(sets), sets.known)
+
+    return asked
 
 
-def _both_known(one: pl.Expr, other: pl.Expr, result: pl.Expr) -> pl.Expr:
-    return pl.when(one.is_not_null() & other.is_not_null()).then(result)
+_COMPARE_SETS: Mapping[str, Callable[[Sets, Sets], Bits]] = {
+    "subset": lambda one, two: ~one.lack(two),
+    "superset": lambda one, two: ~two.lack(one),
+    "overlaps": Sets.share,
+}

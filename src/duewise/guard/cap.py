@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from operator import and_, gt, or_
+from operator import and_, eq, gt, or_
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from duewise.frames import INSTANT
-from duewise.guard.columns import Columns, known_of, numbers_of
+from duewise.guard.columns import Columns, labels_that, without_nulls
 from duewise.guard.rule import Cap
-from duewise.guard.truth import Bits, Bools, Truth, full, known, packed, places, truth_of, unpacked
+from duewise.guard.truth import (
+    Bits,
+    Bools,
+    Truth,
+    full,
+    known,
+    packed,
+    places,
+    truth_of_arrow,
+    unpacked,
+)
 from duewise.guard.zones import Zones, local_us
 
 EVENTS: dict[str, pl.DataType] = {
@@ -37,7 +49,7 @@ OWN = "own"
 _HOUR_US = 3_600_000_000
 _DAY_US = 24 * _HOUR_US
 Numbers64: TypeAlias = npt.NDArray[np.int64]
-Places: TypeAlias = npt.NDArray[np.uint32]
+Places: TypeAlias = npt.NDArray[np.intp]
 Condition: TypeAlias = tuple[str, tuple[str, ...]]
 _OURS: Condition = ("actor", (OWN,))
 
@@ -111,12 +123,14 @@ def meet(columns: Columns, events: pl.DataFrame, caps: Sequence[Cap]) -> Met | N
 
     A log of years is not joined for a span of days.
     """
-    now, at = columns.numbers("now"), numbers_of(events["at"])
-    if events.is_empty() or not now.known.any() or columns.series("borrower_id") is None:
+    now, asking = columns.numbers("now"), columns.series("borrower_id")
+    if events.is_empty() or not now.known.any() or asking is None:
         return None
     first_us = int(now.values[unpacked(now.known, columns.height)].min())
+    log = Columns(events)
+    at = log.numbers("at")
     conditions = dict.fromkeys(condition for cap in caps for condition in _conditions(cap))
-    told = {condition: _told(condition, events) for condition in conditions}
+    told = {condition: _told(condition, log) for condition in conditions}
     counts = {
         cap: reduce(
             and_,
@@ -125,18 +139,17 @@ def meet(columns: Columns, events: pl.DataFrame, caps: Sequence[Cap]) -> Met | N
         )
         for cap in caps
     }
-    is_counted = reduce(or_, counts.values()) & known_of(events["borrower_id"])
-    counted = places(is_counted, events.height)
+    counted = places(reduce(or_, counts.values()), events.height)
     if not counted.size:
         return None
+    row, event = _pairs(asking, events["borrower_id"].to_arrow().take(counted))
     keys = dict.fromkeys(cap.per for cap in caps if cap.per in KEYS)
-    pairs = _pairs(columns, events, counted, keys)
     return Met(
-        pairs["row"].to_numpy(),
-        pairs["event"].to_numpy(),
+        row,
+        event,
         at.values[counted],
         {cap: unpacked(bits, events.height)[counted] for cap, bits in counts.items()},
-        {key: _is_shared(pairs, *KEYS[key]) for key in keys},
+        {key: _is_shared(key, columns, events, row, counted[event]) for key in keys},
     )
 
 
@@ -160,21 +173,30 @@ def _reach_us(cap: Cap) -> int:
     return cap.n * _HOUR_US if cap.unit == "hours" else (cap.n + 2) * _DAY_US
 
 
-def _pairs(
-    columns: Columns, events: pl.DataFrame, counted: npt.NDArray[np.intp], keys: Iterable[str]
-) -> pl.DataFrame:
-    """Each message's row with the counted events of its borrower; the keys of both beside them."""
-    facts = [columns.series(name) for name in ("borrower_id", *(KEYS[key][0] for key in keys))]
-    row, event = (pl.Series(np.arange(n, dtype=np.uint32)) for n in (columns.height, len(counted)))
-    asking = pl.DataFrame([row.alias("row"), *(fact for fact in facts if fact is not None)])
-    told = pl.DataFrame([events[name] for name in ("borrower_id", *(KEYS[key][1] for key in keys))])
-    return asking.join(told[counted].hstack([event.alias("event")]), on="borrower_id")
+def _pairs(of_row: pl.Series, of_event: pa.Array) -> tuple[Places, Places]:
+    """Each message's row with each event of its borrower: the places of both."""
+    asking = of_row.to_arrow().dictionary_encode()
+    borrowers = len(asking.dictionary)
+    of = without_nulls(asking.indices, borrowers + 1)
+    number = without_nulls(pc.index_in(of_event, asking.dictionary, skip_nulls=True), borrowers)
+    rows = np.argsort(of, kind="stable")
+    bounds = np.searchsorted(of[rows], np.arange(borrowers + 2))
+    size = (bounds[1:] - bounds[:-1])[number]
+    event = np.repeat(np.arange(len(number)), size)
+    start = np.repeat(bounds[number] - np.cumsum(size) + size, size)
+    return rows[start + np.arange(len(event))], event
 
 
-def _is_shared(pairs: pl.DataFrame, fact: str, key: str) -> Bools:
-    if fact not in pairs.columns:
-        return np.zeros(pairs.height, dtype=np.bool_)
-    return unpacked(truth_of(pairs[fact] == pairs[key]).yes, pairs.height)
+def _is_shared(
+    key: str, columns: Columns, events: pl.DataFrame, row: Places, event: Places
+) -> Bools:
+    """Of each pair, whether the message and the contact have the key in common."""
+    fact, column = KEYS[key]
+    asking = columns.series(fact)
+    if asking is None:
+        return np.zeros(len(row), dtype=np.bool_)
+    ours, theirs = asking.to_arrow().take(row), events[column].to_arrow().take(event)
+    return unpacked(truth_of_arrow(pc.equal(ours, theirs)).yes, len(row))
 
 
 def _days_ago(met: Met, zones: Zones, height: int) -> Iterator[tuple[Bools, Numbers64]]:
@@ -191,13 +213,11 @@ def _conditions(cap: Cap) -> list[Condition]:
     return [*cap.count, *(() if cap.include_agencies else (_OURS,))]
 
 
-def _told(condition: Condition, events: pl.DataFrame) -> Bits:
+def _told(condition: Condition, log: Columns) -> Bits:
     """The key has one of the values, or no barred flag is carried."""
     key, values = condition
     if key == "not_flags":
-        barred = (pl.col("flags").list.contains(flag).fill_null(value=False) for flag in values)
-        carried = events.select(pl.any_horizontal(barred)).to_series()
-        return (~truth_of(carried)).yes
-    column = events[key]
-    told = reduce(or_, (truth_of(column == value).yes for value in values))
-    return told | ~known_of(column) if condition == _OURS else told
+        return log.all & ~log.sets("flags").have_any(values)
+    words = log.words(key)
+    told = reduce(or_, (words.told(labels_that(eq, words.labels, value)).yes for value in values))
+    return told | (log.all & ~words.known) if condition == _OURS else told

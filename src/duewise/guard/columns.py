@@ -16,12 +16,14 @@ import polars as pl
 import pyarrow as pa
 
 from duewise.guard.facts import FACTS
+from duewise.guard.sets import Sets, no_sets, sets_of
 from duewise.guard.truth import (
     Bits,
     Bools,
     Truth,
     full,
     known,
+    known_of,
     none,
     packed,
     truth_of,
@@ -59,7 +61,7 @@ class Words(NamedTuple):
         return known(packed(holds[self.codes]), self.known)
 
 
-Column: TypeAlias = Truth | Numbers | Words
+Column: TypeAlias = Truth | Numbers | Words | Sets
 
 
 class Columns:
@@ -123,6 +125,11 @@ class Columns:
         found: Words = self._fact(name, words_of, _no_words)
         return found
 
+    def sets(self, name: str) -> Sets:
+        """A fact that is a set of labels."""
+        found: Sets = self._fact(name, sets_of, no_sets)
+        return found
+
     def _fact(
         self, name: str, read: Callable[[pl.Series], Column], lacking: Callable[[int], Column]
     ) -> Any:  # noqa: ANN401 -- as read
@@ -152,43 +159,41 @@ def numbers_of(column: pl.Series) -> Numbers:
     >>> numbers_of(pl.Series([1.5, None, float("nan")])).known.tolist()
     [1]
     """
-    array = column.to_arrow()
-    width = array.type.bit_width // 8
-    dtype = np.dtype(f"{'f' if column.dtype.is_float() else 'i'}{width}")
-    values = np.frombuffer(array.buffers()[1], dtype=dtype)
-    values = values[array.offset : array.offset + len(array)]
-    if array.null_count == 0:
-        where = full(len(array))
+    where = known_of(column)
+    if not column.null_count():
+        values = column.to_numpy()
+        values = values.view(np.int64) if values.dtype.kind == "M" else values
     else:
-        where = known_of(column)
-        values = np.where(unpacked(where, len(array)), values, dtype.type(0))
-    if dtype.kind == "f":
+        array = column.to_arrow()
+        dtype = np.dtype(f"{'f' if column.dtype.is_float() else 'i'}{array.type.bit_width // 8}")
+        size, start = len(array), dtype.itemsize * array.offset
+        values = np.frombuffer(array.buffers()[1], dtype, size, start)
+        values = np.where(unpacked(where, size), values, dtype.type(0))
+    if values.dtype.kind == "f":
         where = where & packed(values == values)  # noqa: PLR0124 -- no number is unequal to itself
     return Numbers(values, where)
 
 
 def words_of(column: pl.Series) -> Words:
     """A column of texts, of which few differ."""
-    height = len(column)
-    if height and column.null_count() == 0 and (column == column[0]).all():
-        return Words(np.zeros(height, dtype=np.uint8), (column[0],), full(height))
-    array = column.cast(pl.Categorical(pl.Categories.random())).to_arrow()
-    labels = array.dictionary.to_pylist() or [""]
-    return Words(_codes(array), tuple(labels), known_of(column))
+    height, where = len(column), known_of(column)
+    if not column.null_count() and (label := column.min()) == column.max():
+        return Words(np.zeros(height, dtype=np.uint8), (str(label),), where)
+    coded = column.to_arrow().dictionary_encode()
+    labels = tuple(coded.dictionary.to_pylist()) or ("",)
+    return Words(without_nulls(coded.indices, 0), labels, where)
 
 
-def known_of(column: pl.Series) -> Bits:
-    """Where a column is not null."""
-    lacking = column.null_count()
-    if lacking in (0, len(column)):
-        return full(len(column)) if lacking == 0 else none(len(column))
-    return truth_of(column.is_not_null()).yes
+def without_nulls(numbers: pa.Array, instead: int) -> npt.NDArray[Any]:
+    """The numbers, with another where there is none."""
+    whole = numbers.fill_null(instead) if numbers.null_count else numbers
+    values: npt.NDArray[Any] = whole.to_numpy()
+    return values
 
 
-def _codes(array: pa.DictionaryArray) -> npt.NDArray[np.uint32]:
-    indices = array.indices
-    codes = np.frombuffer(indices.buffers()[1], dtype=np.uint32)
-    return codes[indices.offset : indices.offset + len(array)]
+def rows_of(places: npt.NDArray[Any]) -> pl.Series:
+    """Places of rows, as a frame takes them soonest."""
+    return pl.Series(places.astype(np.uint32))
 
 
 @lru_cache(maxsize=4_096)

@@ -20,12 +20,11 @@ from duewise.guard.cap import counts, has_room
 from duewise.guard.columns import Columns, Compare
 from duewise.guard.derived import DERIVED, NEEDS, local_dates, put_derived
 from duewise.guard.facts import FACTS
-from duewise.guard.lexicon import hit_columns
+from duewise.guard.lexicon import texts_hit
 from duewise.guard.predicate import Atom
-from duewise.guard.read_rule import SCOPES, predicates_of, rule_facts
+from duewise.guard.read_rule import SCOPES, rule_facts
 from duewise.guard.rule import Cap, Duty, Lexicon, Lint, Must, Rule, Rulebook, Window
-from duewise.guard.sets import put_sets, set_atoms
-from duewise.guard.truth import Bits, none, truth_of
+from duewise.guard.truth import Bits, none
 from duewise.guard.window import is_open
 from duewise.guard.zones import Zones, zones_of
 
@@ -64,7 +63,6 @@ class CompiledRulebook:
     rulebook: Rulebook
     rules: tuple[CompiledRule, ...]
     facts: tuple[str, ...]
-    sets: tuple[Atom, ...]
 
     @cached_property
     def clocks(self) -> CompiledRulebook:
@@ -102,7 +100,7 @@ def compile_for(columns: Columns, rulebook: Rulebook) -> CompiledRulebook:
 
 
 def lay_out(columns: Columns, events: pl.DataFrame, book: CompiledRulebook) -> Zones:
-    """Put beside the facts what windows, caps, word lists and sets come to. Returns the zones."""
+    """Put beside the facts what windows, caps and word lists come to. Returns the zones."""
     rulebook = book.rulebook
     zones = zones_of(columns, rulebook.tz_default)
     put_derived(columns, rulebook, zones)
@@ -111,7 +109,6 @@ def lay_out(columns: Columns, events: pl.DataFrame, book: CompiledRulebook) -> Z
     if book.has_dates:
         for name, day in zip(_DATES, local_dates(zones, columns.height), strict=True):
             columns.put(name, day)
-    put_sets(columns, book.sets)
     if book.caps:
         for cap, count in counts(columns, events, tuple(book.caps), zones).items():
             columns.put(book.caps[cap], has_room(cap, count, columns, zones))
@@ -119,8 +116,8 @@ def lay_out(columns: Columns, events: pl.DataFrame, book: CompiledRulebook) -> Z
         texts = columns.series("msg.text")
         if texts is None:
             texts = pl.Series([None], dtype=pl.String).new_from_index(0, columns.height)
-        for column in hit_columns(texts, book.lexicons).get_columns():
-            columns.put(column.name, truth_of(column))
+        for name, hit in texts_hit(texts, book.lexicons).items():
+            columns.put(_lexicon(name), hit)
     return zones
 
 
@@ -171,7 +168,6 @@ def _compiled(
         rulebook,
         tuple(CompiledRule(rule, _applies(rule, met), _holds(rule)) for rule in rules),
         facts=tuple(name for name in FACTS if name in needed and name not in DERIVED),
-        sets=set_atoms(predicate for rule in rules for predicate in predicates_of(rule)),
     )
 
 
@@ -210,7 +206,7 @@ def _holds(rule: Rule) -> Ask:
         case Must(predicate):
             return compiled(predicate)
         case Lint(lexicons):
-            names = [f"lexicon:{name}" for name in lexicons]
+            names = [*map(_lexicon, lexicons)]
             return lambda columns: ~reduce(or_, (columns.truth(name) for name in names))
     name = _column(rule.body)
     return lambda columns: columns.truth(name)
@@ -219,3 +215,7 @@ def _holds(rule: Rule) -> Ask:
 def _column(body: object) -> str:
     """Bodies that say the same share a column."""
     return f"body:{body}"
+
+
+def _lexicon(name: str) -> str:
+    return f"lexicon:{name}"

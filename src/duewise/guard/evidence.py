@@ -11,9 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TypeAlias
 
 RECORD_SCHEMA = "verdict/1"
 RECORDS_MAX = 1_024  # of a batch: a path of ten hashes at most
@@ -24,6 +25,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ENCODE = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
 ).encode
+
+_QUOTED = json.encoder.encode_basestring
 
 
 @dataclass(frozen=True)
@@ -59,18 +62,34 @@ def canonical(value: object) -> bytes:
     return _ENCODE(value).encode()
 
 
-def verdict_record(verdict: Mapping[str, object], *, facts: str, history: str) -> bytes:
-    """The record of a verdict; `facts` and `history` are canonical already, for they are large.
+_Row: TypeAlias = tuple[str, int, str, str, str | None, str, tuple[str, ...], str | None, int]
 
-    `verdict` holds at, borrower, envelope, gate, next_allowed_at, outcome, rulebook, rules, text
-    and verdict. The result is what `canonical` would make of all of it.
 
-    >>> verdict_record({"at": "2026-08-14", "verdict": 7}, facts="{}", history="[]").decode()
-    '{"at":"2026-08-14","facts":{},"history":[],"schema":"verdict/1","verdict":7}'
+def verdict_records(shared: Mapping[str, object], rows: Iterable[_Row]) -> list[bytes]:
+    """The records of verdicts that share at, gate and rulebook, as `canonical` would spell them.
+
+    `rows`: borrower, envelope, facts, history, next_allowed_at, outcome, rules, text, verdict;
+    facts and history are canonical already, for they are large.
+
+    >>> row = ("B1", 3, "{}", "[]", None, "allow", ("R-1",), None, 7)
+    >>> verdict_records({"at": "2026-08-14", "gate": "wire", "rulebook": "4f"}, [row])[0][:50]
+    b'{"at":"2026-08-14","borrower":"B1","envelope":3,"f'
     """
-    said = {name: _ENCODE(value) for name, value in verdict.items()}
-    said |= {"facts": facts, "history": history, "schema": _ENCODE(RECORD_SCHEMA)}
-    return ("{" + ",".join(f'"{name}":{said[name]}' for name in sorted(said)) + "}").encode()
+    at, gate, rulebook = (_ENCODE(shared[name]) for name in ("at", "gate", "rulebook"))
+    known: dict[object, str] = {}
+
+    def spelled(value: object) -> str:
+        return known.get(value) or known.setdefault(value, _ENCODE(value))
+
+    return [
+        (
+            f'{{"at":{at},"borrower":{_QUOTED(borrower)},"envelope":{envelope},"facts":{facts},'
+            f'"gate":{gate},"history":{history},"next_allowed_at":{spelled(until)},'
+            f'"outcome":{spelled(outcome)},"rulebook":{rulebook},"rules":{spelled(rules)},'
+            f'"schema":"{RECORD_SCHEMA}","text":{spelled(text)},"verdict":{verdict}}}'
+        ).encode()
+        for borrower, envelope, facts, history, until, outcome, rules, text, verdict in rows
+    ]
 
 
 def instant_text(at: datetime) -> str:

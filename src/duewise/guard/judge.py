@@ -13,8 +13,8 @@ import polars as pl
 
 from duewise.frames import INSTANT
 from duewise.guard.cap import event_frame
-from duewise.guard.columns import Columns
-from duewise.guard.compiler import CompiledRule, compile_for, lay_out
+from duewise.guard.columns import Columns, rows_of
+from duewise.guard.compiler import CompiledRule, any_of, compile_for, lay_out
 from duewise.guard.later import next_allowed_at
 from duewise.guard.rule import Outcome, Rulebook
 from duewise.guard.truth import Bools, known, unpacked
@@ -44,8 +44,9 @@ def judge(messages: pl.DataFrame, history: pl.DataFrame, *, rulebook: Rulebook) 
     verdicts = _verdicts(spoke, messages.height)
     at = pl.Series("next_allowed_at", [None], dtype=INSTANT).new_from_index(0, messages.height)
     waits = _waits(spoke, verdicts["outcome"])
+    waits = waits[~_is_lost(book.rules, columns)[waits]]
     if waits.size:
-        at = at.scatter(waits, next_allowed_at(messages[waits], events, book))
+        at = at.scatter(waits, next_allowed_at(messages[rows_of(waits)], events, book))
     judged = {column.name: column for column in (*verdicts.get_columns(), at)}
     given = [column for column in messages.get_columns() if column.name not in judged]
     return pl.DataFrame([*given, *judged.values()])
@@ -74,6 +75,12 @@ def _waits(
         return np.zeros(0, dtype=np.intp)
     deferred = (outcomes == Outcome.DEFER.word).to_numpy()
     return np.nonzero(reduce(np.logical_or, clocks) & deferred)[0]
+
+
+def _is_lost(rules: Sequence[CompiledRule], columns: Columns) -> Bools:
+    """The rows that lack a fact which a window or a cap needs: they never pass."""
+    lost = (rule.is_lost(columns) for rule in rules if rule.is_clock)
+    return unpacked(any_of(lost, columns.height), columns.height)
 
 
 def _verdicts(spoke: Sequence[tuple[CompiledRule, Bools]], height: int) -> pl.DataFrame:

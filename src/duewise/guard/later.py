@@ -8,7 +8,7 @@ the first is taken: for the next day, and if a row finds none, for ever longer s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, time, timedelta
 from functools import lru_cache
 from typing import TypeAlias
@@ -17,12 +17,13 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import pyarrow.compute as pc
 
 from duewise.frames import INSTANT
 from duewise.guard.cap import drop_outs
-from duewise.guard.columns import Columns
-from duewise.guard.compiler import CompiledRule, CompiledRulebook, any_of, lay_out
-from duewise.guard.truth import Bits, Bools, known, places, unpacked
+from duewise.guard.columns import Columns, rows_of
+from duewise.guard.compiler import CompiledRulebook, any_of, lay_out
+from duewise.guard.truth import Bools, known, places, unpacked
 from duewise.guard.zones import zones_of
 
 Numbers: TypeAlias = npt.NDArray[np.int64]
@@ -34,6 +35,7 @@ _HORIZON_US = HORIZON_DAYS * 24 * _HOUR_US
 _SECOND, _MICROSECOND = timedelta(seconds=1), timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER = np.iinfo(np.int64).max
+_NOT_AN_INSTANT = np.iinfo(np.int64).min
 
 
 def next_allowed_at(
@@ -41,44 +43,42 @@ def next_allowed_at(
 ) -> pl.Series:
     """An instant for each of these messages; null for one that cannot pass in time.
 
-    At each of them a window or a cap fires. A row that lacks a fact which one of these needs never
-    passes, and is not asked.
+    Of each of them a window or a cap fires at `now`, and no fact that these need is missing.
     """
     clocks = book.clocks
-    if "now" not in waiting.columns:
-        return pl.Series([None], dtype=INSTANT).new_from_index(0, waiting.height)
-    events = events.filter(pl.col("borrower_id").is_in(waiting["borrower_id"].implode()))
-    lost = _asked(waiting, waiting["now"], events, clocks, CompiledRule.is_lost)
-    (place,) = np.nonzero(~lost)
+    events = _own(events, waiting)
+    place = np.arange(waiting.height)
     found = np.full(waiting.height, _NEVER, dtype=np.int64)
     for since_us, until_us in _spans():
         place = place[found[place] == _NEVER]
         if not place.size:
             break
-        still = waiting[place]
+        still = waiting[rows_of(place)]
         row, at_us = _instants_ahead(still, events, clocks, since_us=since_us, until_us=until_us)
-        now = pl.Series("now", at_us).cast(INSTANT)
-        is_free = ~_asked(still[row], now, events, clocks, CompiledRule.fires)
+        is_free = ~_fires(still[rows_of(row)], at_us, events, clocks)
         np.minimum.at(found, place[row[is_free]], at_us[is_free])
-    passes = pl.Series(found != _NEVER)
-    return pl.select(pl.when(passes).then(pl.Series(found).cast(INSTANT))).to_series()
+    instants = np.where(found == _NEVER, _NOT_AN_INSTANT, found).view("M8[us]")
+    return pl.Series(instants).cast(INSTANT)
 
 
-def _asked(
-    waiting: pl.DataFrame,
-    now: pl.Series,
-    events: pl.DataFrame,
-    clocks: CompiledRulebook,
-    question: Callable[[CompiledRule, Columns], Bits],
+def _own(events: pl.DataFrame, waiting: pl.DataFrame) -> pl.DataFrame:
+    """The contacts of these borrowers."""
+    is_own = pc.is_in(events["borrower_id"].to_arrow(), waiting["borrower_id"].to_arrow())
+    return events[rows_of(np.flatnonzero(is_own.to_numpy(zero_copy_only=False)))]
+
+
+def _fires(
+    waiting: pl.DataFrame, now_us: Numbers, events: pl.DataFrame, clocks: CompiledRulebook
 ) -> Bools:
-    """Of each message, at that instant, whether any of the windows and caps answers yes."""
+    """Of each message, at that instant, whether any of the windows and caps fires."""
     given = [name for name in ("borrower_id", *clocks.facts) if name in waiting.columns]
-    columns = Columns(waiting.select(given).with_columns(now))
+    facts = [waiting[name] for name in given if name != "now"]
+    columns = Columns(pl.DataFrame([*facts, pl.Series("now", now_us).cast(INSTANT)]))
     if "history" not in given:
         columns.put("history", known(columns.all, columns.all))
     lay_out(columns, events, clocks)
-    answers = (question(rule, columns) for rule in clocks.rules)
-    return unpacked(any_of(answers, columns.height), columns.height)
+    fired = (rule.fires(columns) for rule in clocks.rules)
+    return unpacked(any_of(fired, columns.height), columns.height)
 
 
 def _spans() -> Iterator[tuple[int, int]]:

@@ -17,8 +17,10 @@ import numpy as np
 import opencc
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from duewise.guard.rule import Lexicon, Pattern
+from duewise.guard.truth import Bools, Truth, known, known_of, none, packed
 
 _HAN = r"[\u2e80-\u2fdf\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 # Spaces, zero-width and other format characters, punctuation and symbols.
@@ -27,8 +29,8 @@ _BETWEEN = rf"({_HAN}){_FILLER}+({_HAN})"
 # Escapes, counts, classes and digits; only the last two can be about a digit of the text.
 _TOKEN = re.compile(r"\\.|\{[^}]*\}|\[\^?\]?(?:\\.|[^\]\\])*\]|[0-9]")
 _BACK_REFERENCE = re.compile(r"\\[1-9]")
-_ONE, _LOW_BITS = np.uint8(ord("1")), np.uint8(0x0F)  # without its low bits a digit is a 0
-_FEW = 4_000  # texts of which Python finds the distinct ones sooner
+_ONE, _NINE = np.uint8(ord("1")), np.uint8(9)
+_LOW_BITS = np.uint8(0x0F)  # without them a digit is a 0
 LOOKS_MAX = 100_000  # masked texts of which a process remembers what they show
 _LOOK_AROUND = re.compile(r"\(\?<?[=!]")
 
@@ -56,20 +58,17 @@ def normalised(texts: pl.Series) -> pl.Series:
     return close.str.replace_all(_BETWEEN, "$1$2")
 
 
-def hit_columns(texts: pl.Series, lexicons: Sequence[Lexicon]) -> pl.DataFrame:
-    """A row a text, a Boolean column `lexicon:NAME` a word list; null where there is no text."""
-    masked = _masked(texts)
-    known = masked.drop_nulls() if masked.null_count() else masked
-    distinct = list(set(known)) if len(known) < _FEW else known.unique().to_list()
-    looks = _screen(tuple(lexicons)).look(distinct)
-    clean = pl.Series([False]).new_from_index(0, len(texts))
-    clean = clean.set(texts.is_null(), None) if texts.null_count() else clean
-    return pl.DataFrame(
-        [
-            _column(texts, masked, looks, lexicon, clean).alias(f"lexicon:{lexicon.name}")
-            for lexicon in lexicons
-        ]
-    )
+def texts_hit(texts: pl.Series, lexicons: Sequence[Lexicon]) -> dict[str, Truth]:
+    """For each word list, by its name, which texts it hits; not known where there is no text."""
+    masked, height, where = _masked(texts), len(texts), known_of(texts)
+    looks = _screen(tuple(lexicons)).look(set(masked.unique().to_pylist()) - {None})
+    clean = Truth(none(height), where)
+    if not looks:
+        return {lexicon.name: clean for lexicon in lexicons}
+    return {
+        lexicon.name: known(packed(_is_hit(texts, masked, looks, lexicon)), where)
+        for lexicon in lexicons
+    }
 
 
 def hits(text: str, lexicons: Sequence[Lexicon]) -> list[Hit]:
@@ -98,25 +97,26 @@ class _Screen:
     blind: tuple[tuple[str, tuple[re.Pattern[str], ...]], ...]
     keen: tuple[tuple[str, tuple[re.Pattern[str], ...]], ...]
     any_of_all: str
-    known: dict[str, _Look]
+    clean: set[bytes]
+    soiled: dict[bytes, _Look]
 
-    def look(self, distinct: list[str]) -> dict[str, _Look]:
+    def look(self, distinct: set[bytes]) -> dict[bytes, _Look]:
         """What each of these masked texts shows; only what is not clean is in the answer."""
-        unknown = [text for text in distinct if text not in self.known]
-        if len(self.known) + len(unknown) > LOOKS_MAX:
-            self.known.clear()
+        unknown = distinct - self.clean - self.soiled.keys()
+        if len(self.clean) + len(self.soiled) + len(unknown) > LOOKS_MAX:
+            self.clean.clear()
+            self.soiled.clear()
             unknown = distinct
         if unknown:
-            fresh = pl.Series(unknown, dtype=pl.String)
-            plain = normalised(fresh)
-            suspect = plain.str.contains(self.any_of_all)
-            self.known.update(dict.fromkeys(fresh, _CLEAN))
-            self.known.update(
-                (text, self._seen(form))
-                for text, form in zip(fresh.filter(suspect), plain.filter(suspect), strict=True)
-            )
-        found = ((text, self.known[text]) for text in distinct)
-        return {text: look for text, look in found if look is not _CLEAN}
+            self._learn(list(unknown))
+        return {text: self.soiled[text] for text in distinct & self.soiled.keys()}
+
+    def _learn(self, unknown: list[bytes]) -> None:
+        plain = normalised(pl.Series([text.decode() for text in unknown]))
+        suspect = plain.str.contains(self.any_of_all)
+        looks = {unknown[place]: self._seen(plain[place]) for place in suspect.arg_true().to_list()}
+        self.soiled.update((text, look) for text, look in looks.items() if look != _CLEAN)
+        self.clean.update(set(unknown) - self.soiled.keys())
 
     def _seen(self, plain: str) -> _Look:
         guilty, may_be = (
@@ -139,6 +139,7 @@ def _screen(lexicons: tuple[Lexicon, ...]) -> _Screen:
         tuple((name, tuple(map(re.compile, patterns))) for name, patterns in blind.items()),
         tuple((name, tuple(map(re.compile, patterns))) for name, patterns in keen.items()),
         "|".join(f"(?:{each})" for each in every),
+        set(),
         {},
     )
 
@@ -147,20 +148,25 @@ def _is_keen(pattern: str) -> bool:
     return _TOKEN.sub(_any_digit, pattern) != pattern or bool(_BACK_REFERENCE.search(pattern))
 
 
-def _column(
-    texts: pl.Series,
-    masked: pl.Series,
-    looks: Mapping[str, _Look],
-    lexicon: Lexicon,
-    clean: pl.Series,
-) -> pl.Series:
+def _is_hit(
+    texts: pl.Series, masked: pa.Array, looks: Mapping[bytes, _Look], lexicon: Lexicon
+) -> Bools:
+    """Which texts the list hits. One that is only suspected is looked at as it stands."""
     guilty = [text for text, look in looks.items() if lexicon.name in look.guilty]
     doubtful = [text for text, look in looks.items() if lexicon.name in look.doubtful]
-    column = masked.is_in(guilty) if guilty else clean
+    is_hit = _is_one_of(masked, guilty)
     if doubtful:
-        in_doubt = masked.is_in(doubtful)
-        column |= in_doubt & texts.is_in(_guilty(texts.filter(in_doubt).unique(), lexicon))
-    return column
+        in_doubt = _is_one_of(masked, doubtful)
+        suspects = texts.filter(pl.Series(in_doubt))
+        is_hit[in_doubt] = suspects.is_in(_guilty(suspects.unique(), lexicon)).to_numpy()
+    return is_hit
+
+
+def _is_one_of(masked: pa.Array, texts: list[bytes]) -> Bools:
+    if not texts:
+        return np.zeros(len(masked), dtype=np.bool_)
+    found: Bools = pc.is_in(masked, pa.array(texts, masked.type)).to_numpy(zero_copy_only=False)
+    return found
 
 
 def _guilty(distinct: pl.Series, lexicon: Lexicon) -> list[str]:
@@ -173,17 +179,17 @@ def _guilty(distinct: pl.Series, lexicon: Lexicon) -> list[str]:
     ]
 
 
-def _masked(texts: pl.Series) -> pl.Series:
+def _masked(texts: pl.Series) -> pa.Array:
     """The texts with every digit from 1 to 9 made 0: in UTF-8 these octets are nothing else."""
-    if texts.null_count() == len(texts):
-        return texts
-    array = texts.to_arrow()
+    array = texts.cast(pl.String).to_arrow()
     validity, offsets, data = array.buffers()
-    octets = np.frombuffer(data, dtype=np.uint8)
-    is_one_to_nine = (octets - _ONE < np.uint8(9)).view(np.uint8)
-    zeroed = octets & ~(is_one_to_nine * _LOW_BITS)
-    buffers = [validity, offsets, pa.py_buffer(zeroed)]
-    return pl.Series(pa.Array.from_buffers(array.type, len(array), buffers), dtype=pl.String)
+    octets = np.frombuffer(data or b"", dtype=np.uint8)
+    masked = octets - _ONE
+    np.less(masked, _NINE, out=masked.view(np.bool_))
+    np.multiply(masked, _LOW_BITS, out=masked)
+    np.bitwise_and(octets, np.invert(masked, out=masked), out=masked)
+    buffers = [validity, offsets, pa.py_buffer(masked)]
+    return pa.Array.from_buffers(pa.large_binary(), len(array), buffers, offset=array.offset)
 
 
 @lru_cache(maxsize=1)

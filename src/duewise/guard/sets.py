@@ -1,68 +1,110 @@
-"""Conditions on a fact that is a set, asked together, and once for each set that occurs.
+"""Facts that are sets of labels: what a text contains, what a borrower stopped, where he may be.
 
-The sets are labels of what a text contains or a borrower stopped: few differ among many rows.
+Few labels occur in a batch, so a row's set is a bit for each of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from functools import reduce
+from operator import or_
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
 
-from duewise.guard.ask import facts_in, is_of_sets, plain, set_expression
-from duewise.guard.columns import Columns
-from duewise.guard.predicate import AllOf, AnyOf, Atom, Not, Predicate
-from duewise.guard.truth import truth_of
+from duewise.guard.truth import Bits, known_of, none, packed, unpacked
 
-_FEW = 4_000  # rows of which it is cheaper to ask each than to find the sets that occur
-
-
-def set_atoms(predicates: Iterable[Predicate]) -> tuple[Atom, ...]:
-    """The distinct conditions that look into a set."""
-    found = (atom for predicate in predicates for atom in _atoms(predicate))
-    return tuple(dict.fromkeys(atom for atom in found if is_of_sets(atom)))
+Numbers: TypeAlias = npt.NDArray[np.int64]
+_WORD = 64  # labels to a word of bits
+_VIEWS = pl.CompatLevel.newest()  # texts as they lie in memory
 
 
-def put_sets(columns: Columns, atoms: Sequence[Atom]) -> None:
-    """Answer these conditions together; one about a fact that was not given answers itself."""
-    facts = {name: columns.series(name) for atom in atoms for name in facts_in(atom)}
-    askable = [atom for atom in atoms if all(facts[name] is not None for name in facts_in(atom))]
-    if not askable:
-        return
-    frame = pl.DataFrame([fact for fact in facts.values() if fact is not None])
-    alone = [atom for atom in askable if len(facts_in(atom)) == 1 and frame.height >= _FEW]
-    for fact in dict.fromkeys(atom.fact for atom in alone):
-        _put_grouped(columns, [atom for atom in alone if atom.fact == fact], frame[fact])
-    together = [atom for atom in askable if atom not in alone]
-    _put(columns, together, frame.select(_told(together)))
+class Sets(NamedTuple):
+    """A set a row: the place of each label that occurs, its bit in the row's words, `known` bits.
+
+    `words` has a column for every 64 labels; a row that is not known has no bit in it.
+    """
+
+    places: Mapping[str | None, int]
+    words: tuple[npt.NDArray[np.uint64], ...]
+    known: Bits
+    height: int
+
+    def have(self, label: str | None) -> Bits:
+        """The rows whose set has the label."""
+        place = self.places.get(label)
+        if place is None:
+            return none(self.height)
+        word, bit = divmod(place, _WORD)
+        return packed((self.words[word] & np.uint64(1 << bit)).view(np.int64) != 0)
+
+    def have_any(self, labels: Iterable[str | None]) -> Bits:
+        """The rows whose set has one of these labels."""
+        return reduce(or_, map(self.have, labels), none(self.height))
+
+    def have_beside(self, labels: Iterable[str | None]) -> Bits:
+        """The rows whose set has a label that is none of these."""
+        return self.have_any(self.places.keys() - set(labels))
+
+    def lack(self, other: Sets) -> Bits:
+        """The rows whose set has a label that the other's lacks."""
+        lacking = (self.have(label) & ~other.have(label) for label in self.places)
+        return reduce(or_, lacking, none(self.height))
+
+    def share(self, other: Sets) -> Bits:
+        """The rows whose two sets have a label in common."""
+        shared = (self.have(label) & other.have(label) for label in self.places)
+        return reduce(or_, shared, none(self.height))
 
 
-def _told(atoms: Sequence[Atom]) -> list[pl.Expr]:
-    return [set_expression(atom).alias(str(place)) for place, atom in enumerate(atoms)]
+def no_sets(height: int) -> Sets:
+    """Of no row the set is known."""
+    return Sets({}, (), none(height), height)
 
 
-def _put(columns: Columns, atoms: Sequence[Atom], told: pl.DataFrame) -> None:
-    for atom, column in zip(atoms, told.get_columns(), strict=True):
-        columns.put(str(atom), truth_of(column))
+def sets_of(column: pl.Series) -> Sets:
+    """A column of lists of texts.
+
+    >>> sets = sets_of(pl.Series([["a", "b"], [], None, ["b"]]))
+    >>> [bits.tolist() for bits in (sets.have("b"), sets.known)]
+    [[9], [11]]
+    """
+    height, where = len(column), known_of(column)
+    array = column.to_arrow(compat_level=_VIEWS)
+    bounds = np.frombuffer(array.buffers()[1], np.int64, height + 1, 8 * array.offset)
+    size = bounds[1:] - bounds[:-1]
+    if array.null_count:
+        size = size * unpacked(where, height)
+    if not size.any():
+        return Sets({}, (), where, height)
+    labels, place = _labels(array.flatten())
+    return Sets(
+        {label: number for number, label in enumerate(labels)},
+        tuple(_words(place, len(labels), size)),
+        where,
+        height,
+    )
 
 
-def _put_grouped(columns: Columns, atoms: Sequence[Atom], sets: pl.Series) -> None:
-    row = pl.Series("row", np.arange(len(sets), dtype=np.uint32))
-    groups = pl.DataFrame([sets, row]).group_by(sets.name).agg("row")
-    group_of = np.empty(len(sets), dtype=np.int64)
-    sizes = groups["row"].list.len().to_numpy()
-    group_of[groups["row"].explode().to_numpy()] = np.repeat(np.arange(len(sizes)), sizes)
-    told = groups.select(_told(atoms))
-    _put(columns, atoms, pl.DataFrame([each.gather(group_of) for each in told.get_columns()]))
+def _labels(flat: pa.Array) -> tuple[list[str | None], npt.NDArray[np.int32]]:
+    """The distinct labels, and the place of each member's among them."""
+    coded = flat.dictionary_encode(null_encoding="encode")
+    return coded.dictionary.to_pylist(), coded.indices.to_numpy()
 
 
-def _atoms(predicate: Predicate) -> Iterator[Atom]:
-    match plain(predicate):
-        case AllOf(members) | AnyOf(members):
-            for member in members:
-                yield from _atoms(member)
-        case Not(member):
-            yield from _atoms(member)
-        case Atom() as atom:
-            yield atom
+def _words(
+    place: npt.NDArray[np.int32], count: int, size: Numbers
+) -> Iterator[npt.NDArray[np.uint64]]:
+    """The bits of each row's members, 64 labels a word; `size` says how many members a row has."""
+    (rows,) = np.nonzero(size)
+    first = np.cumsum(size[rows]) - size[rows]
+    for start in range(0, count, _WORD):
+        bit = np.uint64(1) << (place - start).astype(np.uint64)
+        if count > _WORD:
+            bit = np.where((place >= start) & (place < start + _WORD), bit, np.uint64(0))
+        words = np.zeros(len(size), dtype=np.uint64)
+        words[rows] = np.bitwise_or.reduceat(bit, first)
+        yield words

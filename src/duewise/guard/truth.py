@@ -13,6 +13,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import polars as pl
+import pyarrow as pa
 
 Bits: TypeAlias = npt.NDArray[np.uint8]
 Bools: TypeAlias = npt.NDArray[np.bool_]
@@ -85,11 +86,30 @@ def places(bits: Bits, height: int) -> npt.NDArray[np.intp]:
 
 def truth_of(column: pl.Series) -> Truth:
     """A Boolean column; its nulls are not known."""
-    array = column.to_arrow()
+    height, lacking = len(column), column.null_count()
+    if lacking == height:
+        return unknown_of(height)
+    if not lacking and not column.any():
+        return Truth(none(height), full(height))
+    if not lacking and column.all():
+        return Truth(full(height), none(height))
+    return truth_of_arrow(column.to_arrow())
+
+
+def truth_of_arrow(array: pa.BooleanArray) -> Truth:
+    """The same of an array of Apache Arrow."""
     validity, data = array.buffers()
     height, offset = len(array), array.offset
-    where = full(height) if array.null_count == 0 else _rows(validity, offset, height)
+    where = _rows(validity, offset, height) if array.null_count else full(height)
     return known(_rows(data, offset, height), where)
+
+
+def known_of(column: pl.Series) -> Bits:
+    """Where a column of any type is not null."""
+    lacking = column.null_count()
+    if lacking in (0, len(column)):
+        return none(len(column)) if lacking else full(len(column))
+    return truth_of(column.is_not_null()).yes
 
 
 def _rows(buffer: object, offset: int, height: int) -> Bits:

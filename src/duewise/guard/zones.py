@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache, reduce
-from operator import and_
+from operator import or_
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
@@ -15,7 +15,7 @@ import polars as pl
 
 from duewise.frames import INSTANT
 from duewise.guard.columns import Columns, Numbers
-from duewise.guard.truth import Bits, none, truth_of
+from duewise.guard.truth import Bits, none
 
 Instants: TypeAlias = npt.NDArray[np.int64]
 _SECOND_US = 1_000_000
@@ -70,25 +70,12 @@ def zones_of(columns: Columns, home: str | None) -> Zones:
 
 
 def _candidates(columns: Columns) -> tuple[Mapping[str, Bits], Bits]:
-    given = columns.series("to.tz")
-    if given is None or not columns.height:
-        return {}, none(columns.height)
-    named = given.explode()
-    is_one_each = len(named) == columns.height and not named.null_count()
-    if is_one_each and _exists(named[0]) and (named == named[0]).all():
-        return {named[0]: columns.all}, columns.all
-    return _told(given, named.drop_nulls().unique().sort().to_list())
-
-
-def _told(given: pl.Series, named: list[str]) -> tuple[Mapping[str, Bits], Bits]:
-    """Who may be in which of these zones, and whose zones all exist."""
-    lists, names = pl.col(given.name), [name for name in named if _exists(name)]
-    has = {name: lists.list.contains(pl.lit(name)).alias(f"zone:{name}") for name in named}
-    strangers = [~has[name] for name in named if name not in names]
-    known = reduce(and_, strangers, lists.list.len() > 0).alias("known")
-    told = given.to_frame().select(known, *(has[name] for name in names))
-    known_bits, *bits = (truth_of(column).yes for column in told.get_columns())
-    return dict(zip(names, bits, strict=True)), known_bits
+    """Who may be in which zone, and whose zones all exist."""
+    sets = columns.sets("to.tz")
+    names = sorted(zone for zone in sets.places if zone and _exists(zone))
+    of = {zone: sets.have(zone) for zone in names}
+    somewhere = reduce(or_, of.values(), none(columns.height))
+    return of, somewhere & ~sets.have_beside(names)
 
 
 def local_us(instants_us: Instants, zone: str) -> Instants:

@@ -19,12 +19,11 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg.rows import dict_row
 
-from duewise.channels.base import Accepted, Channel, Message
+from duewise.channels.base import Channel
 from duewise.errors import Unreachable
+from duewise.jobs.chunk import DeliverySettings, flight
 from duewise.jobs.gate import Ruling
-from duewise.jobs.routes import take_turn
-from duewise.jobs.session import PATIENCE, Connect, Patience, Worker, come_back, recover, worker
-from duewise.jobs.settle import never_left, said_of, settle, unsent
+from duewise.jobs.session import Connect, Patience, Worker, come_back, recover, worker
 from duewise.jobs.tenant import Tenant
 from duewise.jobs.verdicts import Verdicts, add_wire_verdicts, verdict_of
 from duewise.jobs.wire_gate import Claimed, judge_claimed
@@ -46,42 +45,10 @@ __all__ = [
     "worker",
 ]
 
-CLAIM_MAX = 500
-CHUNK_MAX = 100  # marked together, so at most this many are in doubt after a kill
-CHUNK_S_MAX = 0.5
 IDLE_S = 1.0
 AWAY_S = 5.0  # before the next claim while the link is away
 FAILED_PASSES_MAX = 20  # one after the other, on a database that does answer
 _SQL = queries("outbox")
-
-
-@dataclass(frozen=True)
-class DeliverySettings:
-    """When a doubt may end. Seconds of the injected clock; None: never sent again by itself.
-
-    `rate_per_s`: parts a second, of all workers of the route together; None: no limit.
-    `resend_unknown_after_s` may be set only for a gateway that sends a receipt, carrying our
-    reference, for every message it accepted: then a receipt that stays away so long, while we were
-    listening all the time, proves that it never did.
-    """
-
-    receipt_horizon_s: int = 72 * 3_600
-    resend_unknown_after_s: int | None = None
-    claim_max: int = CLAIM_MAX
-    chunk_max: int = CHUNK_MAX
-    rate_per_s: float | None = None
-    patience: Patience = PATIENCE
-
-    @property
-    def chunk(self) -> int:
-        """Messages marked together: on a slow route no more than it takes in half a second.
-
-        >>> DeliverySettings(rate_per_s=30).chunk, DeliverySettings().chunk
-        (15, 100)
-        """
-        if self.rate_per_s is None:
-            return self.chunk_max
-        return max(1, min(self.chunk_max, int(self.rate_per_s * CHUNK_S_MAX)))
 
 
 @dataclass(frozen=True)
@@ -114,21 +81,29 @@ async def send_due(
     Told to stop it sends no further chunk, and what it had claimed is given back.
     """
     stop = stop or asyncio.Event()
-    while True:
-        cleared, claimed = await _claim(
-            sender, channel, tenant=tenant, now=clock.now(), settings=settings
-        )
-        is_linked = True
-        for start in range(0, len(cleared), settings.chunk):
-            if stop.is_set():
-                await _give_back(sender, now=clock.now())
-                return is_linked
-            chunk = cleared[start : start + settings.chunk]
-            is_linked &= await _send_chunk(
-                sender, channel, chunk, tenant=tenant, clock=clock, settings=settings
+    async with flight(sender, channel, tenant=tenant, clock=clock, settings=settings) as chunks:
+        while True:
+            batch = await _claim(
+                sender,
+                channel,
+                tenant=tenant,
+                now=clock.now(),
+                settings=settings,
+                through=chunks.through(),
             )
-        if claimed == 0 or not is_linked or stop.is_set():
-            return is_linked
+            if not batch.claim_id:
+                break
+            chunks.begin(batch.claim_id)
+            for start in range(0, len(batch.cleared), settings.chunk):
+                await chunks.room()
+                if stop.is_set():
+                    break
+                chunk = batch.cleared[start : start + settings.chunk]
+                await chunks.send(chunk, claim_id=batch.claim_id)
+            if stop.is_set() or not chunks.is_linked:
+                break
+    await _end_claims(sender, now=clock.now())
+    return chunks.is_linked
 
 
 async def deliver(
@@ -210,7 +185,8 @@ async def tidy(
     async with sender.conn.transaction():
         await sender.conn.execute(_SQL["lapse"], {"now": now})
         until = now - timedelta(seconds=settings.receipt_horizon_s)
-        await sender.conn.execute(_SQL["accepted_without_receipt"], {"now": now, "until": until})
+        for step in ("accepted_without_receipt", "drop_claims"):
+            await sender.conn.execute(_SQL[step], {"now": now, "until": until})
         patience = _patience(channel, settings)
         listening_since = _listening_since(sender, channel)
         if patience and listening_since and now - listening_since >= patience:
@@ -237,22 +213,48 @@ def channel_kind(channel: Channel) -> str:
     return channel.capabilities.carries
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """What of a claim may go; claim 0: nothing was due."""
+
+    claim_id: int = 0
+    cleared: Sequence[Claimed] = ()
+
+
 async def _claim(
-    sender: Worker, channel: Channel, *, tenant: Tenant, now: datetime, settings: DeliverySettings
-) -> tuple[list[Claimed], int]:
-    """Claim a batch and judge it on facts read in the same transaction; the ones that may go."""
-    values = {
+    sender: Worker,
+    channel: Channel,
+    *,
+    tenant: Tenant,
+    now: datetime,
+    settings: DeliverySettings,
+    through: Sequence[int],
+) -> _Batch:
+    """Claim a batch and judge it on facts read in the same transaction; the ones that may go.
+
+    The claims that we are through with are closed with it.
+    """
+    values: dict[str, Any] = {
         "now": now,
         "channels": [channel_kind(channel)],
         "route": channel.name,
         "limit": settings.claim_max,
         "owner": sender.owner,
+        "claim_ids": through,
     }
-    async with sender.conn.transaction(), sender.conn.cursor(row_factory=dict_row) as cursor:
+    async with (
+        sender.alone,
+        sender.conn.transaction(),
+        sender.conn.cursor(row_factory=dict_row) as cursor,
+    ):
+        if through:
+            await cursor.execute(_SQL["close_claims"], values)
         await cursor.execute(_SQL["claim"], values)
         envelopes = await cursor.fetchall()
         if not envelopes:
-            return [], 0
+            return _Batch()
+        values["envelope_ids"] = [row["envelope_id"] for row in envelopes]
+        (claim,) = await (await cursor.execute(_SQL["add_claim"], values)).fetchall()
         claimed, rulings = await judge_claimed(cursor, envelopes, tenant=tenant, now=now)
         verdicts = [
             verdict_of(ruling, each.envelope_id)
@@ -260,23 +262,27 @@ async def _claim(
         ]
         rulebook_hash = tenant.rulebook.content_hash
         await add_wire_verdicts(cursor, Verdicts("wire", now, rulebook_hash, verdicts))
-        cleared = [
-            each
-            for each, ruling in zip(claimed, rulings, strict=True)
-            if ruling.state is State.READY and ruling.not_before is None
-        ]
-        stopped = [
-            (each, ruling)
-            for each, ruling in zip(claimed, rulings, strict=True)
-            if ruling.state is not State.READY or ruling.not_before is not None
-        ]
+        both = list(zip(claimed, rulings, strict=True))
+        stopped = [(each, ruling) for each, ruling in both if not _may_go(ruling)]
         await _put_back(cursor, stopped, sender=sender, now=now)
-    return cleared, len(envelopes)
+    return _Batch(claim["claim_id"], [each for each, ruling in both if _may_go(ruling)])
 
 
-async def _give_back(sender: Worker, *, now: datetime) -> None:
-    """What this worker has claimed and not marked may be claimed by another."""
-    await sender.conn.execute(_SQL["give_back"], {"owner": sender.owner, "now": now})
+def _may_go(ruling: Ruling) -> bool:
+    return ruling.state is State.READY and ruling.not_before is None
+
+
+async def _end_claims(sender: Worker, *, now: datetime) -> None:
+    """All that was marked is settled; what this worker has not marked another may claim."""
+    values: dict[str, Any] = {"owner": sender.owner, "now": now}
+    async with sender.conn.transaction():
+        claims = await (await sender.conn.execute(_SQL["open_claims"], values)).fetchall()
+        if not claims:
+            return
+        values["claim_ids"] = [claim_id for claim_id, _ in claims]
+        values["envelope_ids"] = [each for _, envelope_ids in claims for each in envelope_ids]
+        for step in ("give_back", "close_claims"):
+            await sender.conn.execute(_SQL[step], values)
 
 
 async def _put_back(
@@ -300,72 +306,6 @@ async def _put_back(
             "not_before": [ruling.not_before for _, ruling in stopped],
         },
     )
-
-
-async def _send_chunk(
-    sender: Worker,
-    channel: Channel,
-    chunk: Sequence[Claimed],
-    *,
-    tenant: Tenant,
-    clock: Clock,
-    settings: DeliverySettings,
-) -> bool:
-    """Wait for its turn, mark, write, settle; false if the link was away.
-
-    What was held or cancelled since its claim, or is no longer valid, is not marked nor sent.
-    """
-    patience = settings.patience
-    try:
-        if settings.rate_per_s:
-            by_part = channel.capabilities.counts_parts
-            parts = sum(each.parts for each in chunk) if by_part else len(chunk)
-            await take_turn(sender.conn, channel.name, seconds=parts / settings.rate_per_s)
-        marked = await _mark(sender, channel.name, chunk, now=clock.now())
-    except psycopg.OperationalError:
-        # Nobody knows whether the mark was stored, but we know that nothing was written.
-        said = [unsent(each, "database_lost_before_wire") for each in chunk]
-        await settle(sender, channel.name, said, [], now=clock.now(), patience=patience)
-        return True
-    going = [each for each in chunk if each.envelope_id in marked]
-    if not going:
-        return True
-    results = await channel.send_many([_message(each, tenant=tenant) for each in going])
-    now = clock.now()
-    submissions = [
-        (each.envelope_id, provider_id, part)
-        for each, result in zip(going, results, strict=True)
-        if isinstance(result, Accepted)
-        for part, provider_id in enumerate(result.provider_ids, start=1)
-    ]
-    said = [said_of(each, result, now=now) for each, result in zip(going, results, strict=True)]
-    await settle(sender, channel.name, said, submissions, now=now, patience=patience)
-    return not any(map(never_left, results))
-
-
-def _message(claimed: Claimed, *, tenant: Tenant) -> Message:
-    return Message(
-        envelope_id=claimed.envelope_id,
-        reference=str(claimed.envelope_id),
-        address=claimed.address,
-        sender_id=claimed.sender_id or tenant.sender_id,
-        text=claimed.text,
-        valid_until=claimed.valid_until,
-        title=claimed.title,
-    )
-
-
-async def _mark(sender: Worker, route: str, chunk: Sequence[Claimed], *, now: datetime) -> set[int]:
-    values = {
-        "now": now,
-        "route": route,
-        "envelope_ids": [each.envelope_id for each in chunk],
-        "owner": sender.owner,
-    }
-    async with sender.conn.transaction():
-        await sender.conn.execute(_SQL["lapse_claimed"], values)
-        marked = await sender.conn.execute(_SQL["mark_wired"], values)
-        return {row[0] for row in await marked.fetchall()}
 
 
 async def _waiting(

@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 
 from duewise.engine.facts import CaseFacts, message_facts
+from duewise.frames import INSTANT
 from duewise.guard.evidence_facts import facts_texts, history_texts
 from duewise.guard.judge import judge
 from duewise.jobs.tenant import Tenant
@@ -59,8 +60,18 @@ class Ruling:
     text_token: str | None
 
 
-@dataclass(frozen=True)
-class _Seen:
+class _Verdict(NamedTuple):
+    """What the guard says of one message."""
+
+    key: str
+    borrower_id: str
+    now: datetime
+    outcome: str
+    rules: tuple[str, ...]
+    next_allowed_at: datetime | None
+
+
+class _Seen(NamedTuple):
     """What the gate saw of one message: for the record, and the facts that explanations show."""
 
     kept: Mapping[str, Any]
@@ -83,34 +94,53 @@ def rule_on(messages: pl.DataFrame, known: Known, *, tenant: Tenant) -> list[Rul
         ledger_age=known.ledger_age,
     )
     judged = judge(facts, known.contacts, rulebook=tenant.rulebook)
-    columns = ["key", "borrower_id", "now", "outcome", "rules", "next_allowed_at"]
+    verdicts = map(
+        _Verdict,
+        judged["key"].to_list(),
+        judged["borrower_id"].to_list(),
+        instants(judged["now"]),
+        judged["outcome"].to_list(),
+        map(tuple, judged["rules"].to_list()),
+        instants(judged["next_allowed_at"]),
+    )
     return [
         _ruling(verdict, seen, until=until)
         for verdict, seen, until in zip(
-            judged.select(columns).iter_rows(named=True),
+            verdicts,
             _seen(messages, facts, known, tenant),
-            messages["valid_until"],
+            instants(messages["valid_until"]),
             strict=True,
         )
     ]
+
+
+def instants(column: pl.Series) -> list[Any]:
+    """The values of a column of instants: each is made once, for many are alike."""
+    distinct = column.unique()
+    known = dict(zip(distinct.to_physical().to_list(), distinct.to_list(), strict=True))
+    return [known[each] for each in column.to_physical().to_list()]
 
 
 def _seen(
     messages: pl.DataFrame, facts: pl.DataFrame, known: Known, tenant: Tenant
 ) -> Iterator[_Seen]:
     kept = facts.select(name for name in _KEPT if name in facts.columns)
+    values = [
+        instants(column) if column.dtype == INSTANT else column.to_list()
+        for column in kept.get_columns()
+    ]
+    rows = zip(*values, strict=True)
     return map(
         _Seen,
-        kept.iter_rows(named=True),
+        [dict(zip(kept.columns, row, strict=True)) for row in rows],
         facts_texts(facts),
         history_texts(messages["borrower_id"].to_list(), known.contacts),
         tenant.keyring.text_tokens(messages["text"].to_list()),
     )
 
 
-def _ruling(verdict: Mapping[str, Any], seen: _Seen, *, until: datetime) -> Ruling:
-    outcome, rules = verdict["outcome"], tuple(verdict["rules"])
-    next_allowed_at = verdict["next_allowed_at"]
+def _ruling(verdict: _Verdict, seen: _Seen, *, until: datetime) -> Ruling:
+    outcome, rules, next_allowed_at = verdict.outcome, verdict.rules, verdict.next_allowed_at
     state, reason, not_before = State.READY, outcome, None
     named = f"{outcome}: {', '.join(rules)}"
     if seen.text_token is None:
@@ -121,12 +151,12 @@ def _ruling(verdict: Mapping[str, Any], seen: _Seen, *, until: datetime) -> Ruli
         state, reason = State.HELD, named
     elif outcome == "defer":
         reason = named
-        not_before = next_allowed_at or verdict["now"] + timedelta(seconds=ASK_AGAIN_S)
+        not_before = next_allowed_at or verdict.now + timedelta(seconds=ASK_AGAIN_S)
         if not_before >= until:
             state, reason, not_before = State.LAPSED, f"deferred past validity: {named}", None
     return Ruling(
-        key=verdict["key"],
-        borrower_id=verdict["borrower_id"],
+        key=verdict.key,
+        borrower_id=verdict.borrower_id,
         outcome=outcome,
         rules=rules,
         next_allowed_at=next_allowed_at,

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -21,6 +21,7 @@ import polars as pl
 from duewise.book.columns import COMPONENTS, NEVER
 from duewise.book.ledger import Ledger, ledger
 from duewise.book.product import Products
+from duewise.jobs.parquet_file import ParquetFile
 from duewise.money import minor_digits
 
 if TYPE_CHECKING:
@@ -129,9 +130,12 @@ def tables_of(found: Ledger, decimals: Decimals) -> dict[str, pa.Table]:
     )
     return {
         "instalments": _instalments(found, decimals),
-        "loans": decimals.of_frame(loans),
-        "borrowers": decimals.of_frame(_borrowers(loans)),
+        "loans": required(decimals.of_frame(loans), nullable=_MAY_BE_NULL),
+        "borrowers": required(decimals.of_frame(_borrowers(loans)), nullable=_MAY_BE_NULL),
     }
+
+
+_MAY_BE_NULL = ("next_due_date", "oldest_due_date")
 
 
 def _borrowers(loans: pl.DataFrame) -> pl.DataFrame:
@@ -242,40 +246,3 @@ def in_major_units(frame: pl.DataFrame, currency: str) -> pl.DataFrame:
     return frame.with_columns(
         (pl.col(name).cast(kind) / factor).cast(kind) for name in money
     ).rename({name: name.removesuffix("_minor") for name in money})
-
-
-class ParquetFile:
-    """A Parquet file that is there once its block has ended well; each table is a row group."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._unfinished = path, path.with_name(f".{path.name}")
-        self._writer: Any = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def write(self, table: pa.Table) -> None:
-        from pyarrow.parquet import ParquetWriter
-        from pyarrow.types import is_dictionary
-
-        if self._writer is None:
-            self._writer = ParquetWriter(
-                self._unfinished,
-                table.schema,
-                compression="lz4",
-                use_dictionary=[f.name for f in table.schema if is_dictionary(f.type)],
-                write_statistics=False,
-                store_schema=False,  # the types are the files' contract, not our buffers'
-                store_decimal_as_integer=True,
-                write_batch_size=1 << 14,
-                data_page_size=1 << 18,
-            )
-        self._writer.write_table(table, row_group_size=max(table.num_rows, 1))
-
-    def __exit__(self, kind: object, *_: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
-        if kind is None:
-            self._unfinished.replace(self._path)
-        else:
-            self._unfinished.unlink(missing_ok=True)

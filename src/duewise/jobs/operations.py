@@ -13,6 +13,7 @@ from psycopg.rows import dict_row
 from duewise.book.schema import PAYMENTS
 from duewise.frames import INSTANT, Schema, completed, conform, empty
 from duewise.store.sql import queries
+from duewise.strategy.cascade import SENT
 
 CONTACT_DAYS = 28
 
@@ -105,6 +106,13 @@ def contacts_of(
         for row in rows(conn, queries("outbox")["contact_log"], {"borrower_ids": block, **values})
     ]
     return contact_frame(found)
+
+
+def sent_of(conn: Connection[Any], borrower_ids: Sequence[str], *, now: datetime) -> pl.DataFrame:
+    """`SENT` of these borrowers in the last 28 days: the steps' messages, what became of each."""
+    since = now - timedelta(days=CONTACT_DAYS)
+    query = queries("planning")["sent_steps"]
+    return _in_blocks(conn, query, borrower_ids, SENT, since=since, now=now)
 
 
 def contact_frame(log: Sequence[Mapping[str, Any]]) -> pl.DataFrame:

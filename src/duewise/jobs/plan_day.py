@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import (
     FIRST_COMPLETED,
     Future,
@@ -18,7 +20,8 @@ from concurrent.futures import (
     ThreadPoolExecutor,
     wait,
 )
-from dataclasses import asdict, dataclass, replace
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
@@ -27,23 +30,25 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import polars as pl
 from psycopg import Connection
 
-from duewise.book.schema import PAYMENTS
-from duewise.engine.partition import PLAN, PlanContext, Tables, plan_partition
+from duewise.engine.partition import PlanContext, Tables
 from duewise.engine.share_out import SharedOut, share_out, within_budgets
-from duewise.errors import BadInput, DuewiseError
-from duewise.frames import completed
+from duewise.errors import BadInput
+from duewise.frames import empty
 from duewise.jobs.operations import (
     addresses_of,
     cases_of,
     contacts_of,
     feed_complete_until,
     payments_of,
+    sent_of,
 )
-from duewise.jobs.risk_serve import served_models
+from duewise.jobs.plan_part import OFFERED, PLANNED, UNREAD, Known, plan_part, read_part
+from duewise.jobs.risk_serve import served_hazard, served_models
 from duewise.jobs.tenant import Tenant
 from duewise.money import Money
 from duewise.risk.serve import told
 from duewise.store.files import write_atomically
+from duewise.strategy.cascade import SENT
 from duewise.strategy.plan import Strategy
 from duewise.strategy.timing import HOURS, PaidByHour
 
@@ -51,7 +56,7 @@ if TYPE_CHECKING:
     from duewise.store.book import Book, BookTables
 
 MANIFEST = "plan.json"
-OFFERED = ".offers"  # beside a partition's plan: what its messages take of the budgets
+THREADS = "POLARS_MAX_THREADS"
 
 Progress = Callable[[int, int], None]
 Task: TypeAlias = tuple[Callable[[], Tables], PlanContext, Path]
@@ -76,7 +81,8 @@ class PlanSummary:
     """What a plan came to. `by_step`: step, decision, outcome, reason, rows.
 
     `budgets` is None where the strategy has none.
-    `risk` says by which models the risk is known, or by what else.
+    `risk` says by which models the risk is known, or by what else; `unread`, of how many borrowers
+    they took a value of the lender's own column for missing, as they cannot read it.
     """
 
     plan_id: str
@@ -88,6 +94,7 @@ class PlanSummary:
     by_step: pl.DataFrame
     risk: str
     budgets: SharedOut | None = None
+    unread: Mapping[str, int] = field(default_factory=dict)
 
 
 def context_for(
@@ -100,9 +107,9 @@ def context_for(
             "nobody has said yet how far the payments are complete",
             mend='POST /api/v1/feeds/payments/watermark, or set [ledger] feed = "replay"',
         )
-    models = served_models(tenant.workspace)
+    models, hazard = served_models(tenant.workspace), served_hazard(tenant.workspace)
     parts = (
-        told(models),
+        told(models, hazard),
         tenant.strategy.content_hash,
         tenant.rulebook.content_hash,
         tenant.template_hash,
@@ -114,6 +121,7 @@ def context_for(
         now.isoformat(),
         complete_until.isoformat(),
         repr(tenant.price_per_part_minor),
+        *(each.content_hash for each in tenant.earlier),
     )
     return PlanContext(
         plan_id=hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16],
@@ -129,6 +137,8 @@ def context_for(
         paid_by_hour=_paid_by_hour(book, tenant.strategy, now=now),
         part_price=Money(tenant.price_per_part_minor, tenant.currency),
         models=models,
+        earlier=tenant.earlier,
+        hazard=hazard,
     )
 
 
@@ -159,7 +169,7 @@ def plan_book(
     (out / MANIFEST).unlink(missing_ok=True)  # an earlier plan's: this one is not finished yet
     summary = plan_parts(
         lambda number: partial(
-            _read, book, number, _known(conn, book.borrower_ids(number), now=now)
+            read_part, book, number, _known(conn, book.borrower_ids(number), tenant, now=now)
         ),
         context,
         partitions=book.partitions,
@@ -189,7 +199,7 @@ def plan_parts(
     """
     parts = out / f"parts-{context.plan_id}"
     parts.mkdir(parents=True, exist_ok=True)
-    targets = [parts / f"{number:04d}.parquet" for number in range(partitions)]
+    targets = [parts / f"{number:04d}{PLANNED}" for number in range(partitions)]
     missing = [number for number, path in enumerate(targets) if not path.exists()]
     done = len(targets) - len(missing)
     tasks = ((reader_of(number), context, targets[number]) for number in missing)
@@ -198,54 +208,36 @@ def plan_parts(
         if progress:
             progress(done, len(targets))
     shared = _share_out(targets, context)
-    pl.concat([pl.scan_parquet(path) for path in _within_budgets(targets, shared)]).sink_parquet(
+    pl.concat(_within_budgets(targets, shared)).sink_parquet(
         out / "plan.parquet", compression="zstd", maintain_order=True
     )
-    return replace(summarise(out / "plan.parquet", context), budgets=shared)
+    summary = summarise(out / "plan.parquet", context)
+    return replace(summary, budgets=shared, unread=_all_unread(targets))
 
 
-@dataclass(frozen=True)
-class Known:
-    """What operations know of some borrowers: payments since, addresses, contacts, cases."""
-
-    payments: pl.DataFrame
-    addresses: pl.DataFrame
-    contacts: pl.DataFrame
-    cases: pl.DataFrame
-
-    def joined(self, found: BookTables) -> Tables:
-        """The same borrowers' rows of the book, and these."""
-        return Tables(
-            borrowers=found.borrowers,
-            loans=found.loans,
-            instalments=found.instalments,
-            payments=_union(found.payments, self.payments),
-            pauses=found.pauses,
-            extensions=found.extensions,
-            features=found.features,
-            addresses=self.addresses,
-            contacts=self.contacts,
-            cases=self.cases,
-        )
+def _all_unread(targets: list[Path]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for path in (target.with_suffix(UNREAD) for target in targets):
+        found.update(json.loads(path.read_text(encoding="utf-8")) if path.exists() else {})
+    return dict(sorted(found.items()))
 
 
-def tables_of(conn: Connection[Any], found: BookTables, *, now: datetime) -> Tables:
+def tables_of(conn: Connection[Any], found: BookTables, tenant: Tenant, *, now: datetime) -> Tables:
     """A group's rows of the book joined by what operations know of the same borrowers."""
-    return _known(conn, found.borrowers["borrower_id"].to_list(), now=now).joined(found)
+    return _known(conn, found.borrowers["borrower_id"].to_list(), tenant, now=now).joined(found)
 
 
-def _known(conn: Connection[Any], borrower_ids: list[str], *, now: datetime) -> Known:
+def _known(
+    conn: Connection[Any], borrower_ids: list[str], tenant: Tenant, *, now: datetime
+) -> Known:
+    asks = any(each.remembers for each in (tenant.strategy, *tenant.earlier))
     return Known(
         payments=payments_of(conn, borrower_ids, known_at=now),
         addresses=addresses_of(conn, borrower_ids),
         contacts=contacts_of(conn, borrower_ids, now=now),
         cases=cases_of(conn, borrower_ids, now=now),
+        sent=sent_of(conn, borrower_ids, now=now) if asks else empty(SENT),
     )
-
-
-def _read(book: Book, number: int, known: Known) -> Tables:
-    """A partition's tables: the book's are read by the process that plans them."""
-    return known.joined(book.read(number))
 
 
 def summarise(path: Path, context: PlanContext) -> PlanSummary:
@@ -269,7 +261,7 @@ def summarise(path: Path, context: PlanContext) -> PlanSummary:
         proposals=count("proposed"),
         held_out=count("held_out"),
         by_step=by_step,
-        risk=told(context.models),
+        risk=told(context.models, context.hazard),
     )
 
 
@@ -286,48 +278,35 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest | finished
 
 
-def _union(payments: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
-    """Book and events; a payment told by both counts once."""
-    payments = completed(payments, PAYMENTS)
-    columns = payments.columns
-    return pl.concat(
-        [
-            payments,
-            events.join(payments, on="payment_id", how="anti").select(
-                pl.col(name).cast(payments.schema[name]) for name in columns
-            ),
-        ]
-    )
-
-
 def _run(tasks: Iterator[Task], *, workers: int) -> Iterator[None]:
     """Run the tasks, at most `workers` + 1 of them in memory."""
     if workers <= 1:
         for task in tasks:
-            _plan_one(*task)
+            plan_part(*task)
             yield
         return
     # Spawned, not forked: Polars' thread pool does not survive a fork.
     pool = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=pool) as executor:
+    with _threads_shared(workers), ProcessPoolExecutor(workers, mp_context=pool) as executor:
         running: set[Future[None]] = set()
         for task in tasks:
-            running.add(executor.submit(_plan_one, *task))
+            running.add(executor.submit(plan_part, *task))
             if len(running) > workers:
                 finished, running = wait(running, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in finished)
         yield from (future.result() for future in running)
 
 
-def _plan_one(read: Callable[[], Tables], context: PlanContext, target: Path) -> None:
-    plan = plan_partition(read(), context=context)
-    if plan.rows.schema != PLAN:
-        raise DuewiseError("a plan does not have the plan's columns")
-    if context.strategy.budgets:
-        plan.offers.write_parquet(target.with_suffix(OFFERED))
-    unfinished = target.with_suffix(".tmp")
-    plan.rows.write_parquet(unfinished, compression="zstd")
-    unfinished.rename(target)  # last: by its being there a partition is known to be planned
+@contextmanager
+def _threads_shared(workers: int) -> Iterator[None]:
+    """Processes started meanwhile take so many threads that all together there is one a core."""
+    given = os.environ.get(THREADS)
+    os.environ[THREADS] = given or str(max(1, (os.cpu_count() or 1) // workers))
+    try:
+        yield
+    finally:
+        if given is None:
+            del os.environ[THREADS]
 
 
 def _share_out(targets: list[Path], context: PlanContext) -> SharedOut | None:
@@ -340,15 +319,12 @@ def _share_out(targets: list[Path], context: PlanContext) -> SharedOut | None:
         return share_out(asked, context.strategy, currency=currency, each=threads.map)
 
 
-def _within_budgets(targets: list[Path], shared: SharedOut | None) -> Iterator[Path]:
+def _within_budgets(targets: list[Path], shared: SharedOut | None) -> Iterator[pl.LazyFrame]:
     """The partitions' plans as they go out: without what the budgets had no room for."""
+    planned = [pl.scan_ipc(target) for target in targets]
     if shared is None:
-        yield from targets
-        return
-    for target, cut in zip(targets, shared.cut, strict=True):
-        kept = target.with_suffix(".kept")
-        within_budgets(pl.read_parquet(target), cut).write_parquet(kept, compression="zstd")
-        yield kept
+        return iter(planned)
+    return map(within_budgets, planned, shared.cut)
 
 
 def write_manifest(
@@ -370,6 +346,8 @@ def write_manifest(
         "held_out": summary.held_out,
         "risk": summary.risk,
     }
+    if summary.unread:
+        manifest["unread"] = dict(summary.unread)
     if summary.budgets:
         manifest["budgets"] = [asdict(use) for use in summary.budgets.uses]
         manifest["budgets_gap"] = summary.budgets.gap

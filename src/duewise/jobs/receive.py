@@ -30,6 +30,7 @@ from duewise.jobs.wire_gate import COLUMNS
 from duewise.message.reply import Intent, read_reply
 from duewise.outbox.envelope import State, is_allowed
 from duewise.outbox.receipt import fold_receipts
+from duewise.store import arrays
 from duewise.store.people import number_token
 from duewise.store.sql import queries
 from duewise.times import Clock, local_date
@@ -43,6 +44,7 @@ OF_A_CARRIER = Capabilities(
 )
 OF_THE_NUMBER = ("opt_out", "wrong_person")
 _SQL = queries("inbound")
+_STATES = {state.value: state for state in State}
 
 
 async def receive(
@@ -84,7 +86,8 @@ async def receive(
             done.update(
                 "reply" if isinstance(d.inbound, InboundReply) else "receipt" for d in batch
             )
-            await asyncio.gather(*(delivery.ack() for delivery in batch))
+            for delivery in batch:
+                await delivery.ack()
         can = channel.capabilities
         await take_in(conn, channel.name, [], tenant=tenant, now=clock.now(), can=can)
     finally:
@@ -114,11 +117,11 @@ async def take_in(
                 _SQL["add_receipts"],
                 {
                     "route": route,
-                    "provider_ids": [r.provider_id for r in receipts],
-                    "statuses": [r.status for r in receipts],
-                    "codes": [r.code for r in receipts],
-                    "references": [r.reference for r in receipts],
-                    "ats": [r.at for r in receipts],
+                    "provider_ids": arrays.texts([r.provider_id for r in receipts]),
+                    "statuses": arrays.texts([r.status for r in receipts]),
+                    "codes": arrays.texts([r.code for r in receipts]),
+                    "references": arrays.texts([r.reference for r in receipts]),
+                    "ats": arrays.instants(r.at for r in receipts),
                 },
             )
             matched = await added.fetchall()
@@ -156,39 +159,40 @@ async def _fold(
     conn: AsyncConnection[Any], can: Capabilities, matched: Collection[int], *, now: datetime
 ) -> None:
     """Where the envelopes stand to whom a receipt was matched just now."""
-    envelope_ids = sorted(matched)
-    if not envelope_ids:
+    if not matched:
         return
-    matched_ids = {"envelope_ids": envelope_ids, "now": now}
-    for step in ("lock_envelopes", "adopt_submissions", "take_off_queue", "back_in_doubt"):
-        await conn.execute(_SQL[step], matched_ids)
-    rows = await (
-        await conn.execute(_SQL["receipts_of"], {"envelope_ids": envelope_ids})
-    ).fetchall()
+    values: dict[str, Any] = {"envelope_ids": arrays.numbers(sorted(matched)), "now": now}
+    locked = await (await conn.execute(_SQL["lock_envelopes"], values)).fetchall()
+    if not all(is_told for is_told, _ in locked):
+        await conn.execute(_SQL["adopt_submissions"], values)
+    if any(is_queued for _, is_queued in locked):
+        for step in ("take_off_queue", "back_in_doubt"):
+            await conn.execute(_SQL[step], values)
+    rows = await (await conn.execute(_SQL["receipts_of"], values)).fetchall()
+    for (state, code), envelope_ids in _proved(rows, can).items():
+        values |= {"envelope_ids": arrays.numbers(envelope_ids), "state": state.value}
+        await conn.execute(_SQL["fold_receipts"], values | {"reason": f"receipt: {code}"})
+
+
+def _proved(
+    rows: Sequence[tuple[Any, ...]], can: Capabilities
+) -> dict[tuple[State, str], list[int]]:
+    """The envelopes that move, by the state that their receipts prove and the last code of these.
+
+    `rows`: envelope, state, parts and, of a receipt, provider id, status and code.
+    """
     known: dict[int, list[tuple[str, str]]] = {}
-    sizes: dict[int, int] = {}
-    codes: dict[int, str] = {}
-    states: dict[int, State] = {}
+    of: dict[int, tuple[State, int, str]] = {}
     for envelope_id, state, parts, provider_id, status, code in rows:
-        states[envelope_id] = State(state)
         known.setdefault(envelope_id, []).append((provider_id, status))
-        sizes[envelope_id] = parts if can.counts_parts else 1
-        codes[envelope_id] = code or codes.get(envelope_id, "")
-    proved = {
-        envelope_id: state
-        for envelope_id, receipts in known.items()
-        if (state := fold_receipts(sizes[envelope_id], receipts)) is not None
-        and is_allowed(states[envelope_id], state)
-    }
-    await conn.execute(
-        _SQL["fold_receipts"],
-        {
-            "now": now,
-            "envelope_ids": list(proved),
-            "states": [state.value for state in proved.values()],
-            "reasons": [f"receipt: {codes[envelope_id]}" for envelope_id in proved],
-        },
-    )
+        of[envelope_id] = (_STATES[state], parts, code or of.get(envelope_id, ("", 0, ""))[2])
+    proved: dict[tuple[State, str], list[int]] = {}
+    for envelope_id, receipts in known.items():
+        old, parts, code = of[envelope_id]
+        state = fold_receipts(parts if can.counts_parts else 1, receipts)
+        if state is not None and is_allowed(old, state):
+            proved.setdefault((state, code), []).append(envelope_id)
+    return proved
 
 
 async def _act_on(

@@ -23,6 +23,7 @@ from duewise.engine.partition import PlanContext, Tables
 from duewise.errors import BadInput
 from duewise.jobs.plan_day import context_for, tables_of
 from duewise.jobs.tenant import Tenant
+from duewise.jobs.versions import keep_version
 from duewise.money import Money
 from duewise.store.book import Book
 from duewise.store.files import write_atomically
@@ -77,7 +78,7 @@ def preview(
     days: int,
 ) -> pl.DataFrame:
     """The plan's rows of a borrower for the next days, if nothing is paid. Raises BadInput."""
-    tables = tables_of(conn, book.read_borrowers([borrower_id]), now=now)
+    tables = tables_of(conn, book.read_borrowers([borrower_id]), tenant, now=now)
     if tables.loans.is_empty():
         raise BadInput(f"no loan of borrower {borrower_id!r} in the book", source="--borrower")
     context = context_for(conn, tenant, book, as_of=as_of, now=now)
@@ -99,8 +100,9 @@ def replay(
     """Plan those days of the book under the tenant's strategy and under another."""
     given = context_for(conn, tenant, book, as_of=from_day, now=from_at)
     sides: list[list[pl.DataFrame]] = [[], []]
+    both = replace(tenant, strategy=other) if other.remembers else tenant
     for number in range(book.partitions):
-        tables = _as_it_was(tables_of(conn, book.read(number), now=now), from_at)
+        tables = _as_it_was(tables_of(conn, book.read(number), both, now=now), from_at)
         for side, strategy in zip(sides, (tenant.strategy, other), strict=True):
             side.append(_days(tables, replace(given, strategy=strategy), days))
         if progress:
@@ -136,6 +138,8 @@ def publish(workspace: Path, strategy: Strategy, *, source: Path, target: Path) 
             source=str(source),
             mend=f"duewise strategy replay {source} --from DAY --to DAY",
         )
+    if target.exists():
+        keep_version(workspace, target.read_bytes(), but=strategy.content_hash)
     write_atomically(target, source.read_bytes())
 
 
@@ -144,8 +148,9 @@ def _path(workspace: Path, content_hash: str) -> Path:
 
 
 def _as_it_was(tables: Tables, at: datetime) -> Tables:
-    """Without the contacts that were made later."""
-    return replace(tables, contacts=tables.contacts.filter(pl.col("at") < at))
+    """Without the contacts that were made later, and the messages."""
+    contacts, sent = (each.filter(pl.col("at") < at) for each in (tables.contacts, tables.sent))
+    return replace(tables, contacts=contacts, sent=sent)
 
 
 def _days(tables: Tables, context: PlanContext, days: int) -> pl.DataFrame:

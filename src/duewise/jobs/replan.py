@@ -46,7 +46,7 @@ def replan_held(
         same_day = [row for row in held if row["as_of"] == as_of]
         borrowers = sorted({row["borrower_id"] for row in same_day})
         context = context_for(conn, tenant, book, as_of=as_of, now=now)
-        tables = tables_of(conn, book.read_borrowers(borrowers), now=now)
+        tables = tables_of(conn, book.read_borrowers(borrowers), tenant, now=now)
         plan = plan_partition(tables, context=context).rows
         proposals = plan.filter(pl.col("key").is_in([row["key"] for row in same_day]))
         composed = compose_and_rule(conn, proposals, tenant=tenant, now=now)

@@ -247,7 +247,8 @@ def _drift_of(fitted: Fitted, scored: pl.DataFrame, model: str) -> pl.DataFrame:
         if model == "boosting"
         else {name: fitted.references[name] for name in fitted.scorecard.bins}
     )
-    return drift({name: fitted.references[name] for name in names}, scored)
+    unread = fitted.boosting.inputs.unread(scored)
+    return drift({name: fitted.references[name] for name in names}, scored, unread=unread)
 
 
 def _auc_of(card: Mapping[str, Any], model: str) -> float:

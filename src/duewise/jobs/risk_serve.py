@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
@@ -10,9 +12,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from duewise.book.ledger import ledger
 from duewise.book.product import Products
 from duewise.errors import BadInput
-from duewise.risk.serve import FORESEEN, Served, foresee
+from duewise.risk.serve import FORESEEN, Served, ServedHazard, foresee, unread
 
 if TYPE_CHECKING:
     from duewise.risk.fit import Fitted
@@ -36,8 +39,26 @@ def served_models(workspace: Path) -> tuple[Served, ...]:
         if version is not None and used != RULES:
             fitted = _loaded(workspace, target, version)
             model = fitted.boosting if used == "boosting" else fitted.scorecard
-            found.append(Served(target, f"{used} {version}", model))
+            found.append(Served(target, f"{used} {version}", model, model.inputs))
     return tuple(found)
+
+
+def served_hazard(workspace: Path) -> ServedHazard | None:
+    """The hazard of paying that was registered last; None where there is none."""
+    if not (workspace / MODELS).is_dir():
+        return None
+    from duewise.risk.cured import CURED
+    from duewise.store import models_registry as registry
+
+    version = registry.champion_version(workspace, CURED)
+    return None if version is None else _loaded_hazard(workspace, version)
+
+
+@lru_cache(maxsize=2)
+def _loaded_hazard(workspace: Path, version: str) -> ServedHazard:
+    from duewise.store import models_registry as registry
+
+    return ServedHazard(f"hazard {version}", registry.load_hazard(workspace, version).hazard)
 
 
 @lru_cache(maxsize=MODELS_MAX)
@@ -47,6 +68,14 @@ def _loaded(workspace: Path, target: str, version: str) -> Fitted:
     return registry.load(workspace, target, version)
 
 
+@dataclass(frozen=True)
+class Scored:
+    """How many loans were scored; of how many a column held what no model can read."""
+
+    rows: int
+    unread: Mapping[str, int]
+
+
 def score_book(
     book: Book,
     products: Products,
@@ -54,26 +83,28 @@ def score_book(
     *,
     as_of: date,
     out: Path,
+    hazard: ServedHazard | None = None,
     progress: Callable[[int, int], None] | None = None,
-) -> int:
-    """Write `out` (Parquet): KEY and FORESEEN of each loan with an instalment to come; the rows.
+) -> Scored:
+    """Write `out` (Parquet): KEY and the columns of PROBABILITIES of each open loan.
 
     Raises BadInput without a model.
     """
-    if not models:
+    if not models and hazard is None:
         raise BadInput("no model to score by", mend="fit one by `duewise risk fit`")
-    from duewise.risk.features import KEY, features
+    from duewise.risk.cured import lapsed, of_lapsed
+    from duewise.risk.features import KEY, features_of, morning
 
-    parts = []
+    parts, not_read = [], Counter[str]()
+    at = morning(as_of, book.timezone)
     for number in range(book.partitions):
-        rows = features(
-            book.loan_tables(number),
-            products,
-            as_of=as_of,
-            zone=book.timezone,
-            given=book.features(number),
-        )
-        scores = foresee(models, rows)
+        tables = book.loan_tables(number)
+        known = ledger(tables, products, as_of=as_of, known_at=at, zone=book.timezone)
+        given = book.features(number)
+        rows = features_of(known, tables.payments, known_at=at, given=given)
+        lapses = of_lapsed(rows, lapsed(known))
+        scores = foresee(models, rows, hazard=hazard, lapses=lapses)
+        not_read.update(unread(models, rows, hazard=hazard))
         parts.append(rows.select(KEY).join(scores, on="loan_id", maintain_order="left"))
         if progress:
             progress(number + 1, book.partitions)
@@ -81,4 +112,4 @@ def score_book(
     unfinished = out.with_name(f".{out.name}")
     scored.write_parquet(unfinished)
     unfinished.replace(out)
-    return scored.height
+    return Scored(scored.height, dict(sorted(not_read.items())))

@@ -42,6 +42,7 @@ class Worker:
     """A session with the database, its number, and what it has done so far.
 
     `listening_since` is None until receipts are listened to, and again after a time without.
+    `alone`: held for each transaction while chunks are on their way, for they share the session.
     """
 
     connect: Connect
@@ -49,6 +50,7 @@ class Worker:
     owner: int
     listening_since: datetime | None = None
     done: Counter[str] = field(default_factory=Counter)
+    alone: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @asynccontextmanager
@@ -98,9 +100,12 @@ async def recover(sender: Worker, *, now: datetime) -> None:
     async with sender.conn.transaction():
         orphans = await (await sender.conn.execute(_SQL["orphaned_owners"], ours)).fetchall()
         for (owner,) in orphans:
-            lost = {"owner": owner, "now": now, "lock_class": LOCK_CLASS}
-            await sender.conn.execute(_SQL["recover_unwired"], lost)
-            await sender.conn.execute(_SQL["recover_wired"], lost)
+            lost: dict[str, Any] = {"owner": owner, "now": now}
+            claims = await (await sender.conn.execute(_SQL["open_claims"], lost)).fetchall()
+            lost["claim_ids"] = [claim_id for claim_id, _ in claims]
+            lost["envelope_ids"] = [each for _, envelope_ids in claims for each in envelope_ids]
+            for step in ("recover_unwired", "recover_wired", "close_claims"):
+                await sender.conn.execute(_SQL[step], lost)
     for (owner,) in orphans:
         values = {"owner": owner, "lock_class": LOCK_CLASS}
         await sender.conn.execute(_SQL["release_lock"], values)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from operator import attrgetter
+from typing import TypeAlias
 
 import psycopg
 
@@ -14,12 +16,14 @@ from duewise.jobs.session import Patience, Worker, come_back
 from duewise.jobs.wire_gate import Claimed
 from duewise.outbox.envelope import State
 from duewise.outbox.retry import Retry, after_refusal, backoff_s
+from duewise.store import arrays
 from duewise.store.sql import queries
 
 # Refusals of the channel itself: the message never left us, so it was no attempt.
 NEVER_LEFT = frozenset({"not_bound", "link_lost", "not_open", "unreachable", "login_refused"})
 TRY_AGAIN_S = 5
 STORE_TRIES_MAX = 5
+_Word: TypeAlias = tuple[State, str, datetime | None, bool]
 _SQL = queries("outbox")
 
 
@@ -96,15 +100,16 @@ async def settle(
 
     `submissions`: envelope, the gateway's id, part. Raises Unreachable if it stays away.
     """
-    for _ in range(STORE_TRIES_MAX):
-        try:
-            await _store(sender, route, said, submissions, now=now)
-        except psycopg.OperationalError:
-            await _come_back(sender, patience, answers=len(said))
-        else:
-            sender.done.update(each.state.value for each in said)
-            sender.done["parts"] += len(submissions)
-            return
+    async with sender.alone:
+        for _ in range(STORE_TRIES_MAX):
+            try:
+                await _store(sender, route, said, submissions, now=now)
+            except psycopg.OperationalError:
+                await _come_back(sender, patience, answers=len(said))
+            else:
+                sender.done.update(each.state.value for each in said)
+                sender.done["parts"] += len(submissions)
+                return
     raise _not_stored(len(said))
 
 
@@ -134,29 +139,39 @@ async def _store(
     parts = {
         "route": route,
         "now": now,
-        "envelope_ids": [envelope_id for envelope_id, _, _ in submissions],
-        "provider_ids": [provider_id for _, provider_id, _ in submissions],
-        "parts": [part for _, _, part in submissions],
+        "envelope_ids": arrays.numbers(envelope_id for envelope_id, _, _ in submissions),
+        "provider_ids": arrays.texts([provider_id for _, provider_id, _ in submissions]),
+        "parts": arrays.numbers(part for _, _, part in submissions),
     }
-    async with sender.conn.transaction(), sender.conn.cursor() as cursor:
+    async with sender.conn.transaction():
         # First the envelopes, whose locks keep receipts from being folded side by side.
-        await cursor.execute(
-            _SQL["settle"],
-            {
+        for (state, reason, not_before, is_counted), group in _alike(said).items():
+            values = {
                 "now": now,
-                "envelope_ids": [each.envelope_id for each in said],
-                "attempts": [each.attempt for each in said],
-                "states": [each.state.value for each in said],
-                "reasons": [each.reason for each in said],
-                "not_before": [each.not_before for each in said],
-                "are_counted": [each.is_counted for each in said],
-            },
-        )
+                "envelope_ids": arrays.numbers(one.envelope_id for one in group),
+                "attempts": arrays.numbers(one.attempt for one in group),
+                "state": state.value,
+                "reason": reason,
+                "not_before": not_before,
+                "is_counted": is_counted,
+            }
+            await sender.conn.execute(_SQL["settle"], values)
         if dead := [(each.envelope_id, each.dead_token) for each in said if each.dead_token]:
             ids, tokens = (list(column) for column in zip(*dead, strict=True))
-            await cursor.execute(_SQL["bury"], {"envelope_ids": ids, "tokens": tokens, "now": now})
-        await cursor.execute(_SQL["drop_adopted"], parts)
-        await cursor.execute(_SQL["add_submissions"], parts)
+            values = {"envelope_ids": ids, "tokens": tokens, "now": now}
+            await sender.conn.execute(_SQL["bury"], values)
+        if submissions:
+            await sender.conn.execute(_SQL["drop_adopted"], parts)
+            await sender.conn.execute(_SQL["add_submissions"], parts)
+
+
+def _alike(said: Sequence[Said]) -> dict[_Word, list[Said]]:
+    """By what was said, whoever it was said of; nearly always one group."""
+    groups: dict[_Word, list[Said]] = {}
+    for each in sorted(said, key=attrgetter("envelope_id")):
+        word = (each.state, each.reason, each.not_before, each.is_counted)
+        groups.setdefault(word, []).append(each)
+    return groups
 
 
 def _said(claimed: Claimed, state: State, reason: str, not_before: datetime | None = None) -> Said:

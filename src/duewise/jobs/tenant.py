@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from duewise.book.product import Products
 from duewise.engine.facts import LenderFacts
 from duewise.guard.rule import Rulebook
+from duewise.jobs.versions import earlier_versions
 from duewise.message.template import Sender, Template
 from duewise.strategy.plan import Strategy
 
@@ -40,3 +41,8 @@ class Tenant:
         """One hash over all templates, to say by which texts a plan was made."""
         hashes = sorted(template.content_hash for template in self.templates.values())
         return hashlib.sha256("".join(hashes).encode()).hexdigest()
+
+    @cached_property
+    def earlier(self) -> tuple[Strategy, ...]:
+        """The versions with sticky steps that were in force before, the latest first."""
+        return earlier_versions(self.workspace, self.templates, but=self.strategy.content_hash)

@@ -11,7 +11,7 @@ import polars as pl
 from psycopg import AsyncCursor, Connection, sql
 
 from duewise.frames import INSTANT
-from duewise.guard.evidence import RECORDS_MAX, instant_text, verdict_record
+from duewise.guard.evidence import RECORDS_MAX, instant_text, verdict_records
 from duewise.jobs.gate import Ruling
 from duewise.store.audit import pack
 from duewise.store.sql import queries
@@ -106,10 +106,7 @@ def unsealed_rows(verdicts: Verdicts, numbers: Sequence[int]) -> Iterator[dict[s
     """The parameters of the statement `add_unsealed`, once for each piece of a batch's size."""
     for start in range(0, len(numbers), RECORDS_MAX):
         piece = slice(start, start + RECORDS_MAX)
-        records = [
-            _record(verdicts, each, number)
-            for each, number in zip(verdicts.each[piece], numbers[piece], strict=True)
-        ]
+        records = _records(verdicts, piece, numbers)
         at = verdicts.stored_at or verdicts.at
         yield {"at": at, "verdict_ids": list(numbers[piece]), "body": pack(records)}
 
@@ -134,18 +131,25 @@ async def add_wire_verdicts(cursor: AsyncCursor[dict[str, Any]], verdicts: Verdi
         await cursor.execute(_AUDIT["add_unsealed"], row)
 
 
-def _record(verdicts: Verdicts, each: Verdict, number: int) -> bytes:
-    until = each.next_allowed_at
-    said = {
+def _records(verdicts: Verdicts, piece: slice, numbers: Sequence[int]) -> list[bytes]:
+    """The records of some of the verdicts, as they are sealed."""
+    shared = {
         "at": instant_text(verdicts.at),
-        "borrower": each.borrower_id,
-        "envelope": each.envelope_id,
         "gate": verdicts.gate,
-        "next_allowed_at": instant_text(until) if until else None,
-        "outcome": each.outcome,
         "rulebook": verdicts.rulebook_hash,
-        "rules": list(each.rules),
-        "text": each.text_token,
-        "verdict": number,
     }
-    return verdict_record(said, facts=each.seen, history=each.history)
+    rows = (
+        (
+            each.borrower_id,
+            each.envelope_id,
+            each.seen,
+            each.history,
+            instant_text(each.next_allowed_at) if each.next_allowed_at else None,
+            each.outcome,
+            tuple(each.rules),
+            each.text_token,
+            number,
+        )
+        for each, number in zip(verdicts.each[piece], numbers[piece], strict=True)
+    )
+    return verdict_records(shared, rows)

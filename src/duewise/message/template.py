@@ -164,7 +164,7 @@ def render_column(template: Template, frame: pl.DataFrame, *, sender: Sender) ->
     A variable is a column of its name; money is `<name>_minor` (Int64) beside `currency`.
     Raises BadInput that names a column the frame lacks. `missing_variables` says why a row is null.
     """
-    _check_columns(template, frame)
+    columns = _check_columns(template, frame)
     kinds, constants = template.variables, asdict(sender)
     text = ""
     pieces: list[pl.Expr] = []
@@ -183,7 +183,9 @@ def render_column(template: Template, frame: pl.DataFrame, *, sender: Sender) ->
                 text = ""
     written = pl.concat_str(*pieces, pl.lit(text))
     masked = pl.when(pl.all_horizontal(fit)).then(written) if fit else written
-    return frame.with_columns(text=masked).get_column("text")
+    # By with_columns, as a text without a variable is one value and not one for each row.
+    spoken_of = frame.select(columns) if columns else frame
+    return spoken_of.with_columns(text=masked).get_column("text")
 
 
 def missing_variables(template: Template, frame: pl.DataFrame) -> pl.Series:
@@ -219,16 +221,20 @@ def worst_case(template: Template, sender: Sender) -> str:
     return render(template, worst_values(template), sender)
 
 
-def _check_columns(template: Template, frame: pl.DataFrame) -> None:
+def _check_columns(template: Template, frame: pl.DataFrame) -> list[str]:
+    """The columns the template's variables are read from, each found to hold what it should."""
+    schema, columns = frame.schema, dict[str, str]()
     for name, kind in template.variables.items():
+        columns |= filters.columns_of(kind, name)
         for column, holds in filters.columns_of(kind, name).items():
-            found = frame.schema.get(column)
+            found = schema.get(column)
             if found is None or not _HOLDS[holds](found):
                 raise BadInput(
                     f"template {template.name!r} needs a column {column!r} of {holds}"
                     + (f", not {found}" if found else ""),
                     mend=f"columns found: {', '.join(frame.columns)}",
                 )
+    return list(columns)
 
 
 _HOLDS: Mapping[str, Callable[[pl.DataType], bool]] = {

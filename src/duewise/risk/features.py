@@ -261,14 +261,20 @@ def _counted() -> list[pl.Expr]:
     ]
 
 
-def _with_given(rows: pl.DataFrame, given: pl.DataFrame, as_of: date) -> pl.DataFrame:
-    """The lender's own columns: each borrower's latest row of the day or before it."""
+def given_on(given: pl.DataFrame, as_of: date) -> pl.DataFrame:
+    """borrower_id and the lender's own columns: each borrower's latest row of the day or before it.
+
+    A column with a name of ours is called `given_<name>`.
+    """
     known = given.filter(pl.col("as_of") <= as_of)
     latest = known.sort("as_of", maintain_order=True).unique(
         "borrower_id", keep="last", maintain_order=True
     )
-    taken = {name: f"given_{name}" for name in given.columns if name in rows.columns}
-    taken.pop("borrower_id", None)
-    return rows.join(
-        latest.drop("as_of").rename(taken), on="borrower_id", how="left", maintain_order="left"
-    )
+    ours = {*KEY[1:], *(feature.name for feature in feature_table())}
+    taken = {name: f"given_{name}" for name in given.columns if name in ours}
+    return latest.drop("as_of").rename(taken)
+
+
+def _with_given(rows: pl.DataFrame, given: pl.DataFrame, as_of: date) -> pl.DataFrame:
+    own = given_on(given, as_of)
+    return rows.join(own, on="borrower_id", how="left", maintain_order="left")

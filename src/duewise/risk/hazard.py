@@ -1,8 +1,10 @@
 """After the due date: the chance, day by day, that a missed instalment is paid.
 
 A lapse is an instalment still unpaid at the end of its effective due date, with the features known
-on the next morning, day 1. Each day at risk is a row of its own (Singer, Willett 1993, Journal of
-Educational Statistics 18, 155-195): day 1 to the day it was paid, day 30, or the last day known.
+on the morning of `from_day`: 1 is the day after. Each day at risk is a row of its own (Singer,
+Willett 1993, Journal of Educational Statistics 18, 155-195): that day to the one it was paid on,
+day 30, or the last day known. Who is looked at later has not paid before (van Houwelingen 2007,
+Scandinavian Journal of Statistics 34, 70-85: landmarks).
 """
 
 from __future__ import annotations
@@ -18,9 +20,8 @@ import polars as pl
 from duewise.book.ledger import Ledger
 from duewise.errors import BadInput
 from duewise.risk import censored
-from duewise.risk.boosting import RECIPES, Settings, blend, fit_boosting
+from duewise.risk.boosting import RECIPES, Boosting, Settings, blend, fit_boosting
 from duewise.risk.calibrate import Calibration, calibrate
-from duewise.risk.fit import Learner, Model
 from duewise.risk.folds import group_folds
 from duewise.risk.inputs import (
     ROWS_MIN,
@@ -31,25 +32,24 @@ from duewise.risk.inputs import (
     read_target,
     require,
 )
-from duewise.risk.logistic import expit, fit_logistic, logit
+from duewise.risk.logistic import logit
+from duewise.risk.splines import CLOCK, Splines, fit_splines
 
 Floats = npt.NDArray[np.float64]
 Days = npt.NDArray[np.int64]
+Part = Callable[..., Boosting | Splines]
 
 DAYS = 30  # at risk, from the day after the effective due date
 HORIZONS = (3, 7, 14, 30)
 FOLDS = 3
 PAID = "is_paid_today"
-CLOCK = ("day", "weekday", "day_of_month")  # what a person-period adds to the features
-KNOTS = (1, 2, 3, 5, 7, 10, 14, 21)
-RIDGE = 50.0  # on columns of unit spread: that of a prior of 1/7 around no effect
-SPREADS_MAX = 3.0  # an amount further out says no more than one there
 # Few leaves: a lapse makes up to thirty rows that differ in their day only.
 TREES = Settings(
     folds=FOLDS,
     recipes=({**RECIPES[0], "num_leaves": 5, "min_data_in_leaf": 100, "learning_rate": 0.1},),
     bags=2,
 )
+QUICK = Settings(folds=2, recipes=({**TREES.recipes[0], "learning_rate": 0.3},), bags=1)
 
 
 def lapses(later: Ledger) -> pl.DataFrame:
@@ -79,22 +79,32 @@ def lapses(later: Ledger) -> pl.DataFrame:
 
 
 def person_periods(rows: pl.DataFrame, days: Days) -> pl.DataFrame:
-    """Each row once for each of its first `days` days, with CLOCK; `due_date` says which days.
+    """Each row once for each day from its `from_day` (1 if it has none) to `days`, with CLOCK.
+
+    `due_date` says which days these are.
 
     >>> from datetime import date
     >>> rows = pl.DataFrame({"due_date": [date(2026, 7, 30)]})
     >>> person_periods(rows, np.array([2]))["weekday"].to_list()
     [5, 6]
     """
-    place = np.repeat(np.arange(len(days)), days)
-    first = np.repeat(np.cumsum(days) - days, days)
-    day = np.arange(len(place)) - first + 1
+    first = first_days(rows)
+    count = days - first + 1
+    place = np.repeat(np.arange(len(days)), count)
+    day = np.arange(len(place)) - np.repeat(np.cumsum(count) - count, count) + first[place]
     on = pl.col("due_date") + pl.duration(days=pl.col("day"))
     return (
         rows[place]
         .with_columns(day=pl.Series(day, dtype=pl.Int64))
         .with_columns(weekday=on.dt.weekday(), day_of_month=on.dt.day())
     )
+
+
+def first_days(rows: pl.DataFrame) -> Days:
+    """The day of each row's morning: `from_day`, or 1."""
+    if "from_day" not in rows.columns:
+        return np.ones(rows.height, np.int64)
+    return rows["from_day"].cast(pl.Int64).to_numpy()
 
 
 def cured_by(hazards: Floats) -> Floats:
@@ -110,24 +120,40 @@ def cured_by(hazards: Floats) -> Floats:
 class Hazard:
     """A fitted model: parts blended in the log-odds of a day's hazard, then calibrated."""
 
-    parts: Mapping[str, Model]
+    inputs: Inputs
+    parts: Mapping[str, Boosting | Splines]
     weights: tuple[float, ...]
     intercept: float
     calibration: Calibration
 
     def hazards(self, rows: pl.DataFrame) -> Floats:
-        """Rows x 30: the probability of paying on a day if not before. Needs due_date."""
+        """Rows x 30: the probability of paying on a day if not before; 0 on days that are past.
+
+        Needs due_date; `from_day` is the day of the row's morning.
+        """
         require(rows, ["due_date"])
         periods = person_periods(rows, np.full(rows.height, DAYS))
-        found = np.full(periods.height, self.intercept)
+        odds = np.full(periods.height, self.intercept)
         for part, weight in zip(self.parts.values(), self.weights, strict=True):
-            if weight:
-                found += weight * logit(part.probability(periods))
-        return self.calibration(found).reshape(rows.height, DAYS)
+            odds += weight * logit(part.probability(periods))
+        found = np.zeros((rows.height, DAYS))
+        found[np.arange(1, DAYS + 1) >= first_days(rows)[:, None]] = self.calibration(odds)
+        return found
 
     def probability_cured(self, rows: pl.DataFrame) -> Floats:
-        """Rows x HORIZONS: paid by the end of day 3, 7, 14 and 30 after the due date."""
+        """Rows x HORIZONS: paid by the end of day 3, 7, 14 and 30 after the due date.
+
+        0 for a horizon that is past.
+        """
         return cured_by(self.hazards(rows))[:, [horizon - 1 for horizon in HORIZONS]]
+
+
+@dataclass(frozen=True)
+class FittedHazard:
+    """A hazard as it is registered: under the name of its target."""
+
+    target: str
+    hazard: Hazard
 
 
 def fit_hazard(
@@ -140,8 +166,9 @@ def fit_hazard(
 ) -> Hazard | Inconclusive:
     """Trees and a logit on splines of the day, as far as each helps on folds it has not seen.
 
-    `rows` are lapses with their features: due_date, days, is_cured. Raises BadInput for a column no
-    model can use, or days outside 1 to 30; Inconclusive where there is too little to learn from.
+    `rows` are lapses with their features: due_date, days, is_cured, and from_day unless all are of
+    the first morning. A part that adds nothing is left out. Raises BadInput for a column no model
+    can use, or days outside from_day to 30; Inconclusive where there is too little to learn from.
     """
     days = _read_days(rows)
     if rows.height < ROWS_MIN:
@@ -155,7 +182,7 @@ def fit_hazard(
     inputs = read_inputs(periods, (*features, *CLOCK), signs={})
     # Whole borrowers, so that no fold has seen a day of a lapse it judges.
     fold = group_folds(periods[groups], pl.Series(target), folds=FOLDS, seed=seed)
-    learners: dict[str, Learner] = {
+    learners: dict[str, Part] = {
         "trees": partial(fit_boosting, settings=settings),
         "splines": fit_splines,
     }
@@ -165,9 +192,11 @@ def fit_hazard(
     )
     intercept, weights = blend(unseen, target)
     every = np.ones(len(target), dtype=bool)
+    kept = [name for name, weight in zip(learners, weights, strict=True) if weight > 0]
     return Hazard(
-        {name: learn(each, every) for name, each in learners.items()},
-        tuple(weights.tolist()),
+        inputs,
+        {name: learn(learners[name], every) for name in kept},
+        tuple(weights[weights > 0].tolist()),
         intercept,
         calibrate(intercept + unseen @ weights, target, fold=fold),
     )
@@ -191,8 +220,10 @@ def judge(rows: pl.DataFrame, probability: Floats) -> pl.DataFrame:
 
 def _read_days(rows: pl.DataFrame) -> Days:
     require(rows, ["due_date", "days", "is_cured"])
-    if not rows["days"].is_between(1, DAYS).fill_null(value=False).all():
-        mend = f"give each lapse its days at risk, 1 to {DAYS}"
+    first = pl.Series(first_days(rows))
+    is_right = rows["days"].is_between(first, DAYS) & (first >= 1)
+    if not is_right.fill_null(value=False).all():
+        mend = f"give each lapse its days at risk, 1 to {DAYS}, and none before from_day"
         raise BadInput("column 'days' holds more than days at risk", mend=mend)
     return rows["days"].cast(pl.Int64).to_numpy()
 
@@ -201,18 +232,18 @@ def _learn(
     periods: pl.DataFrame,
     target: Floats,
     groups: str,
-    learner: Learner,
+    learner: Part,
     kept: npt.NDArray[np.bool_],
     *,
     inputs: Inputs,
     seed: int,
-) -> Model:
+) -> Boosting | Splines:
     chosen = periods.filter(kept)
     return learner(chosen, target[kept], chosen[groups], inputs=inputs, seed=seed)
 
 
 def _unseen(
-    learn: Callable[[npt.NDArray[np.bool_]], Model], periods: pl.DataFrame, fold: Days
+    learn: Callable[[npt.NDArray[np.bool_]], Boosting | Splines], periods: pl.DataFrame, fold: Days
 ) -> Floats:
     """Each row's log-odds by a model that has not seen its borrower."""
     found = np.empty(len(fold))
@@ -220,52 +251,3 @@ def _unseen(
         held = fold == k
         found[held] = logit(learn(~held).probability(periods.filter(held)))
     return found
-
-
-@dataclass(frozen=True)
-class Splines:
-    """A logit: linear splines of the day, weekdays, the month's turn, and levelled features."""
-
-    inputs: Inputs
-    middle: Floats
-    spread: Floats
-    coefficients: Floats
-
-    def probability(self, frame: pl.DataFrame) -> Floats:
-        """A day's hazard for each person-period."""
-        matrix = self.inputs.matrix(frame)
-        columns = _columns(frame, matrix, self.middle, self.spread)
-        return expit(self.coefficients[0] + columns @ self.coefficients[1:])
-
-
-def fit_splines(
-    frame: pl.DataFrame, target: Floats, groups: pl.Series, *, inputs: Inputs, seed: int
-) -> Splines:
-    """By a ridge; a feature's effect may fade or grow with the logarithm of the day."""
-    del groups, seed  # asked for by the protocol of learners; nothing here is drawn or folded
-    matrix = inputs.matrix(frame)
-    known = ~np.isnan(matrix)
-    middle = np.array(
-        [
-            np.median(column[seen]) if seen.any() else 0.0
-            for column, seen in zip(matrix.T, known.T, strict=True)
-        ]
-    )
-    spread = np.where(known, matrix - middle, 0.0).std(axis=0)
-    columns = _columns(frame, matrix, middle, spread)
-    return Splines(inputs, middle, spread, fit_logistic(columns, target, ridge=RIDGE))
-
-
-def _columns(frame: pl.DataFrame, matrix: Floats, middle: Floats, spread: Floats) -> Floats:
-    """The design: what is not known stands at the middle."""
-    level = (matrix - middle) / np.where(spread > 0, spread, np.inf)
-    level = np.clip(np.nan_to_num(level), -SPREADS_MAX, SPREADS_MAX)
-    day, weekday, of_month = (frame[name].cast(pl.Float64).to_numpy() for name in CLOCK)
-    turn = 2 * np.pi * of_month / 31
-    clock = [
-        *(np.maximum(day - knot, 0.0) / (DAYS - knot) ** 0.5 for knot in KNOTS),
-        *((weekday == n).astype(np.float64) for n in range(1, 8)),
-        np.cos(turn),
-        np.sin(turn),
-    ]
-    return np.column_stack((level, level * np.log(day)[:, None] / np.log(DAYS), *clock))

@@ -72,25 +72,51 @@ class Inputs:
         return (*self.numbers, *self.categories)
 
     def matrix(self, frame: pl.DataFrame) -> Floats:
-        """Rows x features as float64; a category is its place in the known values, null is NaN.
+        """Rows x features as float64, column after column; a category is its place in the known.
 
-        Raises BadInput for a missing column, an infinite value, or a category not known.
+        NaN is null, infinite, a text that is no number, or a category not known: see `unread`.
+        Raises BadInput for a missing column.
         """
         require(frame, self.names)
-        _refuse_infinite(frame, self.numbers)
-        columns = [pl.col(name).cast(pl.Float64) for name in self.numbers]
-        for name, known in self.categories.items():
-            _refuse_unknown(frame[name].cast(pl.String), known)
-            places = (
-                pl.col(name)
-                .cast(pl.String)
-                .replace_strict(
-                    list(known), list(range(len(known))), default=None, return_dtype=pl.Float64
-                )
+        places = [
+            pl.col(name)
+            .cast(pl.String)
+            .replace_strict(
+                list(known), list(range(len(known))), default=None, return_dtype=pl.Float64
             )
-            columns.append(places)
-        rows = frame.select(columns).fill_null(float("nan"))
-        return np.ascontiguousarray(rows.to_numpy().reshape(len(frame), -1), dtype=np.float64)
+            for name, known in self.categories.items()
+        ]
+        rows = frame.select(*map(_number, self.numbers), *places)
+        matrix = rows.to_numpy(order="fortran", writable=True)
+        matrix = matrix.reshape(len(frame), len(self.names), order="F")
+        for column in matrix.T[: len(self.numbers)]:
+            column[np.isinf(column)] = np.nan
+        return matrix
+
+    def unread(self, frame: pl.DataFrame) -> dict[str, int]:
+        """In how many rows a feature holds what no model can read, and takes for missing.
+
+        Only features that the frame has, and that hold such a value.
+
+        >>> Inputs((), {"product": ("card", "cash")}, {}).unread(
+        ...     pl.DataFrame({"product": ["card", "gold", None]}))
+        {'product': 1}
+        """
+        is_unread = {
+            **{name: _number(name).is_infinite().fill_null(value=True) for name in self.numbers},
+            **{
+                name: ~pl.col(name).cast(pl.String).is_in(list(known))
+                for name, known in self.categories.items()
+            },
+        }
+        names = [name for name in self.names if name in frame.columns]
+        counts = frame.select((pl.col(n).is_not_null() & is_unread[n]).sum() for n in names)
+        found = zip(names, counts.row(0) if names else (), strict=True)
+        return {name: count for name, count in found if count}
+
+
+def _number(name: str) -> pl.Expr:
+    return pl.col(name).cast(pl.Float64, strict=False)
 
 
 def read_inputs(
@@ -167,15 +193,6 @@ def _refuse_infinite(frame: pl.DataFrame, numbers: Sequence[str]) -> None:
     for name, count in zip(counts.columns, counts.row(0) if counts.columns else (), strict=True):
         if count:
             raise BadInput(f"feature {name!r} is infinite in {count} rows", mend="make it null")
-
-
-def _refuse_unknown(column: pl.Series, known: Sequence[str]) -> None:
-    unknown = column.drop_nulls().filter(~column.drop_nulls().is_in(list(known))).unique().sort()
-    if len(unknown):
-        raise BadInput(
-            f"feature {column.name!r} holds {unknown[0]!r}, which the model has never seen",
-            mend="fit the model anew, or leave the value empty",
-        )
 
 
 def _values(column: pl.Series) -> tuple[str, ...]:

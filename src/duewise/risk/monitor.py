@@ -98,10 +98,27 @@ def psi(before: Reference, column: pl.Series) -> float:
     return float(((now - then) * np.log(now / then)).sum())
 
 
-def drift(references: Mapping[str, Reference], frame: pl.DataFrame) -> pl.DataFrame:
-    """A row per feature (and score): feature, psi, moved; the most moved first."""
-    found = {name: psi(before, frame[name]) for name, before in references.items()}
-    table = pl.DataFrame({"feature": list(found), "psi": list(found.values())})
+def drift(
+    references: Mapping[str, Reference],
+    frame: pl.DataFrame,
+    *,
+    unread: Mapping[str, int] | None = None,
+) -> pl.DataFrame:
+    """A row per feature (and score): feature, psi, missing, unread, moved; the most moved first.
+
+    `missing` and `unread` are shares of the rows: nothing there, and (`Inputs.unread`) what the
+    model takes for missing, as it cannot read it.
+    """
+    rows, cannot = max(len(frame), 1), unread or {}
+    table = pl.DataFrame(
+        {
+            "feature": list(references),
+            "psi": [psi(before, frame[name]) for name, before in references.items()],
+            "missing": [frame[name].null_count() / rows for name in references],
+            "unread": [cannot.get(name, 0) / rows for name in references],
+        },
+        schema={"feature": pl.String, **dict.fromkeys(("psi", "missing", "unread"), pl.Float64)},
+    )
     return table.with_columns(moved=pl.col("psi") > PSI_HIGH).sort(
         "psi", "feature", descending=[True, False]
     )

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from duewise.frames import Schema
+from duewise.frames import Schema, completed
 
 if TYPE_CHECKING:
     from duewise.risk.fit import Model
+    from duewise.risk.hazard import Hazard
+    from duewise.risk.inputs import Inputs
 
 # By target of `risk.target` the column that a plan, a strategy and a score know it by.
 FORESEEN: Mapping[str, str] = {
@@ -19,23 +21,60 @@ FORESEEN: Mapping[str, str] = {
     "late_7": "probability_late_7",
     "late_30": "probability_late_30",
 }
-PROBABILITIES: Schema = {"loan_id": pl.String, **dict.fromkeys(FORESEEN.values(), pl.Float64)}
+# That a missed instalment is paid so many days after its due date, by the hazard of paying.
+CURED_BY: Mapping[int, str] = {days: f"probability_cured_{days}d" for days in (3, 7, 14, 30)}
+COLUMNS = (*FORESEEN.values(), *CURED_BY.values())
+PROBABILITIES: Schema = {"loan_id": pl.String, **dict.fromkeys(COLUMNS, pl.Float64)}
 
 
 @dataclass(frozen=True)
 class Served:
-    """The model in use for a target; `name` says which of which version, for people."""
+    """The model in use for a target; `name` says which of which version, for people.
+
+    `inputs` are the features it reads, so that a plan can say which values it could not.
+    """
 
     target: str
     name: str
     model: Model
+    inputs: Inputs | None = None
 
 
-def foresee(models: Sequence[Served], rows: pl.DataFrame) -> pl.DataFrame:
-    """PROBABILITIES of the rows of `features` that have an instalment to come.
+@dataclass(frozen=True)
+class ServedHazard:
+    """The hazard of paying in use."""
 
-    Null where no model is served. Raises BadInput where a model cannot read the rows.
+    name: str
+    model: Hazard
+
+    @property
+    def inputs(self) -> Inputs:
+        """What it reads."""
+        return self.model.inputs
+
+
+def foresee(
+    models: Sequence[Served],
+    rows: pl.DataFrame,
+    *,
+    hazard: ServedHazard | None = None,
+    lapses: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """PROBABILITIES of the rows of `features`.
+
+    Of late payment where an instalment is to come; of cure for the loans of `lapses`, which are
+    `cured.of_lapsed` of these rows. Null where no model is served, and for a horizon that is past.
+    Raises BadInput where the rows lack a model's column.
     """
+    found = _late(models, rows)
+    if hazard is None or lapses is None or lapses.is_empty():
+        return completed(found, PROBABILITIES)
+    cured = _cured(hazard, lapses)
+    joined = found.join(cured, on="loan_id", how="full", coalesce=True, maintain_order="left_right")
+    return joined.select(list(PROBABILITIES))
+
+
+def _late(models: Sequence[Served], rows: pl.DataFrame) -> pl.DataFrame:
     ahead = rows.filter(pl.col("number").is_not_null())
     found = {FORESEEN[each.target]: each.model.probability(ahead) for each in models}
     return ahead.select(
@@ -47,11 +86,39 @@ def foresee(models: Sequence[Served], rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def told(models: Sequence[Served]) -> str:
+def _cured(hazard: ServedHazard, lapses: pl.DataFrame) -> pl.DataFrame:
+    found = hazard.model.probability_cured(lapses)
+    first = pl.col("from_day")
+    return lapses.select(
+        "loan_id",
+        *(
+            pl.when(first <= days).then(pl.Series(column)).alias(name)
+            for (days, name), column in zip(CURED_BY.items(), found.T, strict=True)
+        ),
+    )
+
+
+def unread(
+    models: Sequence[Served], given: pl.DataFrame, *, hazard: ServedHazard | None = None
+) -> dict[str, int]:
+    """In how many rows a lender's own column holds what a model cannot read, by column.
+
+    Such values are scored as missing. A column that several models read counts as by the strictest.
+    """
+    found: dict[str, int] = {}
+    read = [*(each.inputs for each in models), hazard.inputs if hazard else None]
+    for inputs in read:
+        for name, rows in inputs.unread(given).items() if inputs else ():
+            found[name] = max(rows, found.get(name, 0))
+    return dict(sorted(found.items()))
+
+
+def told(models: Sequence[Served], hazard: ServedHazard | None = None) -> str:
     """By what a plan knows the risk, in words.
 
     >>> told(())
     "the borrower's own share of late instalments"
     """
     named = ", ".join(f"{each.target} by {each.name}" for each in models)
-    return named or "the borrower's own share of late instalments"
+    risk = named or "the borrower's own share of late instalments"
+    return f"{risk}; cure by {hazard.name}" if hazard else risk

@@ -2,7 +2,8 @@
 
 Columns that end in `_sealed` hold AES-GCM ciphertext (`people`); no other column holds a name, a
 number or a text of a borrower. Instants come from the injected clock, never from the database's.
-Long because every table is read beside the others.
+
+Long because a schema is read best on one page.
 """
 
 from __future__ import annotations
@@ -207,6 +208,9 @@ class Envelope(models.Model):
     owner = models.BigIntegerField(_("worker"), null=True)
     wired_at = models.DateTimeField(_("on the wire at"), null=True)
     route = models.TextField(_("route"), null=True)  # by which it was put there last
+    # What is still to be done: ready (to be claimed, or claimed and not written), held, unknown.
+    # The database sets it; the state itself is in no index, so that a move touches none.
+    open_as = models.TextField(null=True)
     created_at = models.DateTimeField(_("created at"))
 
     class Meta:
@@ -217,24 +221,20 @@ class Envelope(models.Model):
         # LIKE, and every move of an envelope would write all of them.
         constraints = [models.UniqueConstraint(fields=["key"], name="envelope_key")]
         indexes = [
-            models.Index(fields=["plan_id"], name="envelope_plan"),
             models.Index(fields=["borrower_id"], name="envelope_borrower"),
             models.Index(fields=["loan_id"], name="envelope_loan"),
             models.Index(
                 fields=["not_before", "envelope_id"],
                 name="envelope_ready",
-                condition=models.Q(state="ready"),
+                condition=models.Q(open_as="ready"),
             ),
+            # What time may end: validity, a doubt.
             models.Index(
-                fields=["owner"], name="envelope_sending", condition=models.Q(state="sending")
-            ),
-            # What time may end: validity, the wait for a receipt, a doubt.
-            models.Index(
-                fields=["state", "valid_until"],
+                fields=["open_as", "valid_until"],
                 name="envelope_open",
-                condition=models.Q(state__in=["ready", "held", "accepted", "unknown"]),
+                condition=models.Q(open_as__isnull=False),
             ),
-            models.Index(fields=["as_of", "state"], name="envelope_day"),
+            models.Index(fields=["as_of"], name="envelope_day"),
         ]
 
 
@@ -250,6 +250,29 @@ class Route(models.Model):
         db_table = "route"
         verbose_name = _("route")
         verbose_name_plural = _("routes")
+
+
+class Claim(models.Model):
+    """The envelopes that a worker took at once: what it held, should it be lost.
+
+    Kept until each of them has its receipt or has waited too long for it.
+    """
+
+    claim_id = models.BigAutoField(primary_key=True)
+    owner = models.BigIntegerField()
+    envelope_ids = ArrayField(models.BigIntegerField())
+    at = models.DateTimeField()
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "claim"
+        indexes = [
+            models.Index(
+                fields=["owner"],
+                name="claim_unsettled",
+                condition=models.Q(settled_at__isnull=True),
+            )
+        ]
 
 
 class EnvelopeChange(models.Model):

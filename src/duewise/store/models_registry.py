@@ -16,23 +16,26 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from duewise.errors import BadInput, IntegrityBroken
+from duewise.risk.cured import CURED
 from duewise.risk.fit import Fitted
+from duewise.risk.hazard import FittedHazard
 from duewise.store.files import write_atomically, write_once
 
 FOLDER = "models"
 CHAMPION, IN_USE = "champion.json", "in_use.json"
 VERSION_CHARS = 12
 _MODEL: TypeAdapter[Fitted] = TypeAdapter(Fitted)
+_HAZARD: TypeAdapter[FittedHazard] = TypeAdapter(FittedHazard)
 
 
-def version_of(fitted: Fitted) -> str:
+def version_of(fitted: Fitted | FittedHazard) -> str:
     """The name that its content gives a model."""
-    return _version(_MODEL.dump_json(fitted))
+    return _version(_dumped(fitted))
 
 
-def save(workspace: Path, fitted: Fitted, card: dict[str, Any], page: str) -> Path:
+def save(workspace: Path, fitted: Fitted | FittedHazard, card: dict[str, Any], page: str) -> Path:
     """The folder of the fit, made if it is not there yet."""
-    content = _MODEL.dump_json(fitted)
+    content = _dumped(fitted)
     folder = workspace / FOLDER / fitted.target / _version(content)
     folder.mkdir(parents=True, exist_ok=True)
     write_once(folder / "model.json", content)
@@ -57,6 +60,12 @@ def champion_version(workspace: Path, target: str) -> str | None:
     return str(json.loads(path.read_bytes())["version"])
 
 
+def champion_of(workspace: Path, target: str) -> str:
+    """The champion's version, its file being what was written. Raises as `load`."""
+    _content(workspace, target, None)
+    return champion_version(workspace, target) or ""
+
+
 def use(workspace: Path, target: str, said: dict[str, Any]) -> None:
     """Write down which model of the champion is to be used, and why: what the monitor said."""
     write_atomically(workspace / FOLDER / target / IN_USE, json.dumps(said).encode())
@@ -73,6 +82,19 @@ def load(workspace: Path, target: str, version: str | None = None) -> Fitted:
 
     Raises BadInput where there is none, IntegrityBroken where its file is not what was written.
     """
+    content = _content(workspace, target, version)
+    if target == CURED:
+        mend = "name a target such as late_1"
+        raise BadInput("the hazard of paying tells nobody from others by a score", mend=mend)
+    return _MODEL.validate_json(content)
+
+
+def load_hazard(workspace: Path, version: str | None = None) -> FittedHazard:
+    """The hazard of paying, in the same way."""
+    return _HAZARD.validate_json(_content(workspace, CURED, version))
+
+
+def _content(workspace: Path, target: str, version: str | None) -> bytes:
     chosen = version or champion_version(workspace, target)
     path = workspace / FOLDER / target / (chosen or "") / "model.json"
     if chosen is None or not path.exists():
@@ -81,7 +103,7 @@ def load(workspace: Path, target: str, version: str | None = None) -> Fitted:
     content = path.read_bytes()
     if _version(content) != chosen:
         raise IntegrityBroken(f"the model file was changed: {path}")
-    return _MODEL.validate_json(content)
+    return content
 
 
 def load_card(workspace: Path, target: str, version: str) -> dict[str, Any]:
@@ -89,6 +111,12 @@ def load_card(workspace: Path, target: str, version: str) -> dict[str, Any]:
     path = workspace / FOLDER / target / version / "card.json"
     card: dict[str, Any] = json.loads(path.read_bytes())
     return card
+
+
+def _dumped(fitted: Fitted | FittedHazard) -> bytes:
+    if isinstance(fitted, FittedHazard):
+        return _HAZARD.dump_json(fitted)
+    return _MODEL.dump_json(fitted)
 
 
 def _version(content: bytes) -> str:

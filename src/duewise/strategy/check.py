@@ -11,15 +11,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import accumulate, product
 from math import prod
 from typing import Any
 
 import polars as pl
 
 from duewise.book.delinquency import bucket
+from duewise.strategy.cascade import Link
 from duewise.strategy.conditions import COLUMNS, condition
-from duewise.strategy.plan import STAGES, Strategy
+from duewise.strategy.plan import STAGES, Arm, Strategy
 
 DAYS = (-60, 180)  # days past due that are looked at, and those the file names
 OF_DAYS = ("dpd", "days_past_due", "bucket")  # these three are one: the day
@@ -27,6 +28,7 @@ RISK = "probability_of_default"
 RISKS = {"low": 0.05, "medium": 0.2, "high": 0.5}  # a borrower of each, for the cells
 GRID_MAX = 3_000_000
 _CENT = 0.01
+_HOURS = 24
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ def findings(strategy: Strategy, *, tones: Mapping[str, str]) -> list[Finding]:
         *_unreachable(strategy, holds, taken["step"]),
         *_of_another_stage(strategy, taken),
         *_overlaps(strategy, holds, taken),
+        *_always_waiting(strategy, taken),
+        *_too_late(strategy, taken),
     ]
     return [
         *sorted(found, key=lambda each: each.line),
@@ -66,7 +70,7 @@ def findings(strategy: Strategy, *, tones: Mapping[str, str]) -> list[Finding]:
 
 def _grid(strategy: Strategy) -> pl.DataFrame | None:
     """Every combination of the values that matter; None where they are too many."""
-    texts = [step.when for step in strategy.steps]
+    texts = [text for step in strategy.steps for text in (step.when, step.wait) if text]
     named = {name for text in texts for name in condition(text).meta.root_names()}
     numbers = sorted({float(each) for text in texts for each in _numbers(text)})
     words = sorted({each for text in texts for each in re.findall(r"'([^']*)'", text)})
@@ -95,7 +99,7 @@ def _values(name: str, numbers: Sequence[float], words: Sequence[str]) -> list[A
         return [False, True]
     if kind == pl.String:
         return [*words, "another"]
-    if name == RISK:
+    if name.startswith("probability_"):
         inside = {n + d for n in numbers if 0 < n < 1 for d in (-1e-6, 0, 1e-6)}
         return sorted({0.0, 1.0, *RISKS.values(), *inside})
     step = 1.0 if kind == pl.Int32 else _CENT
@@ -152,6 +156,39 @@ def _overlaps(strategy: Strategy, holds: pl.DataFrame, taken: pl.DataFrame) -> I
             )
 
 
+def _always_waiting(strategy: Strategy, taken: pl.DataFrame) -> Iterator[Finding]:
+    for n, step in enumerate(strategy.steps):
+        mine = taken.filter(step=n)
+        if step.wait and mine.height and mine.select(condition(step.wait).all()).item():
+            yield Finding(
+                "error",
+                step.name,
+                step.line,
+                f"step {step.name!r} always waits: its `wait` holds wherever it is taken",
+                "narrow its `wait`",
+            )
+
+
+def _too_late(strategy: Strategy, taken: pl.DataFrame) -> Iterator[Finding]:
+    """Links of a cascade whose hours are over only when the step no longer holds."""
+    for n, step in enumerate(strategy.steps):
+        days = taken.filter(step=n)["dpd"]
+        if not step.then or days.is_empty():
+            continue
+        lasts_h = _HOURS * (1 + int(days.max()) - int(days.min()))  # type: ignore[arg-type]
+        waited = list(accumulate(link.after_h for link in step.then))
+        late = [number for number, hours in enumerate(waited, start=1) if hours >= lasts_h]
+        if late:
+            yield Finding(
+                "error",
+                step.name,
+                step.line,
+                f"step {step.name!r} holds for {lasts_h} hours at most;"
+                f" link {late[0]} of its `then` comes after {waited[late[0] - 1]}",
+                "widen its `when`, or wait less",
+            )
+
+
 def _gaps(taken: pl.DataFrame) -> Iterator[Finding]:
     """Days on which some borrowers get a step and others none."""
     is_none = pl.col("step").is_null()
@@ -180,16 +217,18 @@ def _empty_cells(
     strategy: Strategy, taken: pl.DataFrame, tones: Mapping[str, str]
 ) -> Iterator[Finding]:
     """Cells of stage, risk, tone and channel that no arm fills."""
-    said = {tones.get(arm.template, "?") for step in strategy.steps for arm in step.arms}
-    channels = {arm.channel for step in strategy.steps for arm in step.arms}
+    spoken: list[Arm | Link] = []
+    for step in strategy.steps:
+        spoken += [*step.arms, *step.then]
+    said = {tones.get(each.template, "?") for each in spoken}
+    channels = {each.channel for each in spoken}
     reached = taken.filter(pl.col("step").is_not_null()).select("step", RISK).unique()
     filled = {
         (step.stage, risk, tones.get(arm.template, "?"), arm.channel)
         for risk, probability in RISKS.items()
         for n in reached.filter(pl.col(RISK) == probability)["step"].unique().sort().to_list()
         for step in (strategy.steps[n],)
-        for arm in step.arms
-        if arm.share_bp
+        for arm in (*(arm for arm in step.arms if arm.share_bp), *step.then)
     }
     for stage, risk in product(STAGES, RISKS):
         empty = [

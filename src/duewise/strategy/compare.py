@@ -83,8 +83,22 @@ def _arms(arms: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def _said(thing: Mapping[str, Any]) -> str:
     told = {key: value for key, value in thing.items() if key not in _NOT_COMPARED}
-    return ", ".join(f"{key} {value}" for key, value in told.items() if value is not None)
+    if not told.get("then"):
+        told.pop("stop", None)
+    if not told.get("sticky"):
+        told.pop("sticky", None)
+    left_out = (None, ())
+    return ", ".join(f"{key} {_text(each)}" for key, each in told.items() if each not in left_out)
 
 
 def _text(value: object) -> str | None:
-    return None if value is None else str(value)
+    """As it is written in the file, more or less; None for what is not there."""
+    match value:
+        case None | ():
+            return None
+        case tuple() | list() if all(isinstance(each, dict) for each in value):
+            return "; ".join(_said(each) for each in value)
+        case tuple() if all(isinstance(each, str) for each in value):
+            return ", ".join(value)
+        case _:
+            return str(value)

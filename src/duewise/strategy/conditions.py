@@ -21,6 +21,14 @@ COLUMNS: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "probability_of_default": pl.Float64,
     "probability_late_7": pl.Float64,
     "probability_late_30": pl.Float64,
+    "probability_cured_3d": pl.Float64,
+    "probability_cured_7d": pl.Float64,
+    "probability_cured_14d": pl.Float64,
+    "probability_cured_30d": pl.Float64,
+    "part_payments_28d": pl.Int32,
+    "days_since_part_payment": pl.Int32,
+    "usually_punctual": pl.Boolean,
+    "hardship": pl.Boolean,
 }
 
 

@@ -2,41 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, time, timedelta
-from enum import StrEnum
-from zoneinfo import ZoneInfo
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import polars as pl
 
-from duewise.frames import INSTANT
-from duewise.strategy.assign import draw_arm, hour_draw, is_held_out
+from duewise.frames import empty
+from duewise.strategy.assign import is_held_out
+from duewise.strategy.cascade import SENT
 from duewise.strategy.conditions import condition
-from duewise.strategy.plan import Step, Strategy
+from duewise.strategy.plan import Strategy
 from duewise.strategy.reading import WHOLE_BP
-from duewise.strategy.timing import place
+from duewise.strategy.reason import Decision, Reason
+from duewise.strategy.timing import PaidByHour
+from duewise.strategy.treat import PAID, Told, draw_treatment
 
-
-class Decision(StrEnum):
-    """What became of a borrower-day."""
-
-    PROPOSED = "proposed"
-    HELD_OUT = "held_out"
-    NONE = "none"
-
-
-class Reason(StrEnum):
-    """Why a borrower is not contacted. Documented in `docs/reference/reasons.md`, key by key."""
-
-    NO_STEP = "no_step"
-    NOTHING_OWED = "nothing_owed"
-    MESSAGES_PAUSED = "messages_paused"
-    HOLD_OUT = "hold_out"
-    NO_ADDRESS = "no_address"
-    CHANNEL_OPTED_OUT = "channel_opted_out"
-    FATIGUE = "fatigue"
-    WINDOW_OVER = "window_over"
-    OVER_BUDGET = "over_budget"
+__all__ = ["Decision", "Reason", "decide"]
 
 
 def decide(
@@ -47,24 +28,45 @@ def decide(
     strategy: Strategy,
     as_of: date,
     now: datetime,
+    payments: pl.DataFrame | None = None,
+    by_hour: PaidByHour | None = None,
+    sent: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """One row per borrower of `loans` (an open-loan frame with `COLUMNS` and the loan's figures).
 
     Adds decision, reason, step, stage, arm, channel, template, propensity, hold_out, losers,
-    not_before, valid_until and the address chosen. Sorted by borrower_id.
+    not_before, valid_until, link and the address chosen. Sorted by borrower_id. `payments` are
+    those known (borrower_id, paid_at); with `by_hour` the hours are learned. `sent` is SENT.
     """
-    chosen = _arbitrate(_match_steps(loans, strategy))
+    told = Told(
+        addresses,
+        empty(PAID) if payments is None else payments,
+        by_hour,
+        empty(SENT) if sent is None else sent,
+    )
+    chosen = _arbitrate(_match_steps(loans, strategy)).with_row_index("place")
     chosen = chosen.with_columns(hold_out=is_held_out(strategy, chosen["borrower_hash"]))
-    drawn = _draw_treatment(chosen, strategy, as_of=as_of, now=now)
-    reached = drawn.join(
+    # Most borrowers have no step today; whatever follows is asked of the others alone.
+    stepped = chosen.filter(pl.col("step_index").is_not_null())
+    treated = draw_treatment(stepped, strategy, told, as_of=as_of, now=now)
+    reached = treated.join(
         addresses.select("borrower_id", "channel", "number_token", "opted_out"),
         on=["borrower_id", "channel"],
         how="left",
         maintain_order="left",
     )
-    recent = _recent_contacts(contacts, now=now)
+    recent = _recent_contacts(contacts, reached, now=now)
     reached = reached.join(recent, on="borrower_id", how="left", maintain_order="left")
-    return _conclude(reached, strategy).sort("borrower_id")
+    found = reached.select("place", *_OF_TREATMENT)
+    rows = chosen.join(found, on="place", how="left", maintain_order="left")
+    return _conclude(rows, strategy).drop("place", "step_index")
+
+
+# What is known of a borrower-day once a step has been taken.
+_OF_TREATMENT = (
+    *("step", "stage", "arm", "channel", "template", "propensity", "not_before", "valid_until"),
+    *("required", "number_token", "opted_out", "contacts_28d", "link", "halt"),
+)
 
 
 def _match_steps(loans: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
@@ -94,121 +96,54 @@ def _match_steps(loans: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
 
 def _arbitrate(loans: pl.DataFrame) -> pl.DataFrame:
     """One loan speaks for the borrower: one with a step first, then the most days past due."""
-    ordered = loans.sort(
-        "borrower_id",
-        pl.col("step_index").is_null(),
-        ~pl.col("stopped"),
-        -pl.col("days_past_due"),
-        "step_index",
-        "loan_id",
-        maintain_order=True,
-    )
-    marked = ordered.with_columns(
-        is_first=pl.col("borrower_id") != pl.col("borrower_id").shift(1).fill_null("")
+    if not loans["borrower_id"].is_sorted():  # a book's are
+        loans = loans.sort("borrower_id", maintain_order=True)
+    whose = loans["borrower_id"].rle_id()
+    ranked = (
+        loans.select(
+            "step_index",
+            "stopped",
+            "days_past_due",
+            "loan_id",
+            "step_label",
+            whose=whose,
+            at=pl.int_range(pl.len(), dtype=pl.UInt32),
+        )
+        .filter(whose.is_duplicated())
+        .sort(
+            "whose",
+            pl.col("step_index").is_null(),
+            ~pl.col("stopped"),
+            -pl.col("days_past_due"),
+            "step_index",
+            "loan_id",
+            maintain_order=True,
+        )
+        .with_columns(is_first=pl.col("whose").is_first_distinct())
     )
     losers = (
-        marked.filter(~pl.col("is_first") & pl.col("step_index").is_not_null())
-        .group_by("borrower_id", maintain_order=True)
+        ranked.filter(~pl.col("is_first") & pl.col("step_index").is_not_null())
+        .group_by("whose", maintain_order=True)
         .agg(losers=pl.format("{}:{}", "loan_id", "step_label"))
     )
+    is_lost = np.zeros(loans.height, np.bool_)
+    is_lost[ranked.filter(~pl.col("is_first"))["at"].to_numpy()] = True
     return (
-        marked.filter("is_first")
-        .drop("is_first", "step_label")
-        .join(losers, on="borrower_id", how="left", maintain_order="left")
+        loans.drop("step_label")
+        .with_columns(whose=whose)
+        .filter(pl.Series(~is_lost))
+        .join(losers, on="whose", how="left", maintain_order="left")
+        .drop("whose")
         .with_columns(pl.col("losers").fill_null(pl.lit([], pl.List(pl.String))))
     )
 
 
-def _draw_treatment(
-    chosen: pl.DataFrame, strategy: Strategy, *, as_of: date, now: datetime
-) -> pl.DataFrame:
-    """Step, arm, propensity and hour for the rows that matched a step."""
-    blocks = [chosen.filter(pl.col("step_index").is_null()).with_columns(_untreated())]
-    for index, step in enumerate(strategy.steps):
-        rows = chosen.filter(pl.col("step_index") == index)
-        if rows.height:
-            blocks.append(_treat(rows, strategy, step, as_of=as_of, now=now))
-    return pl.concat(blocks).drop("step_index")
-
-
-def _untreated() -> list[pl.Expr]:
-    text = ("step", "stage", "arm", "channel", "template")
-    return [
-        *(pl.lit(None, pl.String).alias(name) for name in text),
-        pl.lit(None, pl.Float64).alias("propensity"),
-        pl.lit(None, INSTANT).alias("not_before"),
-        pl.lit(None, INSTANT).alias("valid_until"),
-        pl.lit(value=False).alias("required"),
-    ]
-
-
-def _treat(
-    rows: pl.DataFrame, strategy: Strategy, step: Step, *, as_of: date, now: datetime
-) -> pl.DataFrame:
-    arm = draw_arm(strategy, step, rows["borrower_hash"]).alias("arm_index")
-    spread = _spread(rows, strategy, step, arm)
-    zone = ZoneInfo(strategy.timezone)
-    opens = [_at(as_of, a.hours[0], zone) for a in step.arms]
-    closes = [_at(as_of, a.hours[1], zone) for a in step.arms]
-    arms = pl.DataFrame(
-        {
-            "arm_index": range(len(step.arms)),
-            "arm": [a.name for a in step.arms],
-            "channel": [a.channel for a in step.arms],
-            "template": [a.template for a in step.arms],
-            "share": [a.share_bp / WHOLE_BP for a in step.arms],
-            "opens": opens,
-            "valid_until": closes,
-        },
-        schema_overrides={"arm_index": pl.Int32, "opens": INSTANT, "valid_until": INSTANT},
-    )
-    kept = 1.0 if step.required else 1 - strategy.hold_out_bp / WHOLE_BP
-    seconds = (pl.col("valid_until") - pl.col("opens")).dt.total_seconds()
-    planned = pl.col("opens") + pl.duration(seconds=(seconds * pl.col("spread")).cast(pl.Int64))
-    return (
-        rows.with_columns(arm, spread.alias("spread"))
-        .join(arms, on="arm_index", how="left", maintain_order="left")
-        .with_columns(
-            step=pl.lit(step.name),
-            stage=pl.lit(step.stage),
-            propensity=pl.col("share") * kept,
-            not_before=pl.max_horizontal(planned.dt.truncate("1m"), pl.lit(now).cast(INSTANT)),
-            required=pl.lit(step.required),
-        )
-        .select(
-            *rows.columns,
-            "step",
-            "stage",
-            "arm",
-            "channel",
-            "template",
-            "propensity",
-            "not_before",
-            "valid_until",
-            "required",
-        )
-    )
-
-
-def _spread(rows: pl.DataFrame, strategy: Strategy, step: Step, arm: pl.Series) -> pl.Series:
-    """Where in the drawn arm's window each message leaves: evenly, or by the hours learned."""
-    even = hour_draw(strategy, step, rows["borrower_hash"])
-    if "hour_weights" not in rows.columns:
-        return even
-    hours = np.array([each.hours for each in step.arms])[arm.to_numpy()]
-    weights = rows["hour_weights"].to_numpy()
-    return pl.Series(place(weights, hours[:, 0], hours[:, 1], even.to_numpy()))
-
-
-def _at(day: date, hour: int, zone: ZoneInfo) -> datetime:
-    """The instant of a local hour; hour 24 is the next midnight."""
-    return datetime.combine(day + timedelta(days=hour // 24), time(hour % 24), zone)
-
-
-def _recent_contacts(contacts: pl.DataFrame, *, now: datetime) -> pl.DataFrame:
+def _recent_contacts(contacts: pl.DataFrame, rows: pl.DataFrame, *, now: datetime) -> pl.DataFrame:
+    """borrower_id and contacts_28d of the borrowers of `rows`."""
     since = now - timedelta(days=28)
     return (
         contacts.filter((pl.col("dir") == "out") & (pl.col("at") > since))
+        .join(rows.select("borrower_id"), on="borrower_id", how="semi")
         .group_by("borrower_id")
         .agg(contacts_28d=pl.len().cast(pl.Int32))
     )
@@ -218,7 +153,7 @@ def _conclude(rows: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
     """The decision and its reason, in order of precedence."""
     limit = strategy.fatigue_28d
     tired = pl.col("contacts_28d").fill_null(0) >= limit if limit else pl.lit(value=False)
-    optional = ~pl.col("required")
+    optional = ~pl.col("required").fill_null(value=False)
     reason = (
         pl.when(pl.col("days_past_due") == 0, pl.col("outstanding_minor") <= 0)
         .then(pl.lit(Reason.NOTHING_OWED.value))
@@ -228,6 +163,14 @@ def _conclude(rows: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
         .then(pl.lit(Reason.NO_STEP.value))
         .when(optional & pl.col("hold_out"))
         .then(pl.lit(Reason.HOLD_OUT.value))
+        .when(pl.col("is_put_off") & (pl.col("days_past_due") > 0))
+        .then(pl.lit(Reason.NOT_OVERDUE_YET.value))
+        .when(optional & _is_quiet(strategy))
+        .then(pl.lit(Reason.PART_PAYMENT.value))
+        .when(optional & _waits(strategy))
+        .then(pl.lit(Reason.SELF_CURE_LIKELY.value))
+        .when(pl.col("halt") != "")
+        .then(pl.col("halt"))
         .when(pl.col("number_token").is_null())
         .then(pl.lit(Reason.NO_ADDRESS.value))
         .when(pl.col("opted_out"))
@@ -246,7 +189,7 @@ def _conclude(rows: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
         .otherwise(pl.lit(Decision.NONE.value))
     )
     held_out_share = strategy.hold_out_bp / WHOLE_BP
-    return rows.with_columns(reason=reason).with_columns(
+    return rows.with_columns(reason=reason, required=~optional).with_columns(
         decision=decision,
         # For the hold-out the logged action is "no contact", drawn with the hold-out's share.
         propensity=pl.when(pl.col("reason") == Reason.HOLD_OUT.value)
@@ -256,3 +199,21 @@ def _conclude(rows: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
         .then(pl.lit(None, pl.String))
         .otherwise(pl.col("arm")),
     )
+
+
+def _is_quiet(strategy: Strategy) -> pl.Expr:
+    """Whether a part payment was made so lately that optional messages rest."""
+    if strategy.quiet_days is None:
+        return pl.lit(value=False)
+    lately = pl.col("days_since_part_payment") < strategy.quiet_days
+    return lately.fill_null(value=False)
+
+
+def _waits(strategy: Strategy) -> pl.Expr:
+    """Whether the borrower's step says to wait; what is not known makes nobody wait."""
+    waits = [
+        (pl.col("step") == step.name) & condition(step.wait)
+        for step in strategy.steps
+        if step.wait is not None
+    ]
+    return pl.any_horizontal(waits).fill_null(value=False) if waits else pl.lit(value=False)

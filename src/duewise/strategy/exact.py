@@ -7,12 +7,14 @@ books go through `allocate`, which asks this of the few borrowers on whom it han
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, linprog, milp
-from scipy.sparse import csr_array, vstack
 
 from duewise.strategy.offers import NOTHING, Floats, Offers, Wholes
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 NODES_MAX = 40
 FINEST = 1e-10  # HiGHS takes nothing finer; ties are told apart by less than its default
@@ -28,6 +30,8 @@ class Relaxed:
 
 def relaxed(offers: Offers, limits: Floats) -> Relaxed:
     """The linear programme: each borrower's offers sum to at most one, the budgets hold."""
+    from scipy.optimize import linprog  # a worker, which solves nothing, never waits for it
+
     if not len(offers.value):
         return Relaxed(0.0, np.zeros(len(limits)))
     scale = max(float(np.abs(offers.value).max()), 1e-12)
@@ -49,6 +53,8 @@ def whole_offers(offers: Offers, limits: Floats, *, within: float) -> Wholes:
     Up to `within`, in the unit of the values. What bounds the search is a count of nodes and not a
     clock, so that it always ends alike.
     """
+    from scipy.optimize import Bounds, LinearConstraint, milp
+
     taken = np.full(offers.borrowers, NOTHING, dtype=np.int64)
     ceiling = relaxed(offers, limits).value
     if ceiling <= 0:
@@ -68,6 +74,8 @@ def whole_offers(offers: Offers, limits: Floats, *, within: float) -> Wholes:
 
 def constraints(offers: Offers) -> csr_array:
     """A row for each budget, then one for each borrower with offers to choose between."""
+    from scipy.sparse import csr_array, vstack
+
     offer = np.arange(len(offers.value))
     owner = np.repeat(np.arange(offers.borrowers), np.diff(offers.starts))
     one_each = csr_array(

@@ -10,6 +10,7 @@ from typing import Any
 
 from duewise.errors import BadInput
 from duewise.strategy.budget import WORTH, Budget, read_budgets, read_worth
+from duewise.strategy.cascade import AFTER_HOURS_MAX, LINKS_MAX, STOPS, Link, read_stop
 from duewise.strategy.conditions import COLUMNS, condition
 from duewise.strategy.reading import WHOLE_BP, Reader, read_mapping
 
@@ -19,7 +20,10 @@ STAGES = ("pre_due", "due_day", "overdue")
 CHANNELS = ("sms", "push", "wechat", "email")
 SEND_TIMES = ("even", "learned")
 TOP = {"strategy", "version", "timezone", "hold_out", "fatigue", "steps"}
-TOP |= {"worth", "budgets", "send_time"}
+TOP |= {"worth", "budgets", "send_time", "quiet"}
+STEP = {"name", "stage", "when", "arms", "choose", "required", "wait", "then", "stop", "sticky"}
+ARM = {"channel", "template", "hours"}
+QUIET_DAYS_MAX = 28
 
 
 @dataclass(frozen=True)
@@ -35,13 +39,22 @@ class Arm:
 
 @dataclass(frozen=True)
 class Step:
-    """One position in the cadence: when it applies, and what may then be done."""
+    """One position in the cadence: when it applies, and what may then be done.
+
+    Where `wait` holds, the borrower is left alone for now: it probably takes no message. `then`
+    follows the arm's message until something of `stop` has come to pass. Who has entered a `sticky`
+    step under one version of the file stays on that version until the due date is another.
+    """
 
     name: str
     stage: str
     when: str
     arms: tuple[Arm, ...]
     required: bool = False
+    wait: str | None = None
+    then: tuple[Link, ...] = ()
+    stop: tuple[str, ...] = STOPS
+    sticky: bool = False
     line: int = field(default=0, compare=False)
 
 
@@ -50,7 +63,8 @@ class Strategy:
     """A strategy file, checked. `content_hash` is the SHA-256 of its text.
 
     `worth` is what a message is worth, in major units, as an expression over the columns; where
-    `budgets` are short, the messages worth most are sent. `send_time` is one of SEND_TIMES.
+    `budgets` are short, the messages worth most are sent. `send_time` is one of SEND_TIMES. For
+    `quiet_days` after a part payment nothing optional goes.
     """
 
     name: str
@@ -63,6 +77,12 @@ class Strategy:
     worth: str = WORTH
     budgets: tuple[Budget, ...] = ()
     send_time: str = "even"
+    quiet_days: int | None = None
+
+    @property
+    def remembers(self) -> bool:
+        """Whether a decision hangs on what became of the step's messages before."""
+        return any(step.then or step.sticky for step in self.steps)
 
 
 def load_strategy(path: Path, *, templates: Mapping[str, str]) -> Strategy:
@@ -100,19 +120,20 @@ def parse_strategy(text: str, *, source: str, templates: Mapping[str, str]) -> S
         worth=read_worth(reader, top),
         budgets=read_budgets(reader, top, CHANNELS),
         send_time=reader.choice({"send_time": "even"} | top, "send_time", SEND_TIMES),
+        quiet_days=_quiet(reader, top),
     )
 
 
 def _step(reader: Reader, raw: object, templates: Mapping[str, str]) -> Step:
     step = reader.mapping(raw, "a step")
-    reader.only(step, {"name", "stage", "when", "arms", "choose", "required"}, "a step")
+    reader.only(step, STEP, "a step")
     name = reader.text(step, "name")
     stage = reader.choice(step, "stage", STAGES)
-    when = reader.text(step, "when")
-    try:
-        condition(when)
-    except ValueError as error:
-        reader.fail(step, f"step {name!r}, when: {error}", f"columns: {', '.join(COLUMNS)}")
+    when = _condition(reader, step, "when")
+    required = reader.flag(step, "required")
+    wait = _condition(reader, step, "wait") if "wait" in step else None
+    if wait is not None and required:
+        reader.fail(step, f"step {name!r} is required and waits", "leave out one of the two")
     arms = reader.mapping(step.get("arms"), f"the arms of step {name!r}", near=step)
     found = [(key, value) for key, value in arms.items() if key != "__line__"]
     if not 1 <= len(found) <= ARMS_MAX:
@@ -134,8 +155,39 @@ def _step(reader: Reader, raw: object, templates: Mapping[str, str]) -> Step:
             )
             for key, value in found
         ),
-        required=reader.flag(step, "required"),
+        required=required,
+        wait=wait,
+        then=_links(reader, step, stage=stage, templates=templates),
+        stop=read_stop(reader, step),
+        sticky=reader.flag(step, "sticky"),
     )
+
+
+def _links(
+    reader: Reader, step: dict[str, Any], *, stage: str, templates: Mapping[str, str]
+) -> tuple[Link, ...]:
+    """What follows the arm's message, in order."""
+    if "then" not in step:
+        return ()
+    links = []
+    for raw in reader.sequence(step, "then", 1, LINKS_MAX):
+        link = reader.mapping(raw, "a link of `then`", near=step)
+        reader.only(link, {"after_h", *ARM}, "a link of `then`")
+        channel, template, hours = _message(reader, link, stage=stage, templates=templates)
+        after_h = reader.whole(link, "after_h", 1, AFTER_HOURS_MAX)
+        links.append(Link(after_h, channel, template, hours))
+    return tuple(links)
+
+
+def _condition(reader: Reader, step: dict[str, Any], key: str) -> str:
+    """A condition over COLUMNS that stands under `key`."""
+    written = reader.text(step, key)
+    try:
+        condition(written)
+    except ValueError as error:
+        name = step.get("name")
+        reader.fail(step, f"step {name!r}, {key}: {error}", f"columns: {', '.join(COLUMNS)}")
+    return written
 
 
 def _arm(
@@ -148,7 +200,15 @@ def _arm(
     share_bp: int,
 ) -> Arm:
     arm = reader.mapping(raw, f"arm {name!r}")
-    reader.only(arm, {"channel", "template", "hours"}, f"arm {name!r}")
+    reader.only(arm, ARM, f"arm {name!r}")
+    channel, template, hours = _message(reader, arm, stage=stage, templates=templates)
+    return Arm(name, channel, template, hours, share_bp)
+
+
+def _message(
+    reader: Reader, arm: dict[str, Any], *, stage: str, templates: Mapping[str, str]
+) -> tuple[str, str, tuple[int, int]]:
+    """Channel, template and hours of an arm or of a link."""
     template = reader.text(arm, "template")
     if template not in templates:
         near = ", ".join(sorted(known for known in templates if templates[known] == stage))
@@ -167,9 +227,7 @@ def _arm(
         and hours[0] < hours[1]
     ):
         reader.fail(arm, f"hours {hours!r} are no window", "write local hours as [9, 20]")
-    return Arm(
-        name, reader.choice(arm, "channel", CHANNELS), template, (hours[0], hours[1]), share_bp
-    )
+    return reader.choice(arm, "channel", CHANNELS), template, (hours[0], hours[1])
 
 
 def _shares(reader: Reader, step: dict[str, Any], arms: Sequence[str]) -> dict[str, int]:
@@ -211,3 +269,11 @@ def _fatigue(reader: Reader, top: dict[str, Any]) -> int | None:
     fatigue = reader.mapping(top["fatigue"], "fatigue")
     reader.only(fatigue, {"messages_28d"}, "fatigue")
     return reader.whole(fatigue, "messages_28d", 1, 1_000)
+
+
+def _quiet(reader: Reader, top: dict[str, Any]) -> int | None:
+    if top.get("quiet") is None:
+        return None
+    quiet = reader.mapping(top["quiet"], "quiet")
+    reader.only(quiet, {"after_part_payment_d"}, "quiet")
+    return reader.whole(quiet, "after_part_payment_d", 1, QUIET_DAYS_MAX)

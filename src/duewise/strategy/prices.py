@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import linprog
 
 from duewise.strategy.offers import Floats, Tally
 
@@ -124,6 +123,8 @@ def least_bound(at: Pass, budgets: Floats, box: Box, *, within: float, slack: fl
 
 
 def _solve(goal: Floats, rows: Floats, sides: Floats, bounds: list[Any]) -> Floats:
+    from scipy.optimize import linprog
+
     solved = linprog(
         goal,
         A_ub=rows,

@@ -40,9 +40,8 @@ def hour_weights(
     found = found.join(segments, on="product", how="left", maintain_order="left", nulls_equal=True)
     nothing = (0,) * HOURS
     book = _shrunk(np.sum([nothing, *paid.values()], axis=0), np.full(HOURS, 1 / HOURS), HOURS)
-    of_segment = _shrunk(
-        np.array([paid.get(name, nothing) for name in segments["product"]]), book, OF_BOOK
-    )
+    by_segment = np.array([paid.get(name, nothing) for name in segments["product"]])
+    of_segment = _shrunk(by_segment.reshape(-1, HOURS), book, OF_BOOK)
     own = _counts(payments, borrowers, zone=zone)[found["row"].to_numpy()]
     shares = _shrunk(own, of_segment[found["segment"].to_numpy()], OF_SEGMENT)
     return pl.Series("hour_weights", shares, dtype=WEIGHTS)
@@ -74,9 +73,9 @@ def _counts(payments: pl.DataFrame, borrowers: pl.DataFrame, *, zone: str) -> Fl
     """Payments of each of the borrowers (borrower_id, row) by local hour."""
     hour = pl.col("paid_at").dt.convert_time_zone(zone).dt.hour()
     own = (
-        payments.select("borrower_id", hour=hour)
+        payments.select("borrower_id", "paid_at")
         .join(borrowers, on="borrower_id", how="inner")
-        .group_by("row", "hour")
+        .group_by("row", hour=hour)
         .len()
     )
     counts = np.zeros((borrowers.height, HOURS))

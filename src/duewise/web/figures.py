@@ -33,7 +33,8 @@ _FEEDS = "SELECT name, complete_until FROM feed ORDER BY name"
 _ALL_STATES = "SELECT state, count(*) FROM envelope GROUP BY state"
 _RECEIPTS = "SELECT status, count(*) FROM receipt GROUP BY status"
 _DUE = """
-SELECT count(*), min(not_before) FROM envelope WHERE state = 'ready' AND not_before <= %(now)s
+SELECT count(*), min(not_before) FROM envelope
+ WHERE open_as = 'ready' AND state = 'ready' AND not_before <= %(now)s
 """
 _SENT = sorted(state.value for name in SUBMITTED for state in BALANCE[name])
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
+from json.encoder import encode_basestring as _quoted
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -37,8 +37,12 @@ class SubmitLog:
         return self._next_number
 
     def append(self, record: dict[str, str | int]) -> None:
-        """Remember a line for the next `flush`."""
-        self._lines.append(json.dumps(record, ensure_ascii=False) + "\n")
+        """Remember a line of JSON for the next `flush`."""
+        fields = [
+            f'"{name}": {_quoted(value) if isinstance(value, str) else value}'
+            for name, value in record.items()
+        ]
+        self._lines.append(f"{{{', '.join(fields)}}}\n")
 
     def flush(self) -> None:
         """Hand all lines to the operating system, in one write where it takes them."""

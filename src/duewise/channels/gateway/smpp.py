@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
@@ -39,8 +40,10 @@ from duewise.channels.smpp.pdu import (
     decode,
     encode,
     encode_short_message,
+    encode_tlvs,
     frame,
     header,
+    packed,
 )
 from duewise.channels.smpp.receipt import RECEIPT_TYPE, STATE_NUMBERS, write_fields
 from duewise.channels.smpp.text import NPI_ISDN, UDHI, read_text, source_plan
@@ -61,6 +64,9 @@ STATUSES: Final = Statuses(
     expired=status.EXPIRY_INVALID,
     names=status.NAMES,
 )
+_TAKEN: Final = struct.pack(">III", HEADER_LENGTH + 1, Command.DELIVER_SM_RESP, status.OK)
+# esm_class, protocol, priority; no times; nothing registered, replaced or coded.
+_FLAGS: Final = bytes((RECEIPT_TYPE, 0, 0)) + b"\0\0" + bytes(4)
 _BINDS = frozenset({Command.BIND_TRANSMITTER, Command.BIND_RECEIVER, Command.BIND_TRANSCEIVER})
 
 
@@ -78,6 +84,8 @@ class SmppDialect:
         self._bound_as = 0
 
     def read(self, octets: bytes, *, now: datetime) -> Said:
+        if octets[:12] == _TAKEN:
+            return Acked(int.from_bytes(octets[12:16], "big"), is_taken=True)
         try:
             pdu = decode(octets)
         except ProtocolError:
@@ -89,8 +97,6 @@ class SmppDialect:
             case Command.DELIVER_SM_RESP | Command.GENERIC_NACK:
                 is_taken = pdu.command == Command.DELIVER_SM_RESP and pdu.status == status.OK
                 return Acked(pdu.sequence, is_taken)
-            case Command.QUERY_SM if isinstance(pdu.body, Query):
-                return Asked(pdu.sequence, pdu.body.message_id)
             case command if command in _BINDS and isinstance(pdu.body, Bind):
                 return self._login(pdu, pdu.body)
         return _small_talk(pdu)
@@ -189,6 +195,8 @@ def spell_id(message_id: str, form: IdForm) -> str:
 
 def _small_talk(pdu: Pdu) -> Said:
     match pdu.command:
+        case Command.QUERY_SM if isinstance(pdu.body, Query):
+            return Asked(pdu.sequence, pdu.body.message_id)
         case Command.ENQUIRE_LINK:
             return Say(frame(Command.ENQUIRE_LINK_RESP, pdu.sequence))
         case Command.UNBIND:
@@ -231,24 +239,25 @@ def _receipt_body(receipt: Receipt, form: IdForm) -> bytes:
     }
     if submission.reference:
         tlvs[Tag.REFERENCE] = submission.reference.encode("latin-1") + b"\0"
-    source_ton, source_npi, source = source_plan(submission.destination)
-    dest_ton, dest_npi, destination = source_plan(submission.source)
-    return encode_short_message(
-        ShortMessage(
-            source,
-            destination,
-            text.encode("ascii"),
-            0,
-            RECEIPT_TYPE,
-            0,
-            "",
-            tlvs,
-            source_ton,
-            source_npi,
-            dest_ton,
-            dest_npi,
+    octets = text.encode("ascii")
+    # As `encode_short_message` would write it, which takes twice as long.
+    return b"".join(
+        (
+            b"\0",
+            _address(submission.destination),
+            _address(submission.source),
+            _FLAGS,
+            bytes((len(octets),)),
+            octets,
+            encode_tlvs(tlvs),
         )
     )
+
+
+@lru_cache(maxsize=1_024)
+def _address(number: str) -> bytes:
+    ton, npi, digits = source_plan(number)
+    return bytes((ton, npi)) + packed(digits, 21)
 
 
 @lru_cache(maxsize=1_024)

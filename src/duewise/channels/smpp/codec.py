@@ -21,7 +21,6 @@ from duewise.channels.smpp import status
 from duewise.channels.smpp.pdu import (
     HEADER_LENGTH,
     MESSAGE_ID_MAX,
-    NO_TLVS,
     PDU_LENGTH_MAX,
     RESPONSE,
     SEQUENCE_MAX,
@@ -32,17 +31,18 @@ from duewise.channels.smpp.pdu import (
     QueryResp,
     ShortMessage,
     Tag,
-    Tlvs,
     c_string,
     decode,
     encode,
-    encode_short_message,
+    encode_tlvs,
     frame,
     header,
+    packed,
 )
 from duewise.channels.smpp.receipt import is_receipt, read_receipt, read_state
 from duewise.channels.smpp.settings import SmppSettings
-from duewise.channels.smpp.text import NPI_ISDN, UDHI, read_text, source_plan, text_of
+from duewise.channels.smpp.text import UDHI, read_text, source_plan, text_of
+from duewise.channels.smpp.usual import read_receipt_frame, source_of, submit_body
 from duewise.channels.wire.codec import (
     Answer,
     Farewell,
@@ -55,13 +55,17 @@ from duewise.channels.wire.codec import (
 )
 from duewise.channels.wire.framing import ProtocolError
 from duewise.channels.wire.parts import INVALID_MESSAGE, parts_of
-from duewise.channels.wire.text import TON_INTERNATIONAL, read_address
+from duewise.channels.wire.text import read_address
 from duewise.channels.wire.times import absolute_time
 from duewise.message.parts import Part
 from duewise.times import Clock
 
 _ACCEPTED: Final = struct.pack(">II", Command.SUBMIT_SM_RESP, status.OK)
-RECEIPT_REQUESTED: Final = 1  # section 5.2.17: a receipt for success and for failure
+_DELIVER: Final = struct.pack(">I", Command.DELIVER_SM)
+_TAKEN, _BUSY = (
+    struct.pack(">III", HEADER_LENGTH + 1, Command.DELIVER_SM_RESP, code)
+    for code in (status.OK, status.RECEIVER_BUSY)
+)
 
 
 class SmppCodec:
@@ -108,50 +112,42 @@ class SmppCodec:
         if isinstance(parts, Refused):
             return parts
         try:
-            return [encode_short_message(each) for each in self._submits(message, parts)]
+            return list(self._bodies(message, parts))
         except ProtocolError:
             return INVALID_MESSAGE
 
-    def _submits(self, message: Message, parts: Sequence[Part]) -> Iterator[ShortMessage]:
+    def _bodies(self, message: Message, parts: Sequence[Part]) -> Iterator[bytes]:
         """A submit a part; or one for all, where the carrier takes a text whole."""
         settings, packs = self._settings, self._settings.packs_septets
-        ton, npi, source = source_plan(message.sender_id or settings.sender_id)
-        validity = _validity(message.valid_until) if message.valid_until else ""
-        shared: Tlvs = NO_TLVS
+        source = source_of(message.sender_id or settings.sender_id)
+        validity = _validity(message.valid_until) if message.valid_until else b"\0"
+        shared = b""
         if settings.echoes_reference and message.reference:
-            shared = {Tag.REFERENCE: message.reference.encode("ascii", "replace") + b"\0"}
+            reference = message.reference.encode("ascii", "replace") + b"\0"
+            shared = encode_tlvs({Tag.REFERENCE: reference})
         joined = settings.long_texts if len(parts) > 1 else "udh"
         groups = [parts] if joined == "payload" else [[part] for part in parts]
         for number, group in enumerate(groups, start=1):
             has_header = joined == "udh" and bool(group[0].udh)
             text, tlvs = text_of(group, has_header=has_header, packs_septets=packs), shared
             if joined == "sar":
-                tlvs = {**shared, **_sar(message.envelope_id, len(parts), number)}
+                tlvs += encode_tlvs(_sar(message.envelope_id, len(parts), number))
             elif joined == "payload":
-                text, tlvs = b"", {**shared, Tag.MESSAGE_PAYLOAD: text}
-            yield ShortMessage(
+                text, tlvs = b"", shared + encode_tlvs({Tag.MESSAGE_PAYLOAD: text})
+            yield submit_body(
                 source,
                 message.address[1:],
                 text,
-                group[0].data_coding,
-                UDHI if has_header else 0,
-                RECEIPT_REQUESTED,
-                validity,
-                tlvs,
-                ton,
-                npi,
-                TON_INTERNATIONAL,
-                NPI_ISDN,
+                data_coding=group[0].data_coding,
+                esm_class=UDHI if has_header else 0,
+                validity=validity,
+                tlvs=tlvs,
             )
 
     def read(self, octets: bytes) -> Heard:
-        if octets[4:12] == _ACCEPTED and octets.find(0, HEADER_LENGTH) == len(octets) - 1:
-            # What nearly all frames are, read at once: the id and nothing behind it.
-            message_id = octets[HEADER_LENGTH:-1].decode("latin-1")
-            if 0 < len(message_id) < MESSAGE_ID_MAX:
-                accepted = Accepted((normalise_provider_id(message_id),))
-                return Answer(int.from_bytes(octets[12:16], "big"), accepted)
         try:
+            if usual := self._read_usual(octets):
+                return usual
             pdu = decode(octets)
         except ProtocolError:
             return _unreadable(octets)
@@ -163,6 +159,19 @@ class SmppCodec:
             case Command.GENERIC_NACK:
                 return self._answer(pdu.sequence, pdu.status or status.INVALID_COMMAND, "")
         return _small_talk(pdu)
+
+    def _read_usual(self, octets: bytes) -> Answer | Told | None:
+        """What nearly all frames are, read at once: an id and nothing behind it, and a receipt."""
+        if octets[4:12] == _ACCEPTED and octets.find(0, HEADER_LENGTH) == len(octets) - 1:
+            message_id = octets[HEADER_LENGTH:-1].decode("latin-1")
+            if 0 < len(message_id) < MESSAGE_ID_MAX:
+                accepted = Accepted((normalise_provider_id(message_id),))
+                return Answer(int.from_bytes(octets[12:16], "big"), accepted)
+        elif octets[:8] == len(octets).to_bytes(4, "big") + _DELIVER:
+            now, zone = self._clock.now(), self._settings.receipt_zone
+            if said := read_receipt_frame(octets, received_at=now, zone=zone):
+                return _taken(said, octets[12:16])
+        return None
 
     def query(self, provider_id: str, sender_id: str) -> Callable[[int], bytes]:
         ton, npi, source = source_plan(sender_id or self._settings.sender_id)
@@ -202,6 +211,10 @@ class SmppCodec:
         )
         name = c_string(message.tlvs.get(Tag.REFERENCE, b""))
         return ReplyPart(source, message.destination, text, place, name)
+
+
+def _taken(said: InboundReceipt, sequence: bytes) -> Told:
+    return Told(said, _TAKEN + sequence + b"\0", _BUSY + sequence + b"\0")
 
 
 def _sar(reference: int, total: int, number: int) -> dict[int, bytes]:
@@ -249,5 +262,5 @@ def _bind_mend(code: int) -> str:
 
 
 @lru_cache(maxsize=1_024)
-def _validity(valid_until: datetime) -> str:
-    return absolute_time(valid_until)
+def _validity(valid_until: datetime) -> bytes:
+    return packed(absolute_time(valid_until), 17)

@@ -282,14 +282,14 @@ def encode_short_message(message: ShortMessage) -> bytes:
     try:
         return b"".join(
             (
-                _packed(message.service_type, 6),
+                packed(message.service_type, 6),
                 bytes((message.source_ton, message.source_npi)),
-                _packed(message.source, 21),
+                packed(message.source, 21),
                 bytes((message.dest_ton, message.dest_npi)),
-                _packed(message.destination, 21),
+                packed(message.destination, 21),
                 bytes((message.esm_class, message.protocol_id, message.priority_flag)),
-                _packed(message.schedule_delivery_time, 17),
-                _packed(message.validity_period, 17),
+                packed(message.schedule_delivery_time, 17),
+                packed(message.validity_period, 17),
                 bytes(
                     (
                         message.registered_delivery,
@@ -322,8 +322,8 @@ def c_string(value: bytes) -> str:
     return value.partition(b"\0")[0].decode("latin-1")
 
 
-def _packed(text: str, maximum: int) -> bytes:
-    """A C-octet string of at most `maximum` octets, NUL included."""
+def packed(text: str, maximum: int) -> bytes:
+    """A C-octet string of at most `maximum` octets, NUL included. Raises ProtocolError."""
     if not text:
         return b"\0"
     try:
@@ -345,7 +345,7 @@ def _encode_body(pdu: Pdu) -> bytes:
         case ShortMessage():
             return encode_short_message(body)
         case str():
-            return b"" if pdu.status and not body else _packed(body, MESSAGE_ID_MAX)
+            return b"" if pdu.status and not body else packed(body, MESSAGE_ID_MAX)
         case Bind():
             return _encode_bind(body)
         case _:
@@ -357,24 +357,24 @@ def _encode_rare(status: int, body: BindResp | Query | QueryResp | Cancel) -> by
         case BindResp():
             if status and not body.system_id and not body.tlvs:
                 return b""
-            return _packed(body.system_id, 16) + encode_tlvs(body.tlvs)
+            return packed(body.system_id, 16) + encode_tlvs(body.tlvs)
         case Query():
             plan = _octets(body.source_ton, body.source_npi)
-            return _packed(body.message_id, MESSAGE_ID_MAX) + plan + _packed(body.source, 21)
+            return packed(body.message_id, MESSAGE_ID_MAX) + plan + packed(body.source, 21)
         case QueryResp():
             if status and body == QueryResp(""):
                 return b""
-            head = _packed(body.message_id, MESSAGE_ID_MAX) + _packed(body.final_date, 17)
+            head = packed(body.message_id, MESSAGE_ID_MAX) + packed(body.final_date, 17)
             return head + _octets(body.state, body.error)
         case Cancel():
             return b"".join(
                 (
-                    _packed(body.service_type, 6),
-                    _packed(body.message_id, MESSAGE_ID_MAX),
+                    packed(body.service_type, 6),
+                    packed(body.message_id, MESSAGE_ID_MAX),
                     _octets(body.source_ton, body.source_npi),
-                    _packed(body.source, 21),
+                    packed(body.source, 21),
                     _octets(body.dest_ton, body.dest_npi),
-                    _packed(body.destination, 21),
+                    packed(body.destination, 21),
                 )
             )
 
@@ -385,11 +385,11 @@ def _encode_data(message: ShortMessage) -> bytes:
         raise ProtocolError("data_sm carries its text as message_payload")
     return b"".join(
         (
-            _packed(message.service_type, 6),
+            packed(message.service_type, 6),
             _octets(message.source_ton, message.source_npi),
-            _packed(message.source, ADDRESS_MAX),
+            packed(message.source, ADDRESS_MAX),
             _octets(message.dest_ton, message.dest_npi),
-            _packed(message.destination, ADDRESS_MAX),
+            packed(message.destination, ADDRESS_MAX),
             _octets(message.esm_class, message.registered_delivery, message.data_coding),
             encode_tlvs(message.tlvs),
         )
@@ -407,11 +407,11 @@ def _encode_bind(bind: Bind) -> bytes:
     numbers = _octets(bind.interface_version, bind.addr_ton, bind.addr_npi)
     return b"".join(
         (
-            _packed(bind.system_id, 16),
-            _packed(bind.password, 65),
-            _packed(bind.system_type, 13),
+            packed(bind.system_id, 16),
+            packed(bind.password, 65),
+            packed(bind.system_type, 13),
             numbers,
-            _packed(bind.address_range, 41),
+            packed(bind.address_range, 41),
         )
     )
 
@@ -481,7 +481,7 @@ def _decode_data(octets: bytes) -> ShortMessage:
         flags[0],
         flags[1],
         "",
-        _decode_tlvs(octets, found.end()),
+        decode_tlvs(octets, found.end()),
         source_plan[0],
         source_plan[1],
         dest_plan[0],
@@ -509,7 +509,7 @@ def _decode_short_message(octets: bytes) -> ShortMessage:
         flags[0],
         sizes[0],
         validity.decode("latin-1"),
-        _decode_tlvs(octets, end) if end < len(octets) else NO_TLVS,
+        decode_tlvs(octets, end) if end < len(octets) else NO_TLVS,
         source_plan[0],
         source_plan[1],
         dest_plan[0],
@@ -555,10 +555,11 @@ def _decode_bind_resp(status: int, octets: bytes) -> BindResp:
         if status and len(octets) == HEADER_LENGTH:
             return BindResp()
         raise ProtocolError("system_id is too long or missing")
-    return BindResp(found[1].decode("latin-1"), _decode_tlvs(octets, found.end()))
+    return BindResp(found[1].decode("latin-1"), decode_tlvs(octets, found.end()))
 
 
-def _decode_tlvs(octets: bytes, at: int) -> dict[int, bytes]:
+def decode_tlvs(octets: bytes, at: int) -> dict[int, bytes]:
+    """The optional parameters from there to the end. Raises ProtocolError."""
     tlvs: dict[int, bytes] = {}
     while at < len(octets):
         if at + _TLV.size > len(octets):

@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from duewise.channels.base import InboundReceipt, ReceiptStatus, normalise_provider_id
-from duewise.channels.smpp.pdu import QueryResp, ShortMessage, Tag, c_string
+from duewise.channels.smpp.pdu import QueryResp, ShortMessage, Tag, Tlvs, c_string
 from duewise.channels.wire.framing import ProtocolError
 from duewise.channels.wire.times import read_time
 
@@ -75,11 +75,19 @@ def read_receipt(
     `zone` is the one in which the gateway writes its done date. A state nobody defined reads as
     "unknown" with the gateway's own word as its code.
     """
+    if message.esm_class & MESSAGE_TYPE == INTERMEDIATE_TYPE:
+        return None
     fields = read_fields(message.payload.decode("latin-1"))
-    tlvs = message.tlvs
+    return receipt_of(fields, message.tlvs, received_at=received_at, zone=zone)
+
+
+def receipt_of(
+    fields: ReceiptFields, tlvs: Tlvs, *, received_at: datetime, zone: tzinfo
+) -> InboundReceipt | None:
+    """A receipt from the fields of its text and its parameters; None if it is not the last word."""
     state = tlvs.get(Tag.MESSAGE_STATE, b"")
     stat = _STATES.get(state[0], "UNKNOWN") if state else fields.stat.upper()
-    if message.esm_class & MESSAGE_TYPE == INTERMEDIATE_TYPE or stat in _NOT_FINAL:
+    if stat in _NOT_FINAL:
         return None
     receipted = tlvs.get(Tag.RECEIPTED_MESSAGE_ID)
     provider_id = c_string(receipted) if receipted is not None else fields.provider_id

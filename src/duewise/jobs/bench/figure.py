@@ -34,6 +34,7 @@ class Sizes:
     allocated: int = 1_000_000
     envelopes: int = 5_000
     payments: int = 500
+    waiting: int = 0  # envelopes that wait while payments are recorded, beside those released
     submits: int = 100_000
     raced: int = 10_000
     turns: int = 5

@@ -96,8 +96,9 @@ def _batches(task: Task) -> tuple[list[float], list[float]]:
     """
     facts = judged_facts(task)
     log = contact_log(facts)
-    starts = range(0, min(facts.height, BATCH * BATCHES * task.sizes.turns), BATCH)
-    batches = [facts.slice(start, BATCH) for start in starts]
+    # Taken from all over: before the due date all go, after it some wait for a cap.
+    count = min(max(1, facts.height // BATCH), BATCHES * task.sizes.turns)
+    batches = [facts.slice(facts.height * n // count, BATCH) for n in range(count)]
     claimed = [(batch, log.join(batch, on="borrower_id", how="semi")) for batch in batches]
     rulebook, one = task.tenant.rulebook, RowJudge(task.tenant.rulebook)
     ours: list[float] = []

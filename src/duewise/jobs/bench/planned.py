@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+import lightgbm as lgb
 import numpy as np
 import polars as pl
 
@@ -19,13 +20,23 @@ from duewise.ids import stable_hash
 from duewise.jobs.bench import big_book
 from duewise.jobs.bench.book import Task, reachable
 from duewise.jobs.bench.figure import Figure, forget_peak, in_turns, peak_rss_mib, rates
+from duewise.jobs.bench.risk import FITTED, LEAVES
 from duewise.jobs.operations import CASES, CONTACTS
 from duewise.jobs.plan_day import plan_parts
+from duewise.risk.boosting import Boosting
+from duewise.risk.calibrate import Calibration
+from duewise.risk.features import feature_table, features_of
+from duewise.risk.inputs import Inputs
+from duewise.risk.serve import Served
 from duewise.strategy.budget import Budget
+from duewise.strategy.timing import HOURS
 
 PROCESSES = 2
 PART = 50_000  # borrowers to a partition
 LOANS_OF_TEN = 13  # ten borrowers have so many loans
+# The whole book's payments by hour: most in the evening.
+_EVENING = range(18, 22)
+_PAID = {"instalment": tuple(1_500 if hour in _EVENING else 1_000 for hour in range(HOURS))}
 _NAMES = ("borrowers", "loans", "instalments", "payments", "contacts")
 _MIB = 1_024
 
@@ -33,8 +44,8 @@ _MIB = 1_024
 def plan(task: Task) -> list[Figure]:
     """Borrowers a second from Parquet to the written plan, and the memory it took.
 
-    Ledger, score, decision, first gate, three budgets shared out, plan written. Addresses and
-    cases are made while reading: no database is asked.
+    Ledger, features, score by boosting, decision, hours learned, first gate, three budgets shared
+    out, plan written. Addresses and cases are made while reading: no database is asked.
     """
     borrowers = task.sizes.borrowers
     partitions = -(-borrowers // PART)
@@ -47,8 +58,10 @@ def plan(task: Task) -> list[Figure]:
         folder = Path(name)
         for number in range(partitions):
             _write(folder, number, task)
-        strategy = replace(task.context.strategy, budgets=budgets)
-        context = replace(task.context, strategy=strategy)
+        strategy = replace(task.context.strategy, budgets=budgets, send_time="learned")
+        context = replace(
+            task.context, strategy=strategy, models=(_model(folder, task),), paid_by_hour=_PAID
+        )
         turn = iter(range(task.sizes.turns))
         base_mib = forget_peak()
 
@@ -63,12 +76,32 @@ def plan(task: Task) -> list[Figure]:
 
         seconds = in_turns(run, None, turns=task.sizes.turns, timer=task.timer)
     worker_mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // _MIB
-    note = f"{partitions} partitions; {base_mib} MiB of it were held before"
+    note = f"{partitions} partitions, {task.sizes.trees} trees of {LEAVES} leaves;"
+    note += f" {base_mib} MiB of it were held before"
     return [
         rates("plan", "borrowers/s", borrowers, [(own, None) for own, _ in seconds]),
         Figure("plan", borrowers, "MiB, first process", ours=peak_rss_mib(), note=note),
         Figure("plan", borrowers, "MiB, largest worker", ours=worker_mib),
     ]
+
+
+def _model(folder: Path, task: Task) -> Served:
+    """A model of the first partition's features: late or not, with some noise."""
+    tables = _read(folder, 0)
+    zone = task.context.strategy.timezone
+    known = tables.ledger(task.context.products, as_of=task.as_of, known_at=task.morning, zone=zone)
+    rows = features_of(known, tables.payments, known_at=task.morning)
+    names = tuple(each.name for each in feature_table())
+    inputs = Inputs(names, {}, {})
+    matrix = inputs.matrix(rows)[:FITTED]
+    noise = np.random.default_rng(task.sizes.seed).normal(size=len(matrix))
+    is_late = np.nan_to_num(matrix[:, names.index("late_share")]) + noise > 1
+    settings = {"objective": "binary", "num_leaves": LEAVES, "num_threads": 1, "verbose": -1}
+    data = lgb.Dataset(matrix, is_late)
+    text = lgb.train(settings, data, task.sizes.trees).model_to_string()
+    return Served(
+        "late_1", "bench", Boosting(inputs, (text,), (1.0,), 0.0, Calibration("platt", (0.0, 1.0)))
+    )
 
 
 def _read(folder: Path, number: int) -> Tables:

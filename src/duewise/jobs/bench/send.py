@@ -18,7 +18,8 @@ from duewise.channels.base import Channel
 from duewise.errors import IntegrityBroken
 from duewise.jobs.bench.figure import Figure, rates
 from duewise.jobs.bench.road import ALL_DUE, CLEAR, Desk, admit, counted, release_of
-from duewise.jobs.deliver import CLAIM_MAX, DeliverySettings, Run
+from duewise.jobs.chunk import CLAIM_MAX, DeliverySettings
+from duewise.jobs.deliver import Run
 from duewise.jobs.delivery_line import run_line
 from duewise.jobs.demo import gateway_process
 from duewise.store.sql import queries
@@ -67,7 +68,8 @@ def send(desk: Desk) -> list[Figure]:
     best = min(runs, key=lambda run: run.took_s)
     own, database, gateway = (round(spent / count * _US) for spent in best.spent)
     note = (
-        f"{best.parts / count:.2f} parts an envelope, a receipt for each part; processor time an "
+        f"{best.parts / count:.2f} parts an envelope, a receipt for each part: "
+        f"{best.parts / best.took_s:,.0f} parts and as many receipts a second; processor time an "
         f"envelope: sender {own} µs, database {database} µs, gateway {gateway} µs; of the "
         f"sender's: {_profile(desk)}"
     )
@@ -143,10 +145,10 @@ def _bare(conn: Connection[Any], *, now: object) -> None:
         conn.execute(_on_copy("mark_wired"), values | {"envelope_ids": ids})
         said = {
             "attempts": [1] * len(ids),
-            "states": ["accepted"] * len(ids),
-            "reasons": ["accepted_by_gateway"] * len(ids),
-            "not_before": [None] * len(ids),
-            "are_counted": [True] * len(ids),
+            "state": "accepted",
+            "reason": "accepted_by_gateway",
+            "not_before": None,
+            "is_counted": True,
         }
         conn.execute(_on_copy("settle"), {"now": now, "envelope_ids": ids, **said})
 

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("store", "0010_route_rate"),
+        ("store", "0011_open_envelopes"),
     ]
 
     operations = [

@@ -3,14 +3,15 @@
 -- means of `match_receipts`: to do so later would write each of them twice.
 INSERT INTO receipt (route, provider_id, status, code, reference, at, envelope_id)
 SELECT %(route)s, r.provider_id, r.status, r.code, r.reference, r.at,
-       COALESCE(s.envelope_id, e.envelope_id)
+       COALESCE((SELECT s.envelope_id FROM submission s
+                  WHERE s.route = %(route)s AND s.provider_id = r.provider_id),
+                (SELECT e.envelope_id FROM envelope e
+                  WHERE e.attempt > 0
+                    AND e.envelope_id = CASE WHEN r.reference ~ '^[0-9]{1,18}$'
+                                             THEN r.reference::bigint END))
   FROM unnest(%(provider_ids)s::text[], %(statuses)s::text[], %(codes)s::text[],
               %(references)s::text[], %(ats)s::timestamptz[])
        AS r (provider_id, status, code, reference, at)
-  LEFT JOIN submission s ON s.route = %(route)s AND s.provider_id = r.provider_id
-  LEFT JOIN envelope e ON e.attempt > 0
-                      AND e.envelope_id = CASE WHEN r.reference ~ '^[0-9]{1,18}$'
-                                               THEN r.reference::bigint END
 ON CONFLICT (route, provider_id, status) DO NOTHING
 RETURNING envelope_id;
 
@@ -45,21 +46,24 @@ RETURNING receipt.envelope_id;
 SELECT e.envelope_id, e.state, e.parts, r.provider_id, r.status, r.code
   FROM envelope e
   JOIN receipt r USING (envelope_id)
- WHERE e.envelope_id = ANY(%(envelope_ids)s)
+ WHERE e.envelope_id = ANY(%(envelope_ids)s::bigint[])
  ORDER BY e.envelope_id, r.receipt_id
    FOR UPDATE OF e;
 
 -- lock_envelopes
--- Receipts are folded and answers stored one after the other, never side by side.
-SELECT envelope_id FROM envelope
- WHERE envelope_id = ANY(%(envelope_ids)s) ORDER BY envelope_id FOR UPDATE;
+-- Receipts are folded and answers stored one after the other, never side by side. Whether the answer
+-- is on record, and whether it waits to be sent once more.
+SELECT EXISTS (SELECT 1 FROM submission s WHERE s.envelope_id = e.envelope_id AND s.part > 0),
+       e.open_as IS NOT DISTINCT FROM 'ready'
+  FROM envelope e
+ WHERE e.envelope_id = ANY(%(envelope_ids)s::bigint[]) ORDER BY e.envelope_id FOR UPDATE OF e;
 
 -- adopt_submissions
 -- A receipt proves a submission whose answer was lost.
 INSERT INTO submission (envelope_id, route, provider_id, part, accepted_at)
 SELECT r.envelope_id, r.route, r.provider_id, 0, r.at
   FROM receipt r
- WHERE r.envelope_id = ANY(%(envelope_ids)s)
+ WHERE r.envelope_id = ANY(%(envelope_ids)s::bigint[])
    AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.envelope_id = r.envelope_id AND s.part > 0)
 ON CONFLICT (route, provider_id) DO NOTHING;
 
@@ -69,22 +73,20 @@ ON CONFLICT (route, provider_id) DO NOTHING;
 UPDATE envelope
    SET state = 'sending', reason = 'receipt_after_doubt', owner = NULL, wired_at = %(now)s,
        changed_at = %(now)s
- WHERE envelope_id = ANY(%(envelope_ids)s) AND attempt > 0
+ WHERE envelope_id = ANY(%(envelope_ids)s::bigint[]) AND attempt > 0
    AND (state = 'ready' OR (state = 'sending' AND wired_at IS NULL));
 
 -- back_in_doubt
 -- The second half of `take_off_queue`; the receipts then say what became of it.
 UPDATE envelope
    SET state = 'unknown'
- WHERE envelope_id = ANY(%(envelope_ids)s) AND state = 'sending' AND owner IS NULL;
+ WHERE envelope_id = ANY(%(envelope_ids)s::bigint[]) AND state = 'sending' AND owner IS NULL;
 
 -- fold_receipts
 UPDATE envelope
-   SET state = said.state, reason = said.reason, changed_at = %(now)s, owner = NULL,
-       wired_at = COALESCE(envelope.wired_at, %(now)s)
-  FROM unnest(%(envelope_ids)s::bigint[], %(states)s::text[], %(reasons)s::text[])
-       AS said (envelope_id, state, reason)
- WHERE envelope.envelope_id = said.envelope_id AND envelope.state <> said.state;
+   SET state = %(state)s, reason = %(reason)s, changed_at = %(now)s, owner = NULL,
+       wired_at = COALESCE(wired_at, %(now)s)
+ WHERE envelope_id = ANY(%(envelope_ids)s::bigint[]) AND state <> %(state)s;
 
 -- add_reply
 INSERT INTO reply (borrower_id, number_token, route, inbound_id, text_sealed, intent, action, at)

@@ -4,28 +4,40 @@ SELECT owner, pg_try_advisory_lock(%(lock_class)s, owner::int) AS is_locked
   FROM (SELECT nextval('worker_number') AS owner) AS enlisted;
 
 -- orphaned_owners
--- Owners of claimed envelopes whose session has ended: their lock is free. We hold it afterwards.
+-- Owners of open claims whose session has ended: their lock is free. We hold it afterwards.
 SELECT owner
-  FROM (SELECT DISTINCT owner FROM envelope WHERE state = 'sending' AND owner <> %(owner)s) AS s
+  FROM (SELECT DISTINCT owner FROM claim WHERE settled_at IS NULL AND owner <> %(owner)s) AS s
  WHERE pg_try_advisory_lock(%(lock_class)s, owner::int);
 
 -- recover_unwired
 -- Claimed, but not a byte was written: nothing happened.
 UPDATE envelope
    SET state = 'ready', owner = NULL, reason = 'worker_lost_before_wire', changed_at = %(now)s
- WHERE state = 'sending' AND owner = %(owner)s AND wired_at IS NULL;
+ WHERE envelope_id = ANY(%(envelope_ids)s::bigint[]) AND state = 'sending' AND owner = %(owner)s
+   AND wired_at IS NULL;
 
 -- recover_wired
 -- Bytes may have been written: in doubt, and never sent again blindly.
 UPDATE envelope
    SET state = 'unknown', owner = NULL, reason = 'worker_lost_on_wire', changed_at = %(now)s
- WHERE state = 'sending' AND owner = %(owner)s AND wired_at IS NOT NULL;
+ WHERE envelope_id = ANY(%(envelope_ids)s::bigint[]) AND state = 'sending' AND owner = %(owner)s
+   AND wired_at IS NOT NULL;
+
+-- open_claims
+-- What a worker has claimed, and has not yet said of that it is through with it.
+SELECT claim_id, envelope_ids FROM claim WHERE owner = %(owner)s AND settled_at IS NULL;
+
+-- close_claims
+-- A worker is through with these: each envelope was settled, given back or taken over.
+UPDATE claim SET settled_at = %(now)s
+ WHERE claim_id = ANY(%(claim_ids)s::bigint[]) AND owner = %(owner)s AND settled_at IS NULL;
 
 -- give_back
 -- The worker was told to stop, and not a byte of these was written.
 UPDATE envelope
    SET state = 'ready', owner = NULL, reason = 'worker_stopped', changed_at = %(now)s
- WHERE state = 'sending' AND owner = %(owner)s AND wired_at IS NULL;
+ WHERE envelope_id = ANY(%(envelope_ids)s::bigint[]) AND state = 'sending' AND owner = %(owner)s
+   AND wired_at IS NULL;
 
 -- release_lock
 SELECT pg_advisory_unlock(%(lock_class)s, %(owner)s::int);
@@ -36,7 +48,7 @@ UPDATE envelope
    SET state = 'lapsed', changed_at = %(now)s,
        reason = CASE WHEN state = 'held' THEN 'validity_ended_while_held: ' || reason
                      ELSE 'validity_ended' END
- WHERE state IN ('ready', 'held') AND valid_until <= %(now)s;
+ WHERE open_as IN ('ready', 'held') AND state IN ('ready', 'held') AND valid_until <= %(now)s;
 
 -- claim
 -- Take up to limit envelopes that are due, one per borrower; none while the route is paused. The
@@ -46,7 +58,8 @@ WITH due AS (
     SELECT e.envelope_id, e.borrower_id, e.not_before
       FROM envelope e
       JOIN person p USING (borrower_id)
-     WHERE e.state = 'ready' AND e.not_before <= %(now)s AND e.valid_until > %(now)s
+     WHERE e.open_as = 'ready' AND e.state = 'ready' AND e.not_before <= %(now)s
+       AND e.valid_until > %(now)s
        AND e.channel = ANY(%(channels)s)
        AND NOT EXISTS (SELECT 1 FROM route WHERE name = %(route)s AND paused_at IS NOT NULL)
      ORDER BY e.not_before, e.envelope_id
@@ -66,12 +79,17 @@ RETURNING envelope.envelope_id, key, borrower_id, loan_id, step, stage, channel,
           amount_minor, currency, due_date, facts, text_sealed, parts, sender_id, number_token,
           valid_until, attempt + 1 AS attempt, created_at;
 
+-- add_claim
+-- One row for all that was claimed at once: by it a lost worker's envelopes are found.
+INSERT INTO claim (owner, envelope_ids, at)
+VALUES (%(owner)s, %(envelope_ids)s::bigint[], %(now)s) RETURNING claim_id;
+
 -- mark_wired
 -- The intent, durable before the first byte: from here on a lost worker leaves a doubt. Here, not
 -- at the claim, the attempt counts: what a gate defers has not been tried.
 UPDATE envelope
    SET wired_at = %(now)s, attempt = attempt + 1, route = %(route)s
- WHERE envelope_id = ANY(%(envelope_ids)s) AND owner = %(owner)s AND state = 'sending'
+ WHERE envelope_id = ANY(%(envelope_ids)s::bigint[]) AND owner = %(owner)s AND state = 'sending'
    AND valid_until > %(now)s
 RETURNING envelope_id;
 
@@ -79,23 +97,21 @@ RETURNING envelope_id;
 -- It waited for its route's turn until its validity, and with it the hours of contact, had ended.
 UPDATE envelope
    SET state = 'lapsed', owner = NULL, reason = 'validity_ended', changed_at = %(now)s
- WHERE envelope_id = ANY(%(envelope_ids)s) AND owner = %(owner)s AND state = 'sending'
+ WHERE envelope_id = ANY(%(envelope_ids)s::bigint[]) AND owner = %(owner)s AND state = 'sending'
    AND wired_at IS NULL AND valid_until <= %(now)s;
 
 -- settle
 -- What the gateway answered to one attempt. An envelope that a receipt has already carried further
 -- stays there; one that another worker took for lost is corrected, unless it was sent again since.
 UPDATE envelope
-   SET state = said.state, reason = said.reason, changed_at = %(now)s, owner = NULL,
-       not_before = COALESCE(said.not_before, envelope.not_before),
-       attempt = envelope.attempt - CASE WHEN said.is_counted THEN 0 ELSE 1 END,
-       wired_at = CASE WHEN said.state = 'ready' THEN NULL ELSE envelope.wired_at END
-  FROM unnest(%(envelope_ids)s::bigint[], %(attempts)s::int[], %(states)s::text[],
-              %(reasons)s::text[], %(not_before)s::timestamptz[], %(are_counted)s::boolean[])
-       AS said (envelope_id, attempt, state, reason, not_before, is_counted)
+   SET state = %(state)s, reason = %(reason)s, changed_at = %(now)s, owner = NULL,
+       not_before = COALESCE(%(not_before)s::timestamptz, envelope.not_before),
+       attempt = envelope.attempt - CASE WHEN %(is_counted)s THEN 0 ELSE 1 END,
+       wired_at = CASE WHEN %(state)s = 'ready' THEN NULL ELSE envelope.wired_at END
+  FROM unnest(%(envelope_ids)s::bigint[], %(attempts)s::int[]) AS said (envelope_id, attempt)
  WHERE envelope.envelope_id = said.envelope_id
-   AND envelope.state IN ('sending', 'unknown') AND envelope.state <> said.state
-   AND (envelope.attempt = said.attempt OR said.state = 'accepted');
+   AND envelope.state IN ('sending', 'unknown') AND envelope.state <> %(state)s
+   AND (envelope.attempt = said.attempt OR %(state)s = 'accepted');
 
 -- bury
 -- A provider said that nothing can be received there any more. A number says so of itself.
@@ -115,7 +131,7 @@ ON CONFLICT (borrower_id, channel) DO UPDATE SET token = excluded.token, at = ex
 
 -- drop_adopted
 -- The answer names the parts: what receipts alone had proved of them gives way to it.
-DELETE FROM submission WHERE part = 0 AND envelope_id = ANY(%(envelope_ids)s);
+DELETE FROM submission WHERE part = 0 AND envelope_id = ANY(%(envelope_ids)s::bigint[]);
 
 -- add_submissions
 -- A receipt may have proved a submission before its answer was stored; the answer knows the part.
@@ -153,7 +169,7 @@ SELECT e.envelope_id, p.phone_sealed, p.push_token_sealed, p.wechat_openid_seale
   FROM envelope e
   JOIN person p USING (borrower_id)
   LEFT JOIN dead_address d ON d.borrower_id = e.borrower_id AND d.channel = e.channel
- WHERE e.envelope_id = ANY(%(envelope_ids)s);
+ WHERE e.envelope_id = ANY(%(envelope_ids)s::bigint[]);
 
 -- contact_log
 -- Every contact with these borrowers, on whatever channel and whoever made it: envelopes that reached
@@ -193,7 +209,7 @@ SELECT complete_until FROM feed WHERE name = 'payments';
 -- When the next ready envelope may go. While the route is paused none may.
 SELECT min(not_before) AS next_due, count(*) AS waiting
   FROM envelope
- WHERE state = 'ready' AND channel = ANY(%(channels)s) AND valid_until > %(now)s
+ WHERE open_as = 'ready' AND state = 'ready' AND channel = ANY(%(channels)s) AND valid_until > %(now)s
    AND NOT EXISTS (SELECT 1 FROM route WHERE name = %(route)s AND paused_at IS NOT NULL);
 
 -- in_doubt_without_receipt
@@ -202,7 +218,7 @@ SELECT min(not_before) AS next_due, count(*) AS waiting
 UPDATE envelope
    SET state = 'ready', reason = 'no_receipt_within_horizon', changed_at = %(now)s,
        wired_at = NULL
- WHERE state = 'unknown' AND changed_at <= %(until)s AND valid_until > %(now)s
+ WHERE open_as = 'unknown' AND changed_at <= %(until)s AND valid_until > %(now)s
    AND channel = ANY(%(channels)s)
    AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.envelope_id = envelope.envelope_id);
 
@@ -210,16 +226,34 @@ UPDATE envelope
 -- Envelopes whose doubt may end one day, and the oldest of them.
 SELECT count(*) AS doubts, min(changed_at) AS oldest_at
   FROM envelope
- WHERE state = 'unknown' AND valid_until > %(now)s AND channel = ANY(%(channels)s)
+ WHERE open_as = 'unknown' AND valid_until > %(now)s AND channel = ANY(%(channels)s)
    AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.envelope_id = envelope.envelope_id);
 
 -- accepted_without_receipt
+-- Of claims that were settled so long ago; what was accepted later is of a later look.
 UPDATE envelope
    SET state = 'unknown', reason = 'no_receipt_within_horizon', changed_at = %(now)s
- WHERE state = 'accepted' AND changed_at <= %(until)s;
+  FROM (SELECT unnest(envelope_ids) AS envelope_id FROM claim WHERE settled_at <= %(until)s) AS old
+ WHERE envelope.envelope_id = old.envelope_id
+   AND state = 'accepted' AND changed_at <= %(until)s;
+
+-- drop_claims
+-- None of these awaits a receipt any more, or does so for an answer that came later.
+DELETE FROM claim
+ WHERE settled_at <= %(until)s
+   AND NOT EXISTS (SELECT 1 FROM unnest(envelope_ids) AS c (envelope_id)
+                     JOIN envelope e USING (envelope_id)
+                    WHERE e.state = 'accepted');
 
 -- awaits_receipts
--- Whether something is on its way whose receipt may still come within its validity.
+-- Whether something is on its way whose receipt may still come within its validity. The latest claim
+-- is asked first: what was sent last is told of last.
 SELECT EXISTS (SELECT 1 FROM envelope
-                WHERE state IN ('accepted', 'unknown') AND valid_until > %(now)s
-                  AND channel = ANY(%(channels)s)) AS awaits;
+                WHERE open_as = 'unknown' AND valid_until > %(now)s AND channel = ANY(%(channels)s))
+    OR EXISTS (SELECT 1
+                 FROM (SELECT envelope_ids FROM claim ORDER BY claim_id DESC) AS c,
+                      unnest(c.envelope_ids) AS each (envelope_id),
+                      LATERAL (SELECT 1 FROM envelope e
+                                WHERE e.envelope_id = each.envelope_id AND e.state = 'accepted'
+                                  AND e.valid_until > %(now)s AND e.channel = ANY(%(channels)s)
+                                LIMIT 1) AS found) AS awaits;

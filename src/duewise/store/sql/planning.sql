@@ -27,6 +27,28 @@ SELECT payment_id, loan_id, borrower_id, paid_at, amount_minor, kind, reverses, 
    AND (%(known_at)s::timestamptz IS NULL OR known_at <= %(known_at)s::timestamptz)
  ORDER BY payment_id;
 
+-- sent_steps
+-- What cascades and sticky steps remember: each message that went or still goes, by its step, and
+-- what came of it. The link of a cascade stands in the key, behind the step.
+SELECT e.borrower_id, e.step, e.due_date,
+       COALESCE(substring(e.key FROM '\+([0-9]+)\|[^|]*$')::int, 0) AS link, e.channel,
+       COALESCE(e.wired_at, e.not_before) AS at, e.state,
+       (SELECT min(c.at) FROM contact c
+         WHERE c.borrower_id = e.borrower_id AND c.outcome = 'seen' AND c.channel = e.channel
+           AND c.at >= e.wired_at AND c.at <= %(now)s::timestamptz),
+       LEAST((SELECT min(c.at) FROM contact c
+               WHERE c.borrower_id = e.borrower_id AND c.dir = 'in' AND c.outcome IS DISTINCT FROM 'seen'
+                 AND c.at >= e.wired_at AND c.at <= %(now)s::timestamptz),
+             (SELECT min(y.at) FROM reply y
+               WHERE y.borrower_id = e.borrower_id AND y.at >= e.wired_at
+                 AND y.at <= %(now)s::timestamptz)),
+       r.strategy_hash
+  FROM envelope e JOIN plan_run r USING (plan_id)
+ WHERE e.borrower_id = ANY(%(borrower_ids)s) AND e.as_of >= %(since)s::date
+   AND e.state IN ('ready', 'sending', 'accepted', 'delivered', 'failed', 'expired', 'unknown',
+                   'lapsed')
+ ORDER BY e.envelope_id;
+
 -- paid_since
 -- What became known after a plan was made: the release judges on it.
 SELECT loan_id, sum(CASE WHEN kind IN ('reversal', 'chargeback') THEN -amount_minor ELSE amount_minor END)::bigint
@@ -47,7 +69,7 @@ SELECT loan_id, borrower_id, currency FROM account WHERE loan_id = ANY(%(loan_id
 -- Held because of news about their borrower, with what is needed to plan them again.
 SELECT envelope_id, key, borrower_id, as_of, amount_minor, reason
   FROM envelope
- WHERE state = 'held' AND reason = ANY(%(reasons)s) AND valid_until > %(now)s
+ WHERE open_as = 'held' AND reason = ANY(%(reasons)s) AND valid_until > %(now)s
    AND (%(borrower_ids)s::text[] IS NULL OR borrower_id = ANY(%(borrower_ids)s::text[]))
  ORDER BY envelope_id
  LIMIT %(limit)s;

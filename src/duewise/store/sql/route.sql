@@ -32,6 +32,9 @@ SELECT COALESCE(r.name, e.route) AS name, r.paused_at, COALESCE(r.reason, '') AS
                     count(*) FILTER (WHERE state = 'unknown') AS unknown
                FROM envelope
               WHERE state IN ('sending', 'accepted', 'unknown') AND route IS NOT NULL
+                AND envelope_id IN (SELECT unnest(envelope_ids) FROM claim
+                                     UNION ALL
+                                    SELECT envelope_id FROM envelope WHERE open_as = 'unknown')
               GROUP BY route) e ON e.route = r.name
  ORDER BY 1;
 
@@ -42,7 +45,7 @@ SELECT count(*) FILTER (WHERE state = 'ready' AND not_before <= %(now)s) AS due,
        count(*) FILTER (WHERE state = 'held') AS held,
        count(*) FILTER (WHERE state = 'sending' AND wired_at IS NULL) AS claimed
   FROM envelope
- WHERE state IN ('ready', 'held', 'sending');
+ WHERE open_as IN ('ready', 'held');
 
 -- planned_by_day
 SELECT as_of AS day, sum(proposals)::bigint AS planned FROM plan_run GROUP BY as_of ORDER BY as_of;

@@ -12,31 +12,34 @@ from duewise.web.report.render import render_page
 
 def render_model_card(card: Mapping[str, Any]) -> str:
     """The page of a card (`risk.card.model_card`, with its version)."""
+    what = f"{words.number(card['trees'])} trees"
     shown = {
         "target": card["target"],
         "version": card["version"],
-        "verdict": _verdict(card),
-        "made_of": _made_of(card),
+        "verdict": verdict(card),
+        "made_of": made_of(card, what),
         "tiles": _tiles(card),
         "tables": [table for table in _tables(card) if table["rows"]],
     }
     return render_page("model_card", shown, {"calibration": _curve(card), "gains": _gains(card)})
 
 
-def _verdict(card: Mapping[str, Any]) -> str:
+def verdict(card: Mapping[str, Any]) -> str:
+    """Whether it was registered, and what did not hold."""
     broken = [guard["says"] for guard in card["guards"] if not guard["holds"]]
     if not broken:
         return "Registered: every guard holds."
     return f"Not registered. It does not hold that {'; nor that '.join(broken)}."
 
 
-def _made_of(card: Mapping[str, Any]) -> str:
+def made_of(card: Mapping[str, Any], what: str) -> str:
+    """Of what rows, how it was judged, and by which versions."""
     source = card["source"]
     window = f", {source['first_date']} to {source['last_date']}" if source["first_date"] else ""
     return (
         f"Of {words.number(source['rows'])} rows of {words.number(source['borrowers'])} borrowers"
         f"{window}; {source['name']}, SHA-256 {source['sha256'][:12]}…; judged {card['split']};"
-        f" {len(card['features'])} features, {words.number(card['trees'])} trees;"
+        f" {len(card['features'])} features, {what};"
         f" made {card['made_at']} by {', '.join(' '.join(v) for v in card['versions'].items())}."
     )
 
@@ -62,18 +65,18 @@ def _tables(card: Mapping[str, Any]) -> list[dict[str, Any]]:
     served = [row for row in card["curve"] if row["model"] == SERVED]
     gained = [row for row in card["gains"] if row["model"] == SERVED]
     return [
-        _table(
+        table_of(
             "guards", "Guards", "All must hold, or the model is not registered.", card["guards"]
         ),
-        _table(
+        table_of(
             "metrics", "Figures", "On rows no model had seen, with 95 % intervals.", card["metrics"]
         ),
-        _table("differences", "Less boosting", "Paired, on the same rows.", card["differences"]),
-        _table("calibration", "Calibration", CALIBRATION, served, chart=True),
-        _table("gains", "Money at risk", GAINS, gained, chart=bool(gained)),
-        _table("groups", "Groups", GROUPS, card["groups"]),
-        _table("weights", "What weighs", WEIGHTS, card["weights"]),
-        _table(
+        table_of("differences", "Less boosting", "Paired, on the same rows.", card["differences"]),
+        table_of("calibration", "Calibration", CALIBRATION, served, chart=True),
+        table_of("gains", "Money at risk", GAINS, gained, chart=bool(gained)),
+        table_of("groups", "Groups", GROUPS, card["groups"]),
+        table_of("weights", "What weighs", WEIGHTS, card["weights"]),
+        table_of(
             "scorecard",
             "Scorecard",
             f"Start from {card['scorecard']['base']}, add the points; more is less risk.",
@@ -88,9 +91,10 @@ GROUPS = "Bias within two of its errors is noise. None of these columns is a fea
 WEIGHTS = "The mean size of a feature's share in the log-odds."
 
 
-def _table(
+def table_of(
     name: str, title: str, note: str, rows: Sequence[Mapping[str, Any]], *, chart: bool = False
 ) -> dict[str, Any]:
+    """A table of rows alike; no rows, no table."""
     columns = [key for key in rows[0] if key != "name"] if rows else []
     return {
         "id": name,

@@ -1,0 +1,175 @@
+"""The open loans of a group of borrowers on a day: what is owed, and what strategies may ask of it.
+
+Borrowers are joined by their place among the group's, a whole number; instalments, of which there
+are ten times as many, are never joined by name.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+
+import numpy as np
+import polars as pl
+
+from duewise.book.align import day_number
+from duewise.book.calendar import rolled_if_known
+from duewise.book.columns import DPD, OLDEST_DUE, PAYMENT
+from duewise.book.ledger import Ledger, asked_for
+from duewise.engine.given import PlanContext, Tables
+from duewise.frames import completed, empty
+from duewise.risk.model import probability_of_default
+from duewise.risk.serve import PROBABILITIES, foresee
+from duewise.strategy.conditions import COLUMNS
+from duewise.strategy.tone import signs
+
+PART_DAYS = 28  # as far back as a part payment counts
+WHO = "_who"  # the borrower's place among the group's
+
+# What a strategy, a text or a rule may ask of a loan besides its ledger.
+_OF_LOAN = ("product", "currency", "annual_rate", "autopay")
+
+
+def open_loans(tables: Tables, *, context: PlanContext) -> pl.DataFrame:
+    """One row per loan with what is owed on the as-of date, and the columns strategies may name."""
+    zone = context.strategy.timezone
+    known = tables.ledger(context.products, as_of=context.as_of, known_at=context.now, zone=zone)
+    given = known.aligned.loans
+    who = _places(given["borrower_id"], tables.borrowers["borrower_id"])
+    is_open = given["opened_date"] <= context.as_of
+    loans = (
+        pl.concat([known.loans, given.filter(is_open).select(_OF_LOAN)], how="horizontal")
+        .with_columns(who.filter(is_open))
+        .filter(pl.col(WHO).is_not_null())
+    )
+    people = tables.borrowers.drop("borrower_id")
+    loans = pl.concat([loans, people[loans[WHO]]], how="horizontal")
+    habits = _habits(known, who, tables, context)
+    loans = loans.join(habits, on=WHO, how="left", maintain_order="left")
+    loans = _beside(loans, _foreseen(known, tables, context)).with_columns(
+        probability_of_default=pl.coalesce("probability_of_default", "_share")
+    )
+    paused = loans["loan_id"].is_in(_paused(tables.pauses, as_of=context.as_of).implode())
+    loans = loans.with_columns(paused.alias("messages_paused"))
+    found = _with_strategy_columns(loans, as_of=context.as_of).drop(WHO, "_share")
+    found = found.with_columns(_is_put_off(found["oldest_due_date"], context))
+    return completed(found, COLUMNS)  # a probability that no model in use tells is not known
+
+
+def _places(names: pl.Series, known: pl.Series) -> pl.Series:
+    """For each name its place among the known (WHO), or null; both are in order in a book."""
+    runs = names.rle()
+    if runs.struct.field("value").equals(known):
+        return names.rle_id().alias(WHO)
+    places = known.to_frame("name").with_columns(pl.int_range(pl.len(), dtype=pl.UInt32).alias(WHO))
+    return names.to_frame("name").join(places, on="name", how="left", maintain_order="left")[WHO]
+
+
+def _beside(loans: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
+    """The loans with the columns found for them by loan_id, null where none are."""
+    if found["loan_id"].equals(loans["loan_id"]):
+        return loans.hstack(found.drop("loan_id"))
+    return loans.join(found, on="loan_id", how="left", maintain_order="left")
+
+
+def _habits(known: Ledger, who: pl.Series, tables: Tables, context: PlanContext) -> pl.DataFrame:
+    """By WHO: the share of own instalments that came late, and the signs of the tone ladder."""
+    per_loan = np.diff(known.aligned.columns.loans.instalment_start)
+    owner = who.fill_null(tables.borrowers.height)  # who is not known is beyond all who are
+    whose = pl.Series("borrower_id", np.repeat(owner.to_numpy(), per_loan))
+    if owner.is_sorted():
+        whose = whose.set_sorted()
+    days = known.payment_days.insert_column(0, whose)
+    shares = probability_of_default(days, as_of=context.as_of, prior=context.prior)
+    cases = tables.cases.filter("hardship_pending").select("borrower_id", "hardship_pending")
+    place = _places(cases["borrower_id"], tables.borrowers["borrower_id"])
+    marks = signs(days, cases.with_columns(borrower_id=place), as_of=context.as_of)
+    shares = shares.rename({"borrower_id": WHO, "probability_of_default": "_share"})
+    parts = _part_payments(known, owner, as_of=context.as_of)
+    return (
+        shares.join(marks.rename({"borrower_id": WHO}), on=WHO, how="left")
+        .join(parts, on=WHO, how="left")
+        .with_columns(pl.col("part_payments_28d").fill_null(0))
+    )
+
+
+def _part_payments(known: Ledger, owner: pl.Series, *, as_of: date) -> pl.DataFrame:
+    """By WHO the payments of PART_DAYS that left something past due, and the last one's age.
+
+    A payment made on or after the due date of the oldest instalment that is still unpaid was one
+    in part: a full one would have settled it.
+    """
+    columns, today = known.aligned.columns, day_number(as_of)
+    day, kind = columns.events.day, columns.events.kind
+    recent = np.flatnonzero((day > today - PART_DAYS) & (day <= today) & (kind == PAYMENT))
+    loan = np.searchsorted(columns.loans.event_start, recent, side="right") - 1
+    of_loan = known.figures[loan]
+    is_part = (of_loan[:, DPD] > 0) & (day[recent] >= of_loan[:, OLDEST_DUE])
+    made = pl.DataFrame(
+        {WHO: owner.gather(loan[is_part]), "_age": today - day[recent[is_part]].astype(np.int32)},
+        schema={WHO: pl.UInt32, "_age": pl.Int32},
+    )
+    return made.group_by(WHO).agg(
+        part_payments_28d=pl.len().cast(pl.Int32), days_since_part_payment=pl.col("_age").min()
+    )
+
+
+def _is_put_off(due: pl.Series, context: PlanContext) -> pl.Series:
+    """Whether rest days have put off till today, or beyond, what was due (`is_put_off`).
+
+    By the rulebook's clause for due dates, as the guard takes it; False where nobody knows.
+    """
+    rulebook = context.rulebook
+    last = {
+        day: rolled_if_known(day, rulebook.roll_default, rulebook.calendar)
+        for day in due.drop_nulls().unique()
+    }
+    put_off = [day for day, until in last.items() if until is not None and until >= context.as_of]
+    return due.is_in(put_off).fill_null(value=False).alias("is_put_off")
+
+
+def _paused(pauses: pl.DataFrame, *, as_of: date) -> pl.Series:
+    """The loans about which only required messages may go that day; `until_date` is exclusive."""
+    stands = (pl.col("from_date") <= as_of) & (pl.col("until_date") > as_of)
+    return pauses.filter((pl.col("what") == "messages") & stands)["loan_id"]
+
+
+def _foreseen(known: Ledger, tables: Tables, context: PlanContext) -> pl.DataFrame:
+    """PROBABILITIES by the models; contacts are left out, as they are in the rows of a fit."""
+    if not context.models and context.hazard is None:
+        return empty(PROBABILITIES)
+    from duewise.risk.features import features_of
+
+    rows = features_of(known, tables.payments, known_at=context.now, given=tables.features)
+    if context.hazard is None:
+        return foresee(context.models, rows)
+    from duewise.risk.cured import lapsed, of_lapsed
+
+    lapses = of_lapsed(rows, lapsed(known))
+    return foresee(context.models, rows, hazard=context.hazard, lapses=lapses)
+
+
+def _with_strategy_columns(loans: pl.DataFrame, *, as_of: date) -> pl.DataFrame:
+    is_past_due = pl.col("days_past_due") > 0
+    days_ahead = (pl.col("next_due_date") - pl.lit(as_of)).dt.total_days()
+    major = {"past_due": "past_due_minor", "outstanding": "outstanding_minor"}
+    whose, is_owed = loans[WHO].to_numpy(), (loans["outstanding_minor"] > 0).to_numpy()
+    open_ones = np.bincount(whose[is_owed], minlength=int(whose.max()) + 1 if len(whose) else 0)
+    return loans.with_columns(
+        *asked_for(),
+        dpd=pl.when(is_past_due)
+        .then(pl.col("days_past_due"))
+        .otherwise(-days_ahead)
+        .cast(pl.Int32),
+        days_past_due=pl.col("days_past_due").cast(pl.Int32),
+        # Nobody records promises yet; unknown, they make no rung of the ladder hold.
+        broken_promises_90d=pl.lit(None, pl.Int32),
+        open_loans=pl.Series(open_ones[whose].astype(np.int32)),
+    ).with_columns(
+        _major("amount_minor").alias("amount"),
+        *(_major(minor).alias(name) for name, minor in major.items()),
+    )
+
+
+def _major(column: str) -> pl.Expr:
+    """Minor units as a decimal of major units; two digits, as the file contracts write money."""
+    return (pl.col(column).cast(pl.Decimal(18, 2)) / 100).cast(pl.Decimal(18, 2))

@@ -1,0 +1,178 @@
+"""Chunks of cleared messages: each is marked, written and settled together, two at a time.
+
+While one chunk is on the wire the next is marked, and the answers of the one before are stored.
+What is marked and not settled is in doubt after a kill: never more than `FLYING_MAX` chunks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import psycopg
+
+from duewise.channels.base import Accepted, Channel, Message
+from duewise.jobs.routes import take_turn
+from duewise.jobs.session import PATIENCE, Patience, Worker
+from duewise.jobs.settle import never_left, said_of, settle, unsent
+from duewise.jobs.tenant import Tenant
+from duewise.jobs.wire_gate import Claimed
+from duewise.store import arrays
+from duewise.store.sql import queries
+from duewise.times import Clock
+
+CLAIM_MAX = 1_000
+CHUNK_MAX = 250  # marked together
+FLYING_MAX = 2  # chunks, so at most twice as many are in doubt after a kill
+CHUNK_S_MAX = 0.5
+_SQL = queries("outbox")
+
+
+@dataclass(frozen=True)
+class DeliverySettings:
+    """When a doubt may end. Seconds of the injected clock; None: never sent again by itself.
+
+    `rate_per_s`: parts a second, of all workers of the route together; None: no limit.
+    `resend_unknown_after_s` may be set only for a gateway that sends a receipt, carrying our
+    reference, for every message it accepted: then a receipt that stays away so long, while we were
+    listening all the time, proves that it never did.
+    """
+
+    receipt_horizon_s: int = 72 * 3_600
+    resend_unknown_after_s: int | None = None
+    claim_max: int = CLAIM_MAX
+    chunk_max: int = CHUNK_MAX
+    rate_per_s: float | None = None
+    patience: Patience = PATIENCE
+
+    @property
+    def chunk(self) -> int:
+        """Messages marked together: on a slow route no more than it takes in half a second.
+
+        >>> DeliverySettings(rate_per_s=30).chunk, DeliverySettings().chunk
+        (15, 250)
+        """
+        if self.rate_per_s is None:
+            return self.chunk_max
+        return max(1, min(self.chunk_max, int(self.rate_per_s * CHUNK_S_MAX)))
+
+
+@dataclass
+class Flight:
+    """The chunks between their mark and their stored answers. `is_linked`: the link was there."""
+
+    sender: Worker
+    channel: Channel
+    tenant: Tenant
+    clock: Clock
+    settings: DeliverySettings
+    is_linked: bool = True
+    _flying: set[asyncio.Task[None]] = field(default_factory=set)
+    _claims: Counter[int] = field(default_factory=Counter)
+
+    async def room(self) -> None:
+        """Wait until another chunk may be marked. Raises what the storing of answers raised."""
+        while len(self._flying) >= FLYING_MAX:
+            await self._some_landed()
+
+    async def landed(self) -> None:
+        """Wait until every chunk is settled. Raises what the storing of answers raised."""
+        while self._flying:
+            await self._some_landed()
+
+    def begin(self, claim_id: int) -> None:
+        """The chunks of that claim come next."""
+        self._claims[claim_id] = 0
+
+    def through(self) -> list[int]:
+        """The claims all of whose chunks have landed, each told once; between claims."""
+        ended = [claim_id for claim_id, flying in self._claims.items() if not flying]
+        for claim_id in ended:
+            del self._claims[claim_id]
+        return ended
+
+    async def send(self, chunk: Sequence[Claimed], *, claim_id: int) -> None:
+        """Wait for its turn and mark it; what is marked is written and settled behind our back.
+
+        What was held or cancelled since its claim, or is no longer valid, is not marked nor sent.
+        """
+        sender, settings = self.sender, self.settings
+        try:
+            if settings.rate_per_s:
+                by_part = self.channel.capabilities.counts_parts
+                parts = sum(each.parts for each in chunk) if by_part else len(chunk)
+                await take_turn(sender, self.channel.name, seconds=parts / settings.rate_per_s)
+            marked = await _mark(sender, self.channel.name, chunk, now=self.clock.now())
+        except psycopg.OperationalError:
+            # Nobody knows whether the mark was stored, but we know that nothing was written.
+            said = [unsent(each, "database_lost_before_wire") for each in chunk]
+            now = self.clock.now()
+            await settle(sender, self.channel.name, said, [], now=now, patience=settings.patience)
+            return
+        if going := [each for each in chunk if each.envelope_id in marked]:
+            self._claims[claim_id] += 1
+            self._flying.add(asyncio.create_task(self._fly(going, claim_id)))
+
+    async def _fly(self, going: Sequence[Claimed], claim_id: int) -> None:
+        """Write, wait for the answers, store them."""
+        channel = self.channel
+        results = await channel.send_many([_message(each, tenant=self.tenant) for each in going])
+        now = self.clock.now()
+        submissions = [
+            (each.envelope_id, provider_id, part)
+            for each, result in zip(going, results, strict=True)
+            if isinstance(result, Accepted)
+            for part, provider_id in enumerate(result.provider_ids, start=1)
+        ]
+        said = [said_of(each, result, now=now) for each, result in zip(going, results, strict=True)]
+        self.is_linked &= not any(map(never_left, results))
+        patience = self.settings.patience
+        await settle(self.sender, channel.name, said, submissions, now=now, patience=patience)
+        self._claims[claim_id] -= 1
+
+    async def _some_landed(self) -> None:
+        done, self._flying = await asyncio.wait(self._flying, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+
+
+@asynccontextmanager
+async def flight(
+    sender: Worker, channel: Channel, *, tenant: Tenant, clock: Clock, settings: DeliverySettings
+) -> AsyncIterator[Flight]:
+    """Chunks may be sent in the block; at its end, whatever ends it, each of them is settled."""
+    chunks = Flight(sender, channel, tenant, clock, settings)
+    try:
+        yield chunks
+    finally:
+        await chunks.landed()
+
+
+def _message(claimed: Claimed, *, tenant: Tenant) -> Message:
+    return Message(
+        envelope_id=claimed.envelope_id,
+        reference=str(claimed.envelope_id),
+        address=claimed.address,
+        sender_id=claimed.sender_id or tenant.sender_id,
+        text=claimed.text,
+        valid_until=claimed.valid_until,
+        title=claimed.title,
+    )
+
+
+async def _mark(sender: Worker, route: str, chunk: Sequence[Claimed], *, now: datetime) -> set[int]:
+    values = {
+        "now": now,
+        "route": route,
+        "envelope_ids": arrays.numbers(each.envelope_id for each in chunk),
+        "owner": sender.owner,
+    }
+    async with sender.alone, sender.conn.transaction():
+        if any(each.valid_until <= now for each in chunk):
+            await sender.conn.execute(_SQL["lapse_claimed"], values)
+        marked = await sender.conn.execute(_SQL["mark_wired"], values)
+        return {row[0] for row in await marked.fetchall()}
