@@ -101,7 +101,7 @@ SPEECHES = {
         lambda code: {"Code": code},
         {
             "isv.BUSINESS_LIMIT_CONTROL": "for now",
-            "isv.AMOUNT_NOT_ENOUGH": "for good",
+            "isv.AMOUNT_NOT_ENOUGH": "account",
             "isv.MOBILE_NUMBER_ILLEGAL": "dead",
             "isp.SYSTEM_ERROR": "unknown",
         },
@@ -113,7 +113,7 @@ SPEECHES = {
         lambda code: {"__type": code},
         {
             "ThrottlingException": "for now",
-            "AccessDeniedException": "for good",
+            "AccessDeniedException": "account",
             "ValidationException": "for good",
             "InternalServerException": "unknown",
         },
@@ -125,7 +125,7 @@ SPEECHES = {
         lambda code: {"error": {"code": 400, "status": "X", "details": [{"errorCode": code}]}},
         {
             "QUOTA_EXCEEDED": "for now",
-            "SENDER_ID_MISMATCH": "for good",
+            "SENDER_ID_MISMATCH": "account",
             "UNREGISTERED": "dead",
             "INTERNAL": "unknown",
         },
@@ -135,7 +135,7 @@ SPEECHES = {
         jpush_channel,
         lambda i: {"sendno": "0"} | ({} if i is None else {"msg_id": i}),
         lambda code: {"error": {"code": int(code), "message": "x"}},
-        {"2002": "for now", "1004": "for good", "1011": "dead", "1000": "unknown"},
+        {"2002": "for now", "1004": "account", "1011": "dead", "1000": "unknown"},
         unlisted="9999",
     ),
     "tencent": Speech(
@@ -145,7 +145,7 @@ SPEECHES = {
         lambda code: {"Response": {"Error": {"Code": code}}},
         {
             "LimitExceeded.PhoneNumberOneHourLimit": "for now",
-            "FailedOperation.InsufficientBalanceInSmsPackage": "for good",
+            "FailedOperation.InsufficientBalanceInSmsPackage": "account",
             "InvalidParameterValue.IncorrectPhoneNumber": "dead",
             "InternalError.Timeout": "unknown",
         },
@@ -155,7 +155,7 @@ SPEECHES = {
         twilio_channel,
         lambda i: {"status": "queued"} | ({} if i is None else {"sid": i}),
         lambda code: {"code": int(code), "status": 400},
-        {"20429": "for now", "20003": "for good", "21610": "for good", "30008": "unknown"},
+        {"20429": "for now", "20003": "account", "21610": "for good", "30008": "unknown"},
         unlisted="99999",
     ),
     "wechat": Speech(
@@ -163,7 +163,7 @@ SPEECHES = {
         wechat_channel,
         lambda i: {"errcode": 0, "errmsg": "ok", "msgid": i},
         lambda code: {"errcode": int(code), "errmsg": "x"},
-        {"45011": "for now", "40037": "for good", "43004": "dead", "-1": "unknown"},
+        {"45011": "for now", "40037": "account", "43004": "dead", "-1": "unknown"},
         unlisted="99999",
     ),
 }

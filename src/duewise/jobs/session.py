@@ -18,6 +18,7 @@ import psycopg
 from psycopg import AsyncConnection
 
 from duewise.errors import Unreachable
+from duewise.outbox.breaker import Circuit
 from duewise.store.sql import queries
 
 LOCK_CLASS = 0x44_57  # "DW": the class of all workers' advisory locks
@@ -42,6 +43,7 @@ class Worker:
     """A session with the database, its number, and what it has done so far.
 
     `listening_since` is None until receipts are listened to, and again after a time without.
+    `circuit`: what the provider says of our account.
     `alone`: held for each transaction while chunks are on their way, for they share the session.
     """
 
@@ -51,6 +53,7 @@ class Worker:
     listening_since: datetime | None = None
     done: Counter[str] = field(default_factory=Counter)
     alone: asyncio.Lock = field(default_factory=asyncio.Lock)
+    circuit: Circuit = field(default_factory=Circuit)
 
 
 @asynccontextmanager
