@@ -234,7 +234,8 @@ The providers of this installation. An account is a table `[accounts.NAME]` of `
 secret never stands in that file: it lies in `secrets/NAME.SETTING` (mode 0600), or in
 `DUEWISE_ACCOUNTS__NAME__SETTING`.
 
-What a code asks: `retry`, the same account later; `re-route`, this account cannot, another may;
+What a code asks: `retry`, the same account later; `re-route`, this account cannot, another may (it
+is tried again later, and five of these in a row pause the route until it is resumed);
 `dead_address`, the address receives nothing and is not written to again until it changes; `stop`,
 nobody will take it as it is; `unknown`, it may have gone out, so that it is not sent again. A code
 nobody listed is tried again. Carriers (SMPP, CMPP) have [settings](settings.md) of their own.

@@ -35,7 +35,13 @@ class Line:
 def lines_of(workspace: Path, config: Config, clock: Clock) -> list[Line]:
     """Every account that something leaves by. Raises BadInput where one carries another kind."""
     lines = []
-    for kind, name in _routes(config):
+    for kind, name in config.chosen:
+        if name in config.routes.sms and name not in config.accounts:
+            raise BadInput(
+                f"{name!r} cannot share the texts",
+                source=str(workspace / FILE),
+                mend="make it the carrier, or name one of accounts",
+            )
         channel = channel_of(name, workspace, config, clock)
         carries = channel.capabilities.carries
         if carries != kind:
@@ -46,11 +52,6 @@ def lines_of(workspace: Path, config: Config, clock: Clock) -> list[Line]:
             )
         lines.append(Line(channel, delivery_of(name, config)))
     return lines
-
-
-def _routes(config: Config) -> list[tuple[str, str]]:
-    chosen = {"sms": config.carrier} | config.routes.model_dump()
-    return [(kind, name) for kind, name in chosen.items() if name]
 
 
 def channel_of(
@@ -115,8 +116,12 @@ def _at_provider(
         provider = find_provider(account.provider)
         provider.check_names(account.own)
         given = {
-            field: value for field, value in account.own.items() if field not in provider.secrets
+            field: os.environ.get(_variable(name, field), value) if _is_plain(value) else value
+            for field, value in account.own.items()
+            if field not in provider.secrets
         }
+        if account.sender_id and "sender_id" in provider.names:
+            given["sender_id"] = account.sender_id
         given |= _secrets(name, account, provider, workspace)
         if "callback_url" in provider.names and config.hooks.public_url:
             given.setdefault("callback_url", hook_url(config.hooks.public_url, name))
@@ -131,7 +136,7 @@ def _secrets(
     """The account's secrets as they are written, from their variables or files."""
     found = {}
     for field in provider.secrets:
-        variable = f"DUEWISE_ACCOUNTS__{name}__{field}".upper()
+        variable = _variable(name, field)
         path = workspace / "secrets" / f"{name}.{field}"
         if variable in os.environ:
             found[field] = os.environ[variable]
@@ -149,6 +154,15 @@ def _secrets(
                 mend=f"write it there (mode 0600) or set {variable}",
             )
     return found
+
+
+def _variable(name: str, field: str) -> str:
+    return f"DUEWISE_ACCOUNTS__{name}__{field}".upper()
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a variable's text may have been taken for a number: an account's id, say."""
+    return isinstance(value, int | float)
 
 
 def _taken(kind: type[Settings], given: Mapping[str, Any]) -> Settings:

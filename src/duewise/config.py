@@ -1,4 +1,7 @@
-"""The workspace's settings: `duewise.toml`, under the environment. Only `app`, `cli` read it."""
+"""The workspace's settings: `duewise.toml`, under the environment. Only `app`, `cli` read it.
+
+Long because every setting is here, with what it means.
+"""
 
 from __future__ import annotations
 
@@ -222,6 +225,9 @@ class AccountSection(BaseModel):
 class RoutesSection(_Section):
     """By which account each kind of message leaves, texts aside; none: it stays until it lapses."""
 
+    sms: tuple[str, ...] = Field(
+        default=(), description="Accounts that share the texts with carrier, or go on without it."
+    )
     push: str | None = Field(default=None, description="The account of push messages.")
     wechat: str | None = Field(default=None, description="The account of WeChat messages.")
     email: str | None = Field(default=None, description="The account of emails.")
@@ -312,10 +318,16 @@ class Config(BaseSettings):
         return known[name]
 
     @property
+    def chosen(self) -> list[tuple[str, str]]:
+        """Each kind of message, and an account that it leaves by; texts first."""
+        texts = [("sms", name) for name in (self.carrier, *self.routes.sms)]
+        rest = self.routes.model_dump(exclude={"sms"}, exclude_none=True)
+        return [*texts, *rest.items()]
+
+    @property
     def route_names(self) -> tuple[str, ...]:
         """The accounts that something leaves by: that of texts first, none twice."""
-        chosen = (self.carrier, self.routes.push, self.routes.wechat, self.routes.email)
-        return tuple(dict.fromkeys(name for name in chosen if name))
+        return tuple(dict.fromkeys(name for _, name in self.chosen))
 
     @classmethod
     def settings_customise_sources(

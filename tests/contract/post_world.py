@@ -13,14 +13,28 @@ from tests.contract.channel_world import MORNING, free_port
 
 from duewise.channels.aliyun import AliyunSettings, aliyun_channel
 from duewise.channels.aws import AwsSettings, aws_channel
+from duewise.channels.fcm import FcmSettings, fcm_channel
+from duewise.channels.jpush import JpushSettings, jpush_channel
 from duewise.channels.post import PostChannel, Request
 from duewise.channels.signing import AccessKey, Scheme
 from duewise.channels.tencent import TencentSettings, tencent_channel
+from duewise.channels.token import Token, Tokens
 from duewise.channels.twilio import TwilioSettings, twilio_channel
+from duewise.channels.wechat import Filed, WechatSettings, wechat_channel
 from duewise.times import ManualClock
 
 SECRET = "invented-secret"
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+SERVICE_ACCOUNT = {
+    "type": "service_account",
+    "project_id": "lender",
+    "private_key_id": "k1",
+    "private_key": SECRET,
+    "client_email": "push@lender.iam.gserviceaccount.com",
+    "token_uri": "http://127.0.0.1:1/token",
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +50,10 @@ class Speech:
 
     def opens(self, endpoint: str, **settings: Any) -> PostChannel:
         account = self.account(endpoint=endpoint, **settings)
-        return self.channel(account, clock=ManualClock(MORNING))
+        channel = self.channel(account, clock=ManualClock(MORNING))
+        if isinstance(channel._tokens, Tokens):  # what asks for one has tests of its own
+            channel._tokens.keep(Token("invented", 3_600))
+        return channel
 
 
 def aliyun(**settings: Any) -> AliyunSettings:
@@ -48,6 +65,14 @@ def aws(**settings: Any) -> AwsSettings:
     return AwsSettings("key", SECRET, "ap-southeast-1", **settings)
 
 
+def fcm(**settings: Any) -> FcmSettings:
+    return FcmSettings(json.dumps(SERVICE_ACCOUNT), **settings)
+
+
+def jpush(**settings: Any) -> JpushSettings:
+    return JpushSettings("key", SECRET, **settings)
+
+
 def tencent(**settings: Any) -> TencentSettings:
     wording = "{1}，您本期应还{2}元，{3}到期。客服400-000-0000，拒收请回复R"
     return TencentSettings("key", SECRET, "1400000000", {"1001": wording}, **settings)
@@ -55,6 +80,12 @@ def tencent(**settings: Any) -> TencentSettings:
 
 def twilio(**settings: Any) -> TwilioSettings:
     return TwilioSettings("AC1", SECRET, **settings)
+
+
+def wechat(**settings: Any) -> WechatSettings:
+    text = "【甲消费金融】{{name}}，您本期应还{{sum}}元，{{day}}到期。客服400-000-0000，拒收请回复R"
+    fields = {"thing1": "{{name}}的借款", "amount2": "{{sum}}元", "thing4": "请打开APP"}
+    return WechatSettings("wx1", SECRET, {"T1": Filed(text, fields)}, **settings)
 
 
 def sent_by_tencent(serial: str | None) -> dict[str, Any]:
@@ -70,7 +101,7 @@ SPEECHES = {
         lambda code: {"Code": code},
         {
             "isv.BUSINESS_LIMIT_CONTROL": "for now",
-            "isv.AMOUNT_NOT_ENOUGH": "for good",
+            "isv.AMOUNT_NOT_ENOUGH": "account",
             "isv.MOBILE_NUMBER_ILLEGAL": "dead",
             "isp.SYSTEM_ERROR": "unknown",
         },
@@ -82,10 +113,30 @@ SPEECHES = {
         lambda code: {"__type": code},
         {
             "ThrottlingException": "for now",
-            "AccessDeniedException": "for good",
+            "AccessDeniedException": "account",
             "ValidationException": "for good",
             "InternalServerException": "unknown",
         },
+    ),
+    "fcm": Speech(
+        fcm,
+        fcm_channel,
+        lambda i: {"name": i},
+        lambda code: {"error": {"code": 400, "status": "X", "details": [{"errorCode": code}]}},
+        {
+            "QUOTA_EXCEEDED": "for now",
+            "SENDER_ID_MISMATCH": "account",
+            "UNREGISTERED": "dead",
+            "INTERNAL": "unknown",
+        },
+    ),
+    "jpush": Speech(
+        jpush,
+        jpush_channel,
+        lambda i: {"sendno": "0"} | ({} if i is None else {"msg_id": i}),
+        lambda code: {"error": {"code": int(code), "message": "x"}},
+        {"2002": "for now", "1004": "account", "1011": "dead", "1000": "unknown"},
+        unlisted="9999",
     ),
     "tencent": Speech(
         tencent,
@@ -94,7 +145,7 @@ SPEECHES = {
         lambda code: {"Response": {"Error": {"Code": code}}},
         {
             "LimitExceeded.PhoneNumberOneHourLimit": "for now",
-            "FailedOperation.InsufficientBalanceInSmsPackage": "for good",
+            "FailedOperation.InsufficientBalanceInSmsPackage": "account",
             "InvalidParameterValue.IncorrectPhoneNumber": "dead",
             "InternalError.Timeout": "unknown",
         },
@@ -104,7 +155,15 @@ SPEECHES = {
         twilio_channel,
         lambda i: {"status": "queued"} | ({} if i is None else {"sid": i}),
         lambda code: {"code": int(code), "status": 400},
-        {"20429": "for now", "20003": "for good", "21610": "for good", "30008": "unknown"},
+        {"20429": "for now", "20003": "account", "21610": "for good", "30008": "unknown"},
+        unlisted="99999",
+    ),
+    "wechat": Speech(
+        wechat,
+        wechat_channel,
+        lambda i: {"errcode": 0, "errmsg": "ok", "msgid": i},
+        lambda code: {"errcode": int(code), "errmsg": "x"},
+        {"45011": "for now", "40037": "account", "43004": "dead", "-1": "unknown"},
         unlisted="99999",
     ),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from importlib import metadata
 
 import pytest
@@ -115,6 +116,7 @@ def test_it_reads_the_providers_codes(vendor: str, code: str, meant: str) -> Non
     answers: dict[str, SendResult] = {
         "for now": for_now(code, 60),
         "for good": for_good(code),
+        "account": replace(for_now(code, 60), is_of_account=True),
         "dead": Refused(code, is_permanent=True, is_address_dead=True),
         "unknown": Unknown(code),
     }

@@ -131,7 +131,11 @@ ANSWERS: list[tuple[str, str, Any]] = [
     ("rcpt", "552 5.2.2 mailbox full", Refused("5.2.2", is_permanent=False, retry_after_s=300)),
     ("data", "554 5.6.0 not with that", Refused("5.6.0", is_permanent=True)),
     ("data", "451 try again", Refused("451", is_permanent=False, retry_after_s=300)),
-    ("data", "550 5.7.26 not authenticated", Refused("5.7.26", is_permanent=True)),
+    (
+        "data",
+        "550 5.7.26 not authenticated",
+        Refused("5.7.26", is_permanent=False, retry_after_s=300, is_of_account=True),
+    ),
     ("hang up", "", Unknown("SMTPServerDisconnected")),
     ("silence", "", Unknown("SMTPReadTimeoutError")),
 ]

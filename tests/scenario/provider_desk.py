@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.scenario.desk import EVENING, Desk, admit, open_desk, plan_and_release
 
-from duewise.config import AccountSection
+from duewise.config import AccountSection, RoutesSection
 from duewise.jobs.deliver import Run
 from duewise.jobs.delivery_line import run_lines
 from duewise.jobs.ingest import complete_feed
@@ -25,6 +25,18 @@ def with_account(desk: Desk, endpoint: str, **more: Any) -> Desk:
     account = AccountSection.model_validate(given | {"endpoint": endpoint} | more)
     changed = {"carrier": "main", "accounts": {"main": account}}
     (desk.app.workspace / "secrets" / "main.auth_token").write_text("invented", encoding="utf-8")
+    return replace(desk, app=replace(desk.app, config=desk.app.config.model_copy(update=changed)))
+
+
+def with_second(desk: Desk) -> Desk:
+    """The same, and a second account that shares the texts under a number of its own."""
+    first = desk.app.config.accounts["main"]
+    second = first.model_copy(update={"sender_id": "+8610690002"})
+    (desk.app.workspace / "secrets" / "second.auth_token").write_text("invented", encoding="utf-8")
+    changed = {
+        "accounts": {"main": first, "second": second},
+        "routes": RoutesSection(sms=("second",)),
+    }
     return replace(desk, app=replace(desk.app, config=desk.app.config.model_copy(update=changed)))
 
 

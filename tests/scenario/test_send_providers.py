@@ -11,7 +11,16 @@ import polars as pl
 from aiohttp import web
 from tests.contract.post_world import provider, says
 from tests.scenario.desk import EVENING, admit, open_desk
-from tests.scenario.provider_desk import LI, NUMBERS, WANG, ZHAO, released, send, with_account
+from tests.scenario.provider_desk import (
+    LI,
+    NUMBERS,
+    WANG,
+    ZHAO,
+    released,
+    send,
+    with_account,
+    with_second,
+)
 
 from duewise.jobs.deliver import Run
 from duewise.jobs.delivery_line import run_lines
@@ -84,3 +93,37 @@ def test_it_buries_an_address_until_there_is_another(tmp_path: Path, dsn: str) -
     )
     assert told("first") == "dead"
     assert told("second") == "valid"
+
+
+async def test_it_leaves_an_account_alone_that_refuses_us_and_not_our_messages(
+    tmp_path: Path, dsn: str
+) -> None:
+    """Arrears: five refusals, the rest waits; another account of the kind goes on with all of it."""
+    asked: Counter[str] = Counter()
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        form = parse_qs((await request.read()).decode())
+        asked[form["From"][0]] += 1
+        if form["From"] == ["+8610690001"]:
+            return web.json_response({"code": 30_002, "status": 403}, status=403)
+        return web.json_response({"sid": f"SM{asked.total()}", "status": "queued"}, status=201)
+
+    borrowers = tuple(f"B{number}" for number in range(8))
+    async with provider(answer) as endpoint:
+        desk = with_account(released(tmp_path, dsn, *borrowers), endpoint, rate_per_s=4)
+        stop = asyncio.Event()
+        (line,) = desk.app.lines  # two at a time
+        await run_lines(
+            [(line.channel, line.settings)],
+            connect=desk.app.connector(dsn),
+            tenant=desk.app.tenant,
+            clock=desk.clock,
+            run=Run(stop=stop, on_pass=lambda *_: stop.set()),
+        )
+        paused = "SELECT name, reason FROM route WHERE paused_at IS NOT NULL"
+        assert desk.rows(paused) == [("main", "account refused: 30002")]
+        assert desk.states() == {"ready": 8}
+        desk.run("UPDATE envelope SET not_before = created_at")
+        assert await send(with_second(desk)) == {"accepted": 8, "parts": 8}
+    assert asked["+8610690002"] == 8
+    assert desk.rows("SELECT DISTINCT route FROM submission") == [("second",)]

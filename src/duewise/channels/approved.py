@@ -29,24 +29,26 @@ class Fit:
 class Wordings:
     r"""The wordings of one account by the provider's codes. Raises BadInput for a vague one.
 
-    `mark` is how a value stands in a wording, its name in a group.
+    `mark` is how a value stands in a wording, its name in a group. Unless `is_signed`, a wording
+    holds the whole text, and there is no signature to take off.
 
     >>> wordings = Wordings({"7": "{1}，应还{2}元"}, mark=r"\{(\d+)\}")
     >>> wordings.fit("【甲】Li，应还12.30元")
     Fit(signature='甲', code='7', values={'1': 'Li', '2': '12.30'})
     """
 
-    def __init__(self, wordings: Mapping[str, str], *, mark: str) -> None:
+    def __init__(self, wordings: Mapping[str, str], *, mark: str, is_signed: bool = True) -> None:
+        self._is_signed = is_signed
         self._shapes = {code: _Shape(re.split(mark, text)) for code, text in wordings.items()}
 
     def fit(self, text: str) -> Fit | None:
         """The first template that the text was written from, and its values; None: none fits."""
-        signed = _SIGNATURE.match(text)
-        if signed is None:
+        signed = _SIGNATURE.match(text) if self._is_signed else None
+        if self._is_signed and signed is None:
             return None
-        rest = text[signed.end() :]
+        signature, rest = (signed[1], text[signed.end() :]) if signed else ("", text)
         fits = ((code, shape.values(rest)) for code, shape in self._shapes.items())
-        return next((Fit(signed[1], code, each) for code, each in fits if each is not None), None)
+        return next((Fit(signature, code, each) for code, each in fits if each is not None), None)
 
 
 class _Shape:

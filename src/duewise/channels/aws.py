@@ -60,6 +60,7 @@ class AwsSettings:
     secret_access_key: str = field(repr=False)
     region: str
     origin: str | None = None
+    sender_id: str | None = None
     configuration_set: str | None = None
     topic_arn: str | None = None
     message_type: Literal["TRANSACTIONAL", "PROMOTIONAL"] = "TRANSACTIONAL"
@@ -79,6 +80,7 @@ class Aws:
 
     def __init__(self, settings: AwsSettings) -> None:
         self._settings, self.name = settings, settings.name
+        self._origin = settings.origin or settings.sender_id
         self.endpoint = settings.endpoint or f"https://{SERVICE}.{settings.region}.amazonaws.com/"
         self.timeout_s, self.requests_max = settings.timeout_s, settings.requests_max
         self._topic = Topic(settings.topic_arn) if settings.topic_arn else None
@@ -94,7 +96,7 @@ class Aws:
             return EXPIRED
         asked = {
             "DestinationPhoneNumber": message.address,
-            "OriginationIdentity": self._settings.origin or message.sender_id,
+            "OriginationIdentity": self._origin or message.sender_id,
             "MessageBody": message.text,
             "MessageType": self._settings.message_type,
             "TimeToLive": left,

@@ -46,12 +46,14 @@ class Refused:
     """The gateway has not taken it, for certain; if not permanent, worth another try.
 
     `is_address_dead`: it said so of the address, so that nothing else need be sent there.
+    `is_of_account`: it refuses our account, whatever the message; another account may send it.
     """
 
     code: str
     is_permanent: bool
     retry_after_s: int | None = None
     is_address_dead: bool = False
+    is_of_account: bool = False
 
 
 @dataclass(frozen=True, slots=True)

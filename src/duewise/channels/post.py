@@ -98,11 +98,18 @@ class CalledVendor(Protocol):
     def learn(self, url: str, octets: bytes) -> None: ...
 
 
+class TokenSource(Protocol):
+    """Where an account's token comes from (`token`); the vendor has it when `get` is over."""
+
+    async def get(self, session: aiohttp.ClientSession) -> str | Refused: ...
+    def is_over(self, token: str, result: SendResult) -> bool: ...
+
+
 class PostChannel:
     """A `base.Channel` over one provider's account; requests run side by side up to a limit."""
 
-    def __init__(self, vendor: Vendor, *, clock: Clock) -> None:
-        self._vendor, self._clock = vendor, clock
+    def __init__(self, vendor: Vendor, *, clock: Clock, tokens: TokenSource | None = None) -> None:
+        self._vendor, self._clock, self._tokens = vendor, clock, tokens
         self._url = endpoint(vendor.endpoint)
         self._inbound: asyncio.Queue[Delivery] = asyncio.Queue(INBOUND_MAX)
         self._session: aiohttp.ClientSession | None = None
@@ -141,13 +148,25 @@ class PostChannel:
             self._session = None
 
     async def send(self, message: Message, *, key: str) -> SendResult:  # noqa: ARG002 - no keys here
-        """Send one message, once: nothing is tried again in here."""
+        """Send one message, once: only what a token that is over kept out is tried again."""
         if self._session is None:
             return NOT_OPEN
+        if self._tokens is None:
+            return await self._asked(self._session, message)
+        token = await self._tokens.get(self._session)
+        if isinstance(token, Refused):
+            return token
+        result = await self._asked(self._session, message)
+        if not self._tokens.is_over(token, result):
+            return result
+        again = await self._tokens.get(self._session)
+        return again if isinstance(again, Refused) else await self._asked(self._session, message)
+
+    async def _asked(self, session: aiohttp.ClientSession, message: Message) -> SendResult:
         request = self._vendor.request(message, at=self._clock.now())
         if isinstance(request, Refused):
             return request
-        answer = await exchange(self._session, self._url, request)
+        answer = await exchange(session, self._url, request)
         return self._vendor.meaning(answer) if isinstance(answer, Answer) else answer
 
     async def hear(self, call: Call) -> Heard | Denied:

@@ -23,12 +23,13 @@ def refusal(module: str, code: str) -> Refused | Unknown:
     asks: Asks | None = known["codes"].get(code)
     if asks == "unknown":
         return Unknown(code)
-    is_permanent = asks not in {None, "retry"}
+    is_permanent = asks in {"dead_address", "stop"}
     return Refused(
         code,
         is_permanent,
         None if is_permanent else known["retry_after_s"],
         is_address_dead=asks == "dead_address",
+        is_of_account=asks == "re-route",
     )
 
 

@@ -49,6 +49,7 @@ class TwilioSettings:
     account_sid: str
     auth_token: str = field(repr=False)
     messaging_service_sid: str | None = None
+    sender_id: str | None = None
     callback_url: str | None = None
     name: str = "twilio"
     endpoint: str = "https://api.twilio.com/"
@@ -72,6 +73,7 @@ class Twilio:
         self.name, self.endpoint = settings.name, f"{settings.endpoint.rstrip('/')}/{place}"
         self.timeout_s, self.requests_max = settings.timeout_s, settings.requests_max
         self._service, self._token = settings.messaging_service_sid, settings.auth_token
+        self._sender_id = settings.sender_id
         self._callback = settings.callback_url
         has_receipts = settings.callback_url is not None
         self.capabilities = replace(capabilities(__name__), receipts=has_receipts)
@@ -90,9 +92,9 @@ class Twilio:
             "ValidityPeriod": str(left),
             "Body": message.text,
         }
-        by = (
-            ("MessagingServiceSid", self._service) if self._service else ("From", message.sender_id)
-        )
+        by = ("From", self._sender_id or message.sender_id)
+        if self._service:
+            by = ("MessagingServiceSid", self._service)
         if self._callback:
             form["StatusCallback"] = f"{self._callback}?{urlencode({REFERENCE: message.reference})}"
         return Request("", self._headers, urlencode([*form.items(), by]).encode())

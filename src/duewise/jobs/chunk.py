@@ -16,6 +16,7 @@ from datetime import datetime
 import psycopg
 
 from duewise.channels.base import Accepted, Channel, Message
+from duewise.jobs.circuit import watch
 from duewise.jobs.routes import take_turn
 from duewise.jobs.session import PATIENCE, Patience, Worker
 from duewise.jobs.settle import never_left, said_of, settle, unsent
@@ -134,6 +135,7 @@ class Flight:
         self.is_linked &= not any(map(never_left, results))
         patience = self.settings.patience
         await settle(self.sender, channel.name, said, submissions, now=now, patience=patience)
+        await watch(self.sender, channel.name, results, now=now)
         if claim_id in self._claims:
             self._claims[claim_id] -= 1
 

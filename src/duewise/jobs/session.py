@@ -18,6 +18,7 @@ import psycopg
 from psycopg import AsyncConnection
 
 from duewise.errors import Unreachable
+from duewise.outbox.breaker import Circuit
 from duewise.store.sql import queries
 
 LOCK_CLASS = 0x44_57  # "DW": the class of all workers' advisory locks
@@ -44,6 +45,7 @@ class Worker:
     `listening_since` is None until receipts are listened to, and again after a time without.
     `answers`: a second session for what the gateway answers, so that storing it does not keep the
     next message waiting; opened when it is first needed, and used by one at a time (`storing`).
+    `circuit`: what the provider says of our account.
     """
 
     connect: Connect
@@ -53,6 +55,7 @@ class Worker:
     done: Counter[str] = field(default_factory=Counter)
     answers: AsyncConnection[Any] | None = None
     storing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    circuit: Circuit = field(default_factory=Circuit)
 
 
 @asynccontextmanager
