@@ -9,17 +9,16 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-import lightgbm as lgb
 import numpy as np
 import polars as pl
 
 from duewise.book.schema import BORROWERS
-from duewise.engine.partition import Tables
 from duewise.frames import INSTANT, conform, empty
 from duewise.ids import stable_hash
 from duewise.jobs.bench import big_book
 from duewise.jobs.bench.book import Task, reachable
 from duewise.jobs.bench.figure import Figure, forget_peak, in_turns, peak_rss_mib, rates
+from duewise.jobs.bench.plan_files import path_of, read_files
 from duewise.jobs.bench.risk import FITTED, LEAVES
 from duewise.jobs.operations import CASES, CONTACTS
 from duewise.jobs.plan_day import plan_parts
@@ -37,7 +36,6 @@ LOANS_OF_TEN = 13  # ten borrowers have so many loans
 # The whole book's payments by hour: most in the evening.
 _EVENING = range(18, 22)
 _PAID = {"instalment": tuple(1_500 if hour in _EVENING else 1_000 for hour in range(HOURS))}
-_NAMES = ("borrowers", "loans", "instalments", "payments", "contacts")
 _MIB = 1_024
 
 
@@ -45,7 +43,7 @@ def plan(task: Task) -> list[Figure]:
     """Borrowers a second from Parquet to the written plan, and the memory it took.
 
     Ledger, features, score by boosting, decision, hours learned, first gate, three budgets shared
-    out, plan written. Addresses and cases are made while reading: no database is asked.
+    out, plan written. Addresses and cases are files: no database is asked.
     """
     borrowers = task.sizes.borrowers
     partitions = -(-borrowers // PART)
@@ -67,7 +65,7 @@ def plan(task: Task) -> list[Figure]:
 
         def run() -> None:
             plan_parts(
-                lambda number: partial(_read, folder, number),
+                lambda number: partial(read_files, folder, number),
                 context,
                 partitions=partitions,
                 out=folder / f"plan-{next(turn)}",
@@ -87,7 +85,9 @@ def plan(task: Task) -> list[Figure]:
 
 def _model(folder: Path, task: Task) -> Served:
     """A model of the first partition's features: late or not, with some noise."""
-    tables = _read(folder, 0)
+    import lightgbm as lgb
+
+    tables = read_files(folder, 0)
     zone = task.context.strategy.timezone
     known = tables.ledger(task.context.products, as_of=task.as_of, known_at=task.morning, zone=zone)
     rows = features_of(known, tables.payments, known_at=task.morning)
@@ -102,12 +102,6 @@ def _model(folder: Path, task: Task) -> Served:
     return Served(
         "late_1", "bench", Boosting(inputs, (text,), (1.0,), 0.0, Calibration("platt", (0.0, 1.0)))
     )
-
-
-def _read(folder: Path, number: int) -> Tables:
-    """A partition, as a book is read."""
-    found = {name: pl.read_parquet(_path(folder, name, number)) for name in _NAMES}
-    return Tables(addresses=reachable(found["borrowers"]), cases=empty(CASES), **found)
 
 
 def _write(folder: Path, number: int, task: Task) -> None:
@@ -134,8 +128,9 @@ def _write(folder: Path, number: int, task: Task) -> None:
         name="borrowers",
     )
     frames["contacts"] = _contacts(ids, names, task)
+    frames["addresses"], frames["cases"] = reachable(frames["borrowers"]), empty(CASES)
     for name, frame in frames.items():
-        frame.write_parquet(_path(folder, name, number), compression="zstd")
+        frame.write_parquet(path_of(folder, name, number), compression="zstd")
 
 
 def _contacts(ids: big_book.Int64s, names: pl.Series, task: Task) -> pl.DataFrame:
@@ -158,7 +153,3 @@ def _contacts(ids: big_book.Int64s, names: pl.Series, task: Task) -> pl.DataFram
 
 def _name(numbers: pl.Series) -> pl.Series:
     return ("B" + numbers.cast(pl.String).str.zfill(8)).alias("borrower_id")
-
-
-def _path(folder: Path, name: str, number: int) -> Path:
-    return folder / f"{name}-{number:04d}.parquet"
