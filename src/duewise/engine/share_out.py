@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -24,6 +25,7 @@ from duewise.strategy.decide import Decision, Reason
 from duewise.strategy.offers import NOTHING, Costs, Offers
 from duewise.strategy.plan import Strategy
 
+Rows = TypeVar("Rows", pl.DataFrame, pl.LazyFrame)
 # The least a message is worth: where money is not short, nobody goes without for being reliable.
 LEAST_WORTH = 1e-6
 OFFERS: Schema = {
@@ -109,7 +111,7 @@ def _unit(budget: Budget, currency: str) -> int:
     return int(10 ** minor_digits(currency)) if budget.of == "money" else 1
 
 
-def within_budgets(rows: pl.LazyFrame, cut: pl.Series) -> pl.LazyFrame:
+def within_budgets(rows: Rows, cut: pl.Series) -> Rows:
     """A partition's plan without the messages that were cut; why stands beside each."""
     is_cut = pl.col("borrower_id").is_in(cut.implode())
     said = {"decision": Decision.NONE.value, "reason": Reason.OVER_BUDGET.value}
