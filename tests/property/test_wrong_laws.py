@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime, time, timedelta
 
 import polars as pl
 import pytest
@@ -18,8 +18,10 @@ from duewise.book.wrong import SAID, as_notices, before_leaving, wrong_notices
 BLOCK = 40
 
 
-def midnight(day: int) -> datetime:
-    return datetime.combine(day_of(day), time(), ZONE).astimezone(UTC)
+def last_moment_before(day: int) -> datetime:
+    """A payment of midnight itself is of the day."""
+    midnight = datetime.combine(day_of(day), time(), ZONE).astimezone(UTC)
+    return midnight - timedelta(microseconds=1)
 
 
 def notice(envelope: int, said: History, *, leaves_on: int) -> dict[str, object]:
@@ -32,8 +34,8 @@ def notice(envelope: int, said: History, *, leaves_on: int) -> dict[str, object]
         "borrower_id": "Li",
         "loan_id": "L00000",
         "as_of": day_of(said.as_of),
-        "judged_at": midnight(leaves_on),
-        "cut_at": midnight(leaves_on),
+        "judged_at": last_moment_before(leaves_on),
+        "cut_at": last_moment_before(leaves_on),
         "state": "delivered",
         "currency": "CNY",
         "amount_minor": figures["past_due"] if late else figures["next_due_amount"],
