@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from datetime import date, timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.scenario.desk import (
     Desk,
     admit,
     delivery_line,
+    eventually,
     open_desk,
     pay,
     plan_day,
@@ -26,6 +28,7 @@ from duewise.jobs.chunk import flight
 from duewise.jobs.ingest import RecordResult, complete_feed
 from duewise.jobs.replan import replan_held
 from duewise.store.book import Book
+from duewise.store.sql import queries
 
 YESTERDAY = date(2026, 8, 13)
 
@@ -150,6 +153,33 @@ async def test_it_does_not_send_what_is_paid_between_claim_and_wire(
     assert desk.states() == {"held": 1, "delivered": 1}
     assert len({record["destination"] for record in submits(desk)}) == 1
     desk.assert_ties()
+
+
+async def test_it_holds_by_number_so_that_no_sender_waits_in_a_ring(
+    desk: Desk, folder: Path
+) -> None:
+    """A sender has locked the first envelope and wants the second; a payment wants both."""
+    release(desk, folder)
+    desk.run(
+        "UPDATE envelope SET borrower_id = CASE envelope_id WHEN first THEN 'Z' ELSE 'A' END"
+        " FROM (SELECT min(envelope_id) AS first FROM envelope) AS f"
+    )
+    lock = "SELECT 1 FROM envelope WHERE borrower_id = %s FOR UPDATE"
+    values = {"borrower_ids": ["A", "Z"], "reason": "paid", "now": desk.clock.now()}
+
+    def hold() -> int:
+        with desk.app.connect(desk.dsn) as conn:
+            for way in ("seqscan", "bitmapscan"):  # by borrower, as where there are many
+                conn.execute(f"SET enable_{way} = off")
+            return conn.execute(queries("inbound")["hold_unsent"], values).rowcount
+
+    with desk.app.connect(desk.dsn) as sender, sender.transaction():
+        sender.execute(lock, ["Z"])
+        holding = asyncio.create_task(asyncio.to_thread(hold))
+        waits = "SELECT 1 FROM pg_locks WHERE NOT granted"
+        await eventually(lambda: bool(desk.rows(waits)))
+        sender.execute(lock, ["A"])
+    assert await holding == 2
 
 
 @pytest.mark.parametrize(

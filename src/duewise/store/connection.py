@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 SERVER_VERSION_MIN = 150_000
 CONNECT_S_MAX = 10
-BY_INDEX = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
+# In the order of the index, too: whoever locks several rows locks them in that of their numbers.
+BY_INDEX = " ".join(
+    f"-c enable_{way}=off" for way in ("seqscan", "bitmapscan", "hashjoin", "mergejoin")
+)
 
 
 def connect(dsn: str, *, autocommit: bool = False) -> psycopg.Connection[tuple[Any, ...]]:

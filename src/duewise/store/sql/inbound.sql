@@ -102,21 +102,34 @@ ON CONFLICT (borrower_id, channel) DO UPDATE SET is_active = true, at = excluded
 
 -- cancel_unsent
 -- Nothing more goes to this borrower on this channel (null: on any).
+WITH unsent AS MATERIALIZED (
+    SELECT envelope_id FROM envelope
+     WHERE borrower_id = %(borrower_id)s
+       AND (%(channel)s::text IS NULL OR channel = %(channel)s::text)
+       AND (state IN ('ready', 'held') OR (state = 'sending' AND wired_at IS NULL))
+     ORDER BY envelope_id FOR UPDATE
+)
 UPDATE envelope
    SET state = 'cancelled', reason = %(reason)s, changed_at = %(now)s, owner = NULL
- WHERE borrower_id = %(borrower_id)s
-   AND (%(channel)s::text IS NULL OR channel = %(channel)s::text)
-   AND (state IN ('ready', 'held') OR (state = 'sending' AND wired_at IS NULL));
+  FROM unsent
+ WHERE envelope.envelope_id = unsent.envelope_id;
 
 -- hold_unsent
 -- Stop what has not left yet, until it is planned again on the new facts. Whoever said "paid" waits
--- for the payment: what was held for that word now goes by the news.
+-- for the payment: what was held for that word now goes by the news. Rows are locked in the order in
+-- which senders lock them, so that neither waits for the other in a ring.
+WITH unsent AS MATERIALIZED (
+    SELECT envelope_id FROM envelope
+     WHERE borrower_id = ANY(%(borrower_ids)s)
+       AND (state = 'ready' OR (state = 'sending' AND wired_at IS NULL)
+            OR (state = 'held' AND reason = 'reply_paid'))
+     ORDER BY envelope_id FOR UPDATE
+)
 UPDATE envelope
    SET state = 'held', reason = %(reason)s, changed_at = %(now)s, owner = NULL
- WHERE borrower_id = ANY(%(borrower_ids)s)
-   AND (state = 'ready' OR (state = 'sending' AND wired_at IS NULL)
-        OR (state = 'held' AND reason = 'reply_paid'))
-RETURNING envelope_id;
+  FROM unsent
+ WHERE envelope.envelope_id = unsent.envelope_id
+RETURNING envelope.envelope_id;
 
 -- mark_wrong_party
 UPDATE person SET is_wrong_party = true WHERE borrower_id = %(borrower_id)s;
@@ -194,6 +207,12 @@ RETURNING borrower_id;
 
 -- unclaim
 -- Judged before this contact was known, and not a byte written: back to be judged on it.
+WITH unsent AS MATERIALIZED (
+    SELECT envelope_id FROM envelope
+     WHERE borrower_id = ANY(%(borrower_ids)s) AND state = 'sending' AND wired_at IS NULL
+     ORDER BY envelope_id FOR UPDATE
+)
 UPDATE envelope
    SET state = 'ready', owner = NULL, reason = 'contact_reported', changed_at = %(now)s
- WHERE borrower_id = ANY(%(borrower_ids)s) AND state = 'sending' AND wired_at IS NULL;
+  FROM unsent
+ WHERE envelope.envelope_id = unsent.envelope_id;

@@ -44,11 +44,17 @@ SELECT pg_advisory_unlock(%(lock_class)s, %(owner)s::int);
 
 -- lapse
 -- Validity ended before the wire.
+WITH late AS MATERIALIZED (
+    SELECT envelope_id FROM envelope
+     WHERE open_as IN ('ready', 'held') AND state IN ('ready', 'held') AND valid_until <= %(now)s
+     ORDER BY envelope_id FOR UPDATE
+)
 UPDATE envelope
    SET state = 'lapsed', changed_at = %(now)s,
        reason = CASE WHEN state = 'held' THEN 'validity_ended_while_held: ' || reason
                      ELSE 'validity_ended' END
- WHERE open_as IN ('ready', 'held') AND state IN ('ready', 'held') AND valid_until <= %(now)s;
+  FROM late
+ WHERE envelope.envelope_id = late.envelope_id;
 
 -- claim
 -- Take up to limit envelopes that are due, one per borrower; none while the route is paused. The
