@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random  # noqa: TID251 -- always seeded: a history is named by its seed
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from duewise.book.columns import (
 
 DAY_0 = 20_000  # 2024-10-04
 HORIZON = 280
+STRAIGHT = 0.4  # the share of those that the fold can take the short way
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,28 @@ def history_of(seed: int) -> History:
 
 def history(chance: random.Random) -> History:
     schedule = _schedule(chance)
-    return History(
+    made = History(
         terms=_terms(chance),
         schedule=schedule,
         events=_events(chance, schedule),
         pauses=_pauses(chance),
         as_of=DAY_0 + chance.randrange(1, HORIZON),
+    )
+    return _straight(chance, made) if chance.random() < STRAIGHT else made
+
+
+def _straight(chance: random.Random, made: History) -> History:
+    """The same as most loans are: money goes straight on, and mostly nothing but payments came."""
+    usual = replace(made.terms, by="instalment", advance="next", compound_every_days=0)
+    events = [e for e in made.events if e.kind == "payment" or chance.random() < 0.03]
+    for _, effective, *amounts in made.schedule[: chance.randrange(9)]:
+        early = chance.choice([0, 0, 1, 5, -2])
+        events.append(Event(max(effective - early, DAY_0), "payment", sum(amounts), None))
+    return replace(
+        made,
+        terms=replace(usual, late_fee=None, late_fee_share=None),
+        events=tuple(sorted((e for e in events if e.amount), key=lambda event: event.day)),
+        pauses=(),
     )
 
 

@@ -157,6 +157,58 @@ BAD: dict[str, tuple[list[object], str, int]] = {
 }
 
 
+# What a frame may hold of which nothing can be learned: how it comes, what is said, the exit code.
+UNFIT: dict[str, tuple[dict[str, pl.Expr], str, int]] = {
+    "nobody late": ({"late": pl.lit(0)}, "inconclusive, no model: all rows have the same", 1),
+    "one borrower late": (
+        {"borrower_id": pl.when(late=1).then(pl.lit("Li")).otherwise("borrower_id")},
+        "inconclusive, no model: a fold has one outcome only",
+        1,
+    ),
+    "an outcome unlike 0 and 1": ({"late": pl.lit(2)}, "'late' holds more than 0 and 1", 2),
+    "an empty column": ({"noise": pl.lit(None, pl.Float64)}, "'noise' has no value in any row", 2),
+    "infinite": ({"noise": pl.lit(float("inf"))}, "'noise' is infinite in 600 rows", 2),
+    "too many categories": (
+        {"product": pl.int_range(pl.len()).cast(pl.String)},
+        "'product' has 600 values, more than 100",
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_it_makes_no_model_of_a_frame_it_cannot_learn_from(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, name: str
+) -> None:
+    changes, message, code = UNFIT[name]
+    frame = drawn_frame(600).drop("as_of").with_columns(**changes)
+    frame.write_parquet(tmp_path / "frame.parquet")
+    with pytest.raises(SystemExit) as left:
+        run(tmp_path, "fit", tmp_path / "frame.parquet", "--target", "late", "--folds", "2")
+    assert left.value.code == code
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "models").exists()
+
+
+def test_it_scores_what_it_cannot_read_as_missing_and_says_so(
+    fitted: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    is_first = pl.int_range(pl.len()) < 3
+    frame = pl.read_parquet(fitted / "frame.parquet").with_columns(
+        product=pl.when(is_first).then(pl.lit("gold")).otherwise("product"),
+        noise=pl.when(is_first).then(float("inf")).otherwise("noise"),
+    )
+    frame.write_parquet(tmp_path / "frame.parquet")
+    asked = ("--target", "late", "--out", tmp_path / "scores.parquet")
+    run(fitted, "reasons", tmp_path / "frame.parquet", *asked)
+    assert told(capsys)["unread"] == {"noise": 3, "product": 3}
+    assert pl.read_parquet(tmp_path / "scores.parquet")["probability"].is_finite().all()
+    run(fitted, "monitor", tmp_path / "frame.parquet", "--target", "late")
+    shares = {row["feature"]: row["unread"] for row in told(capsys)["drift"]}
+    assert shares["product"] == shares["noise"] == pytest.approx(3 / 2_400)
+    assert shares["tenure"] == 0
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_it_says_what_is_wrong_and_makes_no_model(
     fitted: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str

@@ -3,12 +3,14 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.compared import fold
 from tests.histories import columns, history_of
 
 from duewise.book import compiled, reading
 from duewise.book.compiled import COMPILED, sources_hash
+from duewise.book.straight import fold_straight
 
 BOOK = Path(compiled.__file__).parent
 
@@ -28,6 +30,25 @@ def test_it_knows_every_file_that_is_compiled() -> None:
     makers = ("@compiled", "@inlined")
     found = {p.name for p in BOOK.glob("*.py") if any(m in p.read_text() for m in makers)}
     assert found <= set(COMPILED)
+
+
+def test_it_takes_the_short_way_where_it_can() -> None:
+    histories = [history_of(seed) for seed in range(1_000)]
+    made = columns(histories)
+    rows, figures = fold(made, [each.as_of for each in histories])
+    days = np.array([each.as_of for each in histories], np.int32)
+    others = np.empty(len(days), np.int64)
+    count = fold_straight(made, days, rows, figures, others)
+    for k, each in enumerate(histories):
+        terms, kinds = each.terms, {e.kind for e in each.events if e.day <= each.as_of}
+        is_straight = (
+            (terms.by, terms.advance, terms.compound_every_days) == ("instalment", "next", 0)
+            and terms.late_fee is terms.late_fee_share is None
+            and kinds <= {"payment"}
+            and not each.pauses
+        )
+        assert is_straight != (k in others[:count])
+    assert len(histories) - count > 300
 
 
 def test_it_compiles_the_fold_once_whatever_the_history() -> None:

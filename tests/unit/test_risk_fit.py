@@ -10,6 +10,7 @@ import pytest
 from tests.unit.risk_frames import QUICK, drawn_frame
 
 from duewise.errors import BadInput
+from duewise.risk import boosting, scorecard
 from duewise.risk.boosting import fit_boosting
 from duewise.risk.calibrate import KINDS, learn
 from duewise.risk.fit import Columns, Validation, cross_validate, learners
@@ -113,6 +114,23 @@ def test_it_learns_from_no_outcome_that_was_not_known_yet() -> None:
         time=frame["as_of"],
         known_after_days=400,
     ) == Inconclusive(Reason.TOO_FEW_DATES)
+
+
+def test_it_ranks_alike_where_a_big_table_is_cut_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    frame = drawn_frame()
+    target = frame["late"].to_numpy().astype(float)
+    inputs = read_inputs(frame, ["late_share", "tenure", "product"], signs={"late_share": 1})
+    found = []
+    for limit in (10_000, 1_000):
+        monkeypatch.setattr(boosting, "SHARED_BINS_FROM", limit)
+        monkeypatch.setattr(scorecard, "ROWS_MAX", limit)
+        found += [
+            fit(frame, target, frame["borrower_id"], inputs=inputs, seed=0).probability(frame)
+            for fit in learners(QUICK).values()
+        ]
+    for whole, short in zip(found[:2], found[2:], strict=True):
+        assert (whole != short).any()
+        assert auc(target, short) == pytest.approx(auc(target, whole), abs=0.02)
 
 
 def test_it_obeys_the_sign_that_is_known() -> None:

@@ -17,6 +17,7 @@ from tests.unit.test_features import LI, PRODUCTS
 from duewise.engine.partition import open_loans, plan_partition
 from duewise.errors import BadInput
 from duewise.jobs.bench.big_book import write_book
+from duewise.jobs.plan_day import plan_parts
 from duewise.jobs.risk_serve import score_book, served_models
 from duewise.risk.features import KEY
 from duewise.risk.inputs import Inputs
@@ -91,6 +92,21 @@ def test_it_plans_on_what_a_model_cannot_read_and_counts_the_borrowers() -> None
     given = tables(LI, CHEN, GONE, features=own)
     assert plan_partition(given, context=context(models=(model,))).unread == {"band": 1}
     assert plan_partition(given, context=context(models=(LATE,))).unread == {}
+
+
+def test_it_tells_of_a_whole_plan_what_was_not_read(tmp_path: Path) -> None:
+    inputs = Inputs(("income",), {"band": ("A", "B")}, {})
+    model = Served("late_1", "boosting 89ab", OfOne("late_share"), inputs)
+    own = {"as_of": [AS_OF], "income": ["much"]}
+    given = {
+        name: tables(loan, features=pl.DataFrame({"borrower_id": [name], "band": [band], **own}))
+        for name, loan, band in (("Li", LI, "Z"), ("Chen", CHEN, "A"))
+    }
+    read = [lambda each=each: each for each in given.values()]
+    asked = context(models=(model,))
+    found = plan_parts(read.__getitem__, asked, partitions=2, out=tmp_path)
+    assert (found.borrowers, found.unread) == (2, {"band": 1, "income": 2})
+    assert plan_parts(read.__getitem__, asked, partitions=2, out=tmp_path).unread == found.unread
 
 
 def test_it_says_by_what_the_risk_is_known() -> None:

@@ -9,12 +9,15 @@ payments were cut. What the terms mean: docs/reference/ledger.md.
 from __future__ import annotations
 
 from duewise.book.columns import (
+    ACCRUED,
+    ALL,
     ALL_IN,
     BASE_HAS_INTEREST,
     COMPOUND_EVERY,
     DAY_COUNT,
     FEE,
     GRACE,
+    GRACE_STOPS_CLOCK,
     INTEREST,
     LATE_FEE,
     LATE_FEE_FLOOR,
@@ -34,7 +37,7 @@ from duewise.book.columns import (
     Int32s,
     Int64s,
 )
-from duewise.book.compiled import compiled, inlined
+from duewise.book.compiled import inlined, uncounted
 
 # The desk: a row per instalment. The first three have a column per component.
 LEFT = 0
@@ -106,19 +109,23 @@ def lay_out(
     """Lay a loan of N instalments, whose rows begin at `first`, out on the desk as agreed."""
     for i in range(loan[N]):
         row = first + i
-        desk[i, LEFT + PENALTY] = desk[i, CHARGED + PENALTY] = desk[i, BEFORE] = 0
-        for column in range(WAIVED, WAIVED + 4):
-            desk[i, column] = 0
-        for column in range(OWN, CAPITAL + 1):
-            desk[i, column] = 0
-        desk[i, EARLY] = desk[i, LATE] = desk[i, DAYS_LATE] = 0
-        desk[i, CHARGED + PRINCIPAL] = desk[i, LEFT + PRINCIPAL] = principal[row]
-        desk[i, CHARGED + INTEREST] = desk[i, LEFT + INTEREST] = interest[row]
-        desk[i, CHARGED + FEE] = desk[i, LEFT + FEE] = fee[row]
-        desk[i, DUE], desk[i, FLAT], desk[i, SETTLED] = due[row], NONE, NEVER
-        desk[i, EFFECTIVE] = desk[i, ACCRUED_TO] = effective[row]
+        lay_instalment(desk, i, due[row], effective[row], principal[row], interest[row], fee[row])
         if i and desk[i, EFFECTIVE] < desk[i - 1, EFFECTIVE]:
             loan[IS_IN_ORDER] = 0
+
+
+@inlined
+def lay_instalment(
+    desk: Int64s, i: int, due: int, effective: int, principal: int, interest: int, fee: int
+) -> None:
+    """Lay an instalment out as agreed."""
+    for column in range(DESK_WIDTH):
+        desk[i, column] = 0
+    desk[i, CHARGED + PRINCIPAL] = desk[i, LEFT + PRINCIPAL] = principal
+    desk[i, CHARGED + INTEREST] = desk[i, LEFT + INTEREST] = interest
+    desk[i, CHARGED + FEE] = desk[i, LEFT + FEE] = fee
+    desk[i, DUE], desk[i, FLAT], desk[i, SETTLED] = due, NONE, NEVER
+    desk[i, EFFECTIVE] = desk[i, ACCRUED_TO] = effective
 
 
 @inlined
@@ -159,24 +166,33 @@ def paused_days(loan: Int64s, after: int, until: int, of_penalty: int) -> int:
 
 
 @inlined
-def _add(desk: Int64s, i: int, whole: int, base_days: int, rate: int) -> None:
-    """Add rate x (base x days) to the accumulator at column `whole`, exactly."""
+def added(whole: int, rest: int, base_days: int, rate: int) -> tuple[int, int]:
+    """An accumulator, `whole` and RATE_UNITths of one, with rate x (base x days) added, exactly."""
     high, low = divmod(base_days, RATE_UNIT)
-    product = low * rate + desk[i, whole + 1]
-    desk[i, whole] += high * rate + product // RATE_UNIT
-    desk[i, whole + 1] = product % RATE_UNIT
+    product = low * rate + rest
+    return whole + high * rate + product // RATE_UNIT, product % RATE_UNIT
+
+
+@inlined
+def _add(desk: Int64s, i: int, whole: int, base_days: int, rate: int) -> None:
+    """The same to the accumulator at column `whole`."""
+    desk[i, whole], desk[i, whole + 1] = added(desk[i, whole], desk[i, whole + 1], base_days, rate)
+
+
+@inlined
+def rounded(whole: int, rest: int, day_count: int) -> int:
+    """What has accrued in whole minor units, half-up."""
+    twice = 2 * whole + day_count + 2 * rest // RATE_UNIT
+    # A divisor that the compiler knows costs a tenth of one that it does not.
+    return int(twice // (2 * USUAL) if day_count == USUAL else twice // (2 * day_count))
 
 
 @inlined
 def _penalty(desk: Int64s, loan: Int64s, i: int) -> int:
     """What has been charged as penalty up to ACCRUED_TO: half-up, and the cap rounded down."""
-    own, dc = desk[i, OWN], loan[DAY_COUNT]
-    twice = 2 * own + dc + 2 * desk[i, OWN_REST] // RATE_UNIT
-    # A divisor that the compiler knows costs a tenth of one that it does not.
-    rounded = twice // (2 * USUAL) if dc == USUAL else twice // (2 * dc)
-    charged = rounded + max(desk[i, FLAT], 0)
+    charged = rounded(desk[i, OWN], desk[i, OWN_REST], loan[DAY_COUNT]) + max(desk[i, FLAT], 0)
     if loan[ALL_IN] != NONE:
-        charged = min(charged, desk[i, CAP] // dc)
+        charged = min(charged, desk[i, CAP] // loan[DAY_COUNT])
     return int(desk[i, BEFORE] + charged)
 
 
@@ -187,7 +203,7 @@ def accrue(desk: Int64s, loan: Int64s, i: int, day: int) -> None:
         _accrue(desk, loan, i, day)
 
 
-@compiled
+@uncounted
 def _accrue(desk: Int64s, loan: Int64s, i: int, day: int) -> None:
     end = min(day, loan[STOP])
     if end <= desk[i, ACCRUED_TO]:
@@ -203,7 +219,7 @@ def _accrue(desk: Int64s, loan: Int64s, i: int, day: int) -> None:
         desk[i, CHARGED + PENALTY] = charged
 
 
-@compiled
+@uncounted
 def _accrue_to(desk: Int64s, loan: Int64s, i: int, end: int) -> None:
     """Accrue over the days up to `end`, stopping where unpaid penalty turns into capital."""
     every, since = loan[COMPOUND_EVERY], desk[i, ACCRUED_TO]
@@ -228,7 +244,7 @@ def _accrue_to(desk: Int64s, loan: Int64s, i: int, end: int) -> None:
         since = until
 
 
-@compiled
+@uncounted
 def _late_fee(desk: Int64s, loan: Int64s, i: int) -> int:
     """The fixed fee for an instalment that is unpaid when its grace ends; 0 if it is not."""
     unpaid, charged_on = scheduled_left(desk, i), desk[i, EFFECTIVE] + loan[GRACE] + 1
@@ -247,3 +263,36 @@ def forget(desk: Int64s, i: int) -> None:
     """What has accrued and is not charged yet is not owed: paid within the grace, or extended."""
     for column in (OWN, OWN_REST, CAP, CAP_REST, CAPITAL):
         desk[i, column] = 0
+
+
+# ---- what a day makes of it --------------------------------------------------------------------
+
+
+@inlined
+def days_past_due(desk: Int64s, loan: Int64s, i: int, day: int) -> int:
+    """Days since the effective due date, without those on which the clock stood."""
+    since = desk[i, EFFECTIVE]
+    if loan[GRACE_STOPS_CLOCK]:
+        since += loan[GRACE]
+    if day <= since:
+        return 0
+    return int(day - since - paused_days(loan, since, day, 0))
+
+
+@inlined
+def earned(rule: int, interest: int, since: int, due: int, day: int) -> int:
+    """Of the interest of a period (since, due], what early settlement asks for."""
+    days, past = due - since, day - since
+    if rule == ALL or days <= 0 or past >= days:
+        return int(interest)
+    if past <= 0:
+        return 0
+    if rule == ACCRUED:
+        return int((2 * interest * past + days) // (2 * days))
+    return int(interest)
+
+
+@inlined
+def settlement_fee(share: int, principal: int) -> int:
+    """What early settlement asks for principal that is not due yet."""
+    return int((2 * principal * share + SHARE_UNIT) // (2 * SHARE_UNIT))

@@ -141,6 +141,8 @@ def in_order(
 
     Rows of other loans are left out. The starts have one entry more than there are loans.
     """
+    if rows.is_empty():
+        return rows, np.zeros(len(loan_ids) + 1, np.int64)
     rows = rows.rechunk()
     runs = rows["loan_id"].rle_id().to_numpy()
     heads = heads_of(runs)
@@ -149,7 +151,7 @@ def in_order(
     is_tidy = place.null_count() == 0 and bool((np.diff(numbers) > 0).all())
     if not (is_tidy and _is_sorted(rows, runs, within)):
         rows = (
-            rows.with_columns(pl.Series("_place", numbers[runs] if len(runs) else numbers))
+            rows.with_columns(pl.Series("_place", numbers[runs]))
             .filter(pl.col("_place") >= 0)
             .sort("_place", *within, maintain_order=True)
         )
@@ -276,6 +278,8 @@ def _events(events: pl.DataFrame, roll: _Roll, starts: Int64s, zone: str) -> Eve
 def _pauses(pauses: pl.DataFrame) -> pl.DataFrame:
     """The pauses of clock and penalty; those that touch or overlap become one."""
     stood = pauses.filter(pl.col("what") != "messages").sort("loan_id", "what", "from_date")
+    if stood.is_empty():
+        return stood
     key = ["loan_id", "what"]
     ends_before = pl.col("until_date").cum_max().shift(1).over(key)
     return (

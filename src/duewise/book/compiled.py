@@ -11,7 +11,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numba
 from numba.core import config
@@ -19,7 +19,21 @@ from numba.core import config
 Function = TypeVar("Function", bound=Callable[..., object])
 
 _HERE = Path(__file__).resolve().parent
-COMPILED = ("accrual.py", "columns.py", "compiled.py", "fold.py", "reading.py", "sweep.py")
+COMPILED = (
+    "accrual.py",
+    "columns.py",
+    "compiled.py",
+    "fold.py",
+    "reading.py",
+    "straight.py",
+    "sweep.py",
+    "working.py",
+)
+
+
+# Numba counts who holds an array, at each call and each access out of a tuple. A function that
+# makes none needs no count: its caller holds what it was given.
+_UNCOUNTED: dict[str, Any] = {"_nrt": False}
 
 
 def compiled(function: Function) -> Function:
@@ -28,9 +42,15 @@ def compiled(function: Function) -> Function:
     return cast(Function, make(function))
 
 
+def uncounted(function: Function) -> Function:
+    """The same for what makes no array, without the count of who holds those it was given."""
+    make = numba.njit(cache=True, nogil=True, error_model="numpy", **_UNCOUNTED)
+    return cast(Function, make(function))
+
+
 def inlined(function: Function) -> Function:
     """The same, copied into whatever calls it: for the smallest and most used."""
-    make = numba.njit(nogil=True, error_model="numpy", forceinline=True)
+    make = numba.njit(nogil=True, error_model="numpy", forceinline=True, **_UNCOUNTED)
     return cast(Function, make(function))
 
 

@@ -55,7 +55,7 @@ from duewise.book.columns import (
     Int32s,
     Int64s,
 )
-from duewise.book.compiled import compiled, inlined
+from duewise.book.compiled import inlined, uncounted
 
 # ---- money in ----------------------------------------------------------------------------------
 
@@ -84,7 +84,7 @@ def _close(desk: Int64s, loan: Int64s, i: int, day: int) -> None:
 
 
 @inlined
-def _pay_row(desk: Int64s, loan: Int64s, i: int, amount: int, day: int) -> int:
+def pay_row(desk: Int64s, loan: Int64s, i: int, amount: int, day: int) -> int:
     """Pay an instalment in the order of its components; what remains."""
     owed = left(desk, i)
     if owed == 0:
@@ -104,7 +104,7 @@ def _pay_row(desk: Int64s, loan: Int64s, i: int, amount: int, day: int) -> int:
     return int(rest)
 
 
-@compiled
+@uncounted
 def _pay(desk: Int64s, loan: Int64s, amount: int, day: int, until: int) -> int:
     """Pay what is due up to `until`, oldest first; what remains."""
     first = loan[FIRST]
@@ -119,13 +119,13 @@ def _pay(desk: Int64s, loan: Int64s, amount: int, day: int, until: int) -> int:
                 break
             continue
         accrue(desk, loan, i, day)
-        amount = _pay_row(desk, loan, i, amount, day)
+        amount = pay_row(desk, loan, i, amount, day)
         if amount == 0:
             break
     return amount
 
 
-@compiled
+@uncounted
 def _pay_by_component(desk: Int64s, loan: Int64s, amount: int, day: int) -> int:
     """Pay the first component of all instalments that are due, then the next one."""
     first = loan[FIRST]
@@ -140,17 +140,17 @@ def _pay_by_component(desk: Int64s, loan: Int64s, amount: int, day: int) -> int:
     return amount
 
 
-@compiled
+@uncounted
 def _pay_ahead(desk: Int64s, loan: Int64s, amount: int, day: int) -> int:
     """Pay what is not due yet: the next instalment first, or the last; what remains."""
     for step in range(loan[N]):
         i = loan[N] - 1 - step if loan[ADVANCE] == LAST else step
         if amount and desk[i, EFFECTIVE] > day:
-            amount = _pay_row(desk, loan, i, amount, day)
+            amount = pay_row(desk, loan, i, amount, day)
     return amount
 
 
-@compiled
+@uncounted
 def _release(desk: Int64s, loan: Int64s, until: int) -> None:
     """Money held in advance pays each instalment on the day it falls due."""
     while loan[CREDIT] > 0:
@@ -178,13 +178,13 @@ def _receive(desk: Int64s, loan: Int64s, amount: int, day: int) -> None:
 # ---- what else happens -------------------------------------------------------------------------
 
 
-@compiled
+@uncounted
 def _accrue_all(desk: Int64s, loan: Int64s, day: int) -> None:
     for i in range(loan[N]):
         accrue(desk, loan, i, day)
 
 
-@compiled
+@uncounted
 def _charge_back(desk: Int64s, loan: Int64s, amount: int, day: int) -> None:
     """Money that stood until now is taken back: the last that the waterfall paid comes first."""
     if loan[STOP] != END_OF_TIME:
@@ -216,7 +216,7 @@ def _paid(desk: Int64s, i: int, component: int) -> int:
     )
 
 
-@compiled
+@uncounted
 def _give_back(desk: Int64s, i: int, back: int) -> None:
     """Of the money taken back, what was late goes first, and what was early last."""
     desk[i, LATE] -= min(desk[i, LATE], back)
@@ -226,7 +226,7 @@ def _give_back(desk: Int64s, i: int, back: int) -> None:
     desk[i, EARLY] = min(desk[i, EARLY], paid - desk[i, LATE])
 
 
-@compiled
+@uncounted
 def _waive(desk: Int64s, loan: Int64s, amount: int, component: int, day: int) -> None:
     """The lender lets the borrower off: one component or, in the waterfall's order, all of them."""
     _accrue_all(desk, loan, day)
@@ -241,7 +241,7 @@ def _waive(desk: Int64s, loan: Int64s, amount: int, component: int, day: int) ->
                 _close(desk, loan, i, day)
 
 
-@compiled
+@uncounted
 def _charge_off(desk: Int64s, loan: Int64s, day: int) -> None:
     """From here on nothing accrues; what is owed is still owed. Once is enough."""
     if loan[STOP] == END_OF_TIME:
@@ -251,7 +251,7 @@ def _charge_off(desk: Int64s, loan: Int64s, day: int) -> None:
             loan[OFF_AMOUNT] += left(desk, i)
 
 
-@compiled
+@uncounted
 def _extend(desk: Int64s, loan: Int64s, i: int, effective: int, day: int) -> None:
     """An instalment falls due on another day from now on; what it was charged so far stays."""
     if 0 <= i < loan[N]:
@@ -262,7 +262,7 @@ def _extend(desk: Int64s, loan: Int64s, i: int, effective: int, day: int) -> Non
         loan[IS_IN_ORDER] = 0
 
 
-@compiled
+@uncounted
 def advance(
     desk: Int64s,
     loan: Int64s,

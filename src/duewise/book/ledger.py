@@ -6,11 +6,14 @@ payment or a chargeback is one more row and needs no repair. The arithmetic: `fo
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from duewise.book.align import Aligned, LoanTables, align, day_number
@@ -121,8 +124,32 @@ LOAN_STATUS = (
 )
 
 
+class Room:
+    """Memory for one answer after the other: to take it anew each time costs more than the fold.
+
+    Who gives the same room again is done with what the last answer was.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, npt.NDArray[Any]] = {}
+
+    def empty(self, name: str, shape: tuple[int, ...], kind: npt.DTypeLike) -> npt.NDArray[Any]:
+        """An array of that name, whatever stands in it."""
+        size = math.prod(shape)
+        kept = self._kept.get(name)
+        if kept is None or len(kept) < size:
+            kept = self._kept[name] = np.empty(size + size // 8, kind)
+        return kept[:size].reshape(shape)
+
+
 def ledger(
-    tables: LoanTables, products: Products, *, as_of: date, known_at: datetime, zone: str
+    tables: LoanTables,
+    products: Products,
+    *,
+    as_of: date,
+    known_at: datetime,
+    zone: str,
+    room: Room | None = None,
 ) -> Ledger:
     """The loans as of the end of the day, by what was known at an instant.
 
@@ -130,15 +157,17 @@ def ledger(
     BadInput for amounts and rates beyond what can be reckoned exactly.
     """
     aligned = align(tables, products, known_at=known_at, zone=zone)
-    return ledger_of(aligned, products, as_of=as_of)
+    return ledger_of(aligned, products, as_of=as_of, room=room)
 
 
-def ledger_of(aligned: Aligned, products: Products, *, as_of: date) -> Ledger:
+def ledger_of(
+    aligned: Aligned, products: Products, *, as_of: date, room: Room | None = None
+) -> Ledger:
     """The ledger of columns that are aligned already, as of a day."""
     from duewise.book.reading import fold_loans
 
     columns = aligned.columns
-    rows, figures = empty_answer(aligned)
+    rows, figures = empty_answer(aligned, room)
     days = np.full(len(figures), day_number(as_of), np.int32)
     fold_loans(columns, days, rows, figures)
     if not len(rows.effective):
@@ -148,24 +177,24 @@ def ledger_of(aligned: Aligned, products: Products, *, as_of: date) -> Ledger:
     return Ledger(as_of, aligned, rows, figures, products)
 
 
-def empty_answer(aligned: Aligned) -> tuple[Rows, Int64s]:
+def empty_answer(aligned: Aligned, room: Room | None = None) -> tuple[Rows, Int64s]:
     """Room for the fold's answer; what no event here can change has none."""
-    columns = aligned.columns
+    columns, empty = aligned.columns, (room or Room()).empty
     n, kinds = len(columns.instalments.due), columns.events.kind
     extended = n if (kinds == EXTENSION).any() else 0
     waived = n if (kinds == WAIVER).any() else 0
     rows = Rows(
-        effective=np.empty(extended, np.int32),
-        penalty=np.empty(n, np.int64),
-        paid=np.empty((len(COMPONENTS), n), np.int64),
-        waived=np.empty(waived, np.int64),
-        paid_in_advance=np.empty(n, np.int64),
-        paid_late=np.empty(n, np.int64),
-        settled=np.empty(n, np.int32),
-        outstanding=np.empty(n, np.int64),
-        days_past_due=np.empty(n, np.int32),
+        effective=empty("effective", (extended,), np.int32),
+        penalty=empty("penalty", (n,), np.int64),
+        paid=empty("paid", (len(COMPONENTS), n), np.int64),
+        waived=empty("waived", (waived,), np.int64),
+        paid_in_advance=empty("paid_in_advance", (n,), np.int64),
+        paid_late=empty("paid_late", (n,), np.int64),
+        settled=empty("settled", (n,), np.int32),
+        outstanding=empty("outstanding", (n,), np.int64),
+        days_past_due=empty("days_past_due", (n,), np.int32),
     )
-    return rows, np.empty((len(columns.loans.rule), len(FIGURES)), np.int64)
+    return rows, empty("figures", (len(columns.loans.rule), len(FIGURES)), np.int64)
 
 
 def asked_for() -> list[pl.Expr]:

@@ -1,7 +1,7 @@
 """What is read off a loan on a day, once everything up to it has happened; compiled.
 
-`fold_loans` reads every loan once, in full; `fold_dates` reads a few figures on many days in one
-pass. What the figures mean: docs/reference/ledger.md.
+`fold_loans` reads every loan once, in full, most of them the short way of `straight`; `fold_dates`
+reads a few figures on many days in one pass. What the figures mean: docs/reference/ledger.md.
 """
 
 from __future__ import annotations
@@ -27,20 +27,18 @@ from duewise.book.accrual import (
     WAIVED,
     N,
     accrue,
+    days_past_due,
+    earned,
     lay_out,
     lay_pauses,
     lay_terms,
     left,
-    paused_days,
+    settlement_fee,
 )
 from duewise.book.columns import (
-    ACCRUED,
-    ALL,
     CHARGED_OFF,
     DPD,
     FEE,
-    GRACE,
-    GRACE_STOPS_CLOCK,
     INTEREST,
     NEVER,
     NEXT_AMOUNT,
@@ -59,7 +57,6 @@ from duewise.book.columns import (
     SETTLE_FEE,
     SETTLE_INTEREST,
     SETTLEMENT,
-    SHARE_UNIT,
     TO_CLEAR,
     TOLERANCE,
     Columns,
@@ -67,14 +64,34 @@ from duewise.book.columns import (
     Int64s,
     Rows,
 )
-from duewise.book.compiled import compiled, inlined
+from duewise.book.compiled import compiled, inlined, uncounted
 from duewise.book.fold import advance
+from duewise.book.straight import fold_straight
 
 
 @compiled
 def fold_loans(columns: Columns, as_of: Int32s, rows: Rows, figures: Int64s) -> None:
     """Fold each loan up to its own day of `as_of`; fill `rows` and `figures` (loans x FIGURES)."""
-    # An array that is taken out of a tuple is counted each time: so once here, and not per loan.
+    if len(rows.effective):
+        rows.effective[:] = columns.instalments.effective
+    rows.waived[:] = 0
+    others = np.empty(len(as_of), np.int64)
+    count = fold_straight(columns, as_of, rows, figures, others)
+    desk, loan = _desk(columns.loans.instalment_start, columns.loans.pause_start)
+    _fold_any(columns, others[:count], as_of, rows, figures, desk, loan)
+
+
+@uncounted
+def _fold_any(
+    columns: Columns,
+    places: Int64s,
+    as_of: Int32s,
+    rows: Rows,
+    figures: Int64s,
+    desk: Int64s,
+    loan: Int64s,
+) -> None:
+    """The same for the loans at those places, whatever happened to them."""
     loans, schedule, events, pauses = columns
     rules, rule, terms, instalment_start, event_start, pause_start = loans
     due, effective, principal, interest, fee = schedule
@@ -83,8 +100,7 @@ def fold_loans(columns: Columns, as_of: Int32s, rows: Rows, figures: Int64s) -> 
     in_effect, penalty, paid, waived, in_advance, late, settled, outstanding, past_due = rows
     penalty_paid, fee_paid = paid[PENALTY], paid[FEE]
     interest_paid, principal_paid = paid[INTEREST], paid[PRINCIPAL]
-    desk, loan = _desk(instalment_start, pause_start)
-    for k in range(len(as_of)):
+    for k in places:
         day, first = int(np.int64(as_of[k])), instalment_start[k]
         lay_terms(loan, rules[rule[k]], terms[k], instalment_start[k + 1] - first, event_start[k])
         lay_out(desk, loan, first, due, effective, principal, interest, fee)
@@ -116,6 +132,7 @@ def fold_loans(columns: Columns, as_of: Int32s, rows: Rows, figures: Int64s) -> 
 @compiled
 def fold_dates(columns: Columns, dates: Int32s, figures: Int64s) -> None:
     """Read each loan on each of the rising `dates`; fill `figures` (loans * dates x FIGURES)."""
+    # An array that is taken out of a tuple is counted each time: so once here, and not per loan.
     loans, schedule, events, pauses = columns
     rules, rule, terms, instalment_start, event_start, pause_start = loans
     due, effective, principal, interest, fee = schedule
@@ -158,7 +175,7 @@ def read_loan(desk: Int64s, loan: Int64s, day: int, k: int, figures: Int64s) -> 
             owed = left(desk, i)
             arrears += owed
             if owed > tolerance:
-                days = _days_past_due(desk, loan, i, day)
+                days = days_past_due(desk, loan, i, day)
                 desk[i, DAYS_LATE] = days
                 worst = max(worst, days)
                 oldest = due if oldest == NEVER else min(oldest, due)
@@ -182,17 +199,6 @@ def read_loan(desk: Int64s, loan: Int64s, day: int, k: int, figures: Int64s) -> 
     figures[k, CHARGED_OFF], figures[k, RECOVERED] = loan[OFF_AMOUNT], loan[OFF_RECEIVED]
 
 
-@compiled
-def _days_past_due(desk: Int64s, loan: Int64s, i: int, day: int) -> int:
-    """Days since the effective due date, without those on which the clock stood."""
-    since = desk[i, EFFECTIVE]
-    if loan[GRACE_STOPS_CLOCK]:
-        since += loan[GRACE]
-    if day <= since:
-        return 0
-    return int(day - since - paused_days(loan, since, day, 0))
-
-
 @inlined
 def _not_due_yet(desk: Int64s, loan: Int64s, day: int) -> int:
     """What early settlement asks beyond what is due: principal, its fee, interest as agreed.
@@ -207,24 +213,11 @@ def _not_due_yet(desk: Int64s, loan: Int64s, day: int) -> int:
                 break
             continue
         period_start = desk[i - 1, DUE] if i else loan[OPENED]
-        settled = desk[i, CHARGED + INTEREST] - desk[i, LEFT + INTEREST]
-        interest += _earned(desk, loan, i, period_start, day) - settled
+        charged = desk[i, CHARGED + INTEREST]
+        asked = earned(loan[SETTLE_INTEREST], charged, period_start, desk[i, DUE], day)
+        interest += asked - charged + desk[i, LEFT + INTEREST]
         principal += desk[i, LEFT + PRINCIPAL]
-    fee = (2 * principal * loan[SETTLE_FEE] + SHARE_UNIT) // (2 * SHARE_UNIT)
-    return int(interest + principal + fee)
-
-
-@inlined
-def _earned(desk: Int64s, loan: Int64s, i: int, since: int, day: int) -> int:
-    """The interest of an instalment that early settlement asks for."""
-    interest, days, past = desk[i, CHARGED + INTEREST], desk[i, DUE] - since, day - since
-    if loan[SETTLE_INTEREST] == ALL or days <= 0 or past >= days:
-        return int(interest)
-    if past <= 0:
-        return 0
-    if loan[SETTLE_INTEREST] == ACCRUED:
-        return int((2 * interest * past + days) // (2 * days))
-    return int(interest)
+    return int(interest + principal + settlement_fee(loan[SETTLE_FEE], principal))
 
 
 @inlined

@@ -359,9 +359,11 @@ def reasons(
 
     own: Words = jobs.read_dictionary(dictionary)[1] if dictionary else {}
     words = {**jobs.shipped_words(), **own}
-    found = jobs.score(frame, workspace=opened(context).workspace, target=target, words=words)
+    workspace = opened(context).workspace
+    found, unread = jobs.score(frame, workspace=workspace, target=target, words=words)
     found.write_parquet(into)
     if wants_json(context):
-        print_json({"rows": len(found), "out": str(into)})
+        print_json({"rows": len(found), "out": str(into), "unread": unread})
     else:
+        say_unread(unread, "accounts")
         say(f"{len(found):,} accounts scored: {into}")

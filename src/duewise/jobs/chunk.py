@@ -29,7 +29,7 @@ from duewise.times import Clock
 CLAIM_MAX = 1_000
 CHUNK_MAX = 250  # marked together
 FLYING_MAX = 2  # chunks, so at most twice as many are in doubt after a kill
-CHUNK_S_MAX = 0.5
+CHUNK_S_MAX = 0.25
 _SQL = queries("outbox")
 
 
@@ -52,10 +52,10 @@ class DeliverySettings:
 
     @property
     def chunk(self) -> int:
-        """Messages marked together: on a slow route no more than it takes in half a second.
+        """Messages marked together: on a slow route no more than it takes in a quarter of a second.
 
         >>> DeliverySettings(rate_per_s=30).chunk, DeliverySettings().chunk
-        (15, 250)
+        (7, 250)
         """
         if self.rate_per_s is None:
             return self.chunk_max
@@ -106,16 +106,18 @@ class Flight:
             if settings.rate_per_s:
                 by_part = self.channel.capabilities.counts_parts
                 parts = sum(each.parts for each in chunk) if by_part else len(chunk)
-                await take_turn(sender, self.channel.name, seconds=parts / settings.rate_per_s)
+                await take_turn(sender.conn, self.channel.name, seconds=parts / settings.rate_per_s)
             marked = await _mark(sender, self.channel.name, chunk, now=self.clock.now())
         except psycopg.OperationalError:
             # Nobody knows whether the mark was stored, but we know that nothing was written.
             said = [unsent(each, "database_lost_before_wire") for each in chunk]
             now = self.clock.now()
+            self._claims.pop(claim_id, None)  # what was not marked is still claimed
             await settle(sender, self.channel.name, said, [], now=now, patience=settings.patience)
             return
         if going := [each for each in chunk if each.envelope_id in marked]:
-            self._claims[claim_id] += 1
+            if claim_id in self._claims:
+                self._claims[claim_id] += 1
             self._flying.add(asyncio.create_task(self._fly(going, claim_id)))
 
     async def _fly(self, going: Sequence[Claimed], claim_id: int) -> None:
@@ -134,7 +136,8 @@ class Flight:
         patience = self.settings.patience
         await settle(self.sender, channel.name, said, submissions, now=now, patience=patience)
         await watch(self.sender, channel.name, results, now=now)
-        self._claims[claim_id] -= 1
+        if claim_id in self._claims:
+            self._claims[claim_id] -= 1
 
     async def _some_landed(self) -> None:
         done, self._flying = await asyncio.wait(self._flying, return_when=asyncio.FIRST_COMPLETED)
@@ -173,7 +176,7 @@ async def _mark(sender: Worker, route: str, chunk: Sequence[Claimed], *, now: da
         "envelope_ids": arrays.numbers(each.envelope_id for each in chunk),
         "owner": sender.owner,
     }
-    async with sender.alone, sender.conn.transaction():
+    async with sender.conn.transaction():
         if any(each.valid_until <= now for each in chunk):
             await sender.conn.execute(_SQL["lapse_claimed"], values)
         marked = await sender.conn.execute(_SQL["mark_wired"], values)

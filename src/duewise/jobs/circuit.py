@@ -30,10 +30,12 @@ async def watch(
     reason = f"account refused: {sender.circuit.code}"
     values = {"name": route, "reason": reason, "now": now}
     try:
-        async with sender.alone:
-            await sender.conn.execute(_SQL["pause"], values)
+        async with sender.storing:
+            if sender.answers is None:
+                return  # the next refusal says it again
+            await sender.answers.execute(_SQL["pause"], values)
     except psycopg.OperationalError:
-        return  # the next refusal says it again
+        return
     sender.circuit = Circuit()
     log.error("route.paused", route=route, reason=reason)
 

@@ -242,11 +242,7 @@ async def _claim(
         "owner": sender.owner,
         "claim_ids": through,
     }
-    async with (
-        sender.alone,
-        sender.conn.transaction(),
-        sender.conn.cursor(row_factory=dict_row) as cursor,
-    ):
+    async with sender.conn.transaction(), sender.conn.cursor(row_factory=dict_row) as cursor:
         if through:
             await cursor.execute(_SQL["close_claims"], values)
         await cursor.execute(_SQL["claim"], values)

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
@@ -19,7 +20,7 @@ import numpy as np
 import polars as pl
 
 from duewise.book.columns import COMPONENTS, NEVER
-from duewise.book.ledger import Ledger, ledger
+from duewise.book.ledger import Ledger, Room, ledger
 from duewise.book.product import Products
 from duewise.jobs.parquet_file import ParquetFile
 from duewise.money import minor_digits
@@ -69,10 +70,12 @@ def write_ledger(
         paths = {name: out / f"{name}.parquet" for name in TABLES}
         writers = {name: files.enter_context(ParquetFile(path)) for name, path in paths.items()}
         encoding = files.enter_context(ThreadPoolExecutor(len(TABLES)))
-        for number, part in enumerate(_parts(book, products, as_of)):
+        rooms: SimpleQueue[Room] = SimpleQueue()
+        for number, part in enumerate(_parts(book, products, as_of, rooms)):
             written = [encoding.submit(writers[name].write, part.tables[name]) for name in TABLES]
             for future in written:
                 future.result()
+            rooms.put(part.room)
             for name in TABLES:
                 rows[name] += part.tables[name].num_rows
             for name in FINDINGS:
@@ -84,20 +87,24 @@ def write_ledger(
 
 @dataclass(frozen=True)
 class _Part:
-    """A partition's rows of the three files, and its findings."""
+    """A partition's rows of the three files, the room in which they lie, and its findings."""
 
     tables: dict[str, pa.Table]
+    room: Room
     findings: dict[str, int]
 
 
-def _parts(book: Book, products: Products, as_of: date) -> Iterator[_Part]:
-    """The partitions in order, `IN_FLIGHT` of them under way."""
+def _parts(
+    book: Book, products: Products, as_of: date, rooms: SimpleQueue[Room]
+) -> Iterator[_Part]:
+    """The partitions in order, `IN_FLIGHT` of them under way, in rooms that are free again."""
     decimals = Decimals(book.currency)
 
     def of(number: int) -> _Part:
-        found = ledger_of_part(book, products, number, as_of=as_of)
+        room = _free(rooms)
+        found = ledger_of_part(book, products, number, as_of=as_of, room=room)
         findings = {name: int(found.aligned.loans[name].sum()) for name in FINDINGS}
-        return _Part(tables_of(found, decimals), findings)
+        return _Part(tables_of(found, decimals), room, findings)
 
     with ThreadPoolExecutor(IN_FLIGHT) as pool:
         under_way: list[Future[_Part]] = []
@@ -109,12 +116,20 @@ def _parts(book: Book, products: Products, as_of: date) -> Iterator[_Part]:
             yield future.result()
 
 
-def ledger_of_part(book: Book, products: Products, number: int, *, as_of: date) -> Ledger:
+def _free(rooms: SimpleQueue[Room]) -> Room:
+    try:
+        return rooms.get_nowait()
+    except Empty:
+        return Room()
+
+
+def ledger_of_part(
+    book: Book, products: Products, number: int, *, as_of: date, room: Room | None = None
+) -> Ledger:
     """The ledger of one partition as of the end of the day."""
-    known_at = end_of(as_of, book.timezone)
-    return ledger(
-        book.loan_tables(number), products, as_of=as_of, known_at=known_at, zone=book.timezone
-    )
+    known_at, zone = end_of(as_of, book.timezone), book.timezone
+    tables = book.loan_tables(number)
+    return ledger(tables, products, as_of=as_of, known_at=known_at, zone=zone, room=room)
 
 
 def end_of(day: date, zone: str) -> datetime:

@@ -259,10 +259,13 @@ def _auc_of(card: Mapping[str, Any], model: str) -> float:
     )
 
 
-def score(path: Path, *, workspace: Path, target: str, words: Words) -> pl.DataFrame:
+def score(
+    path: Path, *, workspace: Path, target: str, words: Words
+) -> tuple[pl.DataFrame, dict[str, int]]:
     """The file's rows with probability, the model used, and the three reasons in both languages.
 
-    Raises BadInput where the monitor has set the model aside for rules.
+    And of how many rows a feature could not be read and was taken for missing. Raises BadInput
+    where the monitor has set the model aside for rules.
     """
     frame, _ = read_frame(path)
     fitted = registry.load(workspace, target)
@@ -278,4 +281,4 @@ def score(path: Path, *, workspace: Path, target: str, words: Words) -> pl.DataF
     probability, contributions, names = found
     told = reasons(contributions, names, frame, words=words)
     scored = frame.with_columns(pl.Series("probability", probability), pl.lit(used).alias("model"))
-    return pl.concat([scored, told], how="horizontal")
+    return pl.concat([scored, told], how="horizontal"), boosting.inputs.unread(frame)

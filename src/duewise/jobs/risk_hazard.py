@@ -9,7 +9,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import polars as pl
 
 from duewise.book.ledger import ledger
@@ -19,6 +18,7 @@ from duewise.jobs.risk import VERSIONS_OF, Registered, Request, read_frame
 from duewise.risk.card import read_source
 from duewise.risk.cured import CURED, OUTCOME, lapsed, of_lapsed, with_cure
 from duewise.risk.features import feature_table, features_of, morning
+from duewise.risk.folds import drawn_groups
 from duewise.risk.hazard import TREES, FittedHazard, fit_hazard
 from duewise.risk.hazard_check import HazardCheck, check_hazard, hazard_guards
 from duewise.risk.inputs import Inconclusive
@@ -134,11 +134,10 @@ def fit(path: Path, asked: Request) -> Registered | Inconclusive:
 
 def _some(rows: pl.DataFrame, *, seed: int) -> pl.DataFrame:
     """The rows of at most BORROWERS_MAX borrowers, drawn by the seed."""
-    who = rows["borrower_id"].unique().sort()
-    if len(who) <= BORROWERS_MAX:
+    who = rows["borrower_id"]
+    if (count := who.n_unique()) <= BORROWERS_MAX:
         return rows
-    picked = np.random.default_rng(seed).choice(len(who), BORROWERS_MAX, replace=False)
-    return rows.filter(pl.col("borrower_id").is_in(who[np.sort(picked)].implode()))
+    return rows[drawn_groups(who, share=BORROWERS_MAX / count, seed=seed)]
 
 
 def _features_of(rows: pl.DataFrame, protected: Sequence[str]) -> tuple[str, ...]:

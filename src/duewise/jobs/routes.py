@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from psycopg import Connection
+from psycopg import AsyncConnection, Connection
 from psycopg.rows import class_row
 
 from duewise.errors import BadInput
-from duewise.jobs.session import Worker
 from duewise.store.sql import queries
 
 _SQL = queries("route")
@@ -82,11 +81,10 @@ def paused_routes(conn: Connection[Any]) -> list[str]:
     return [name for (name,) in conn.execute(_SQL["paused"]).fetchall()]
 
 
-async def take_turn(sender: Worker, name: str, *, seconds: float) -> None:
+async def take_turn(conn: AsyncConnection[Any], name: str, *, seconds: float) -> None:
     """Lease the next `seconds` of a route's rate, which all its workers share; wait for them."""
     values = {"name": name, "seconds": seconds}
-    async with sender.alone:
-        row = await (await sender.conn.execute(_SQL["lease_slots"], values)).fetchone()
+    row = await (await conn.execute(_SQL["lease_slots"], values)).fetchone()
     assert row is not None
     await asyncio.sleep(max(row[0], 0.0))
 

@@ -44,7 +44,8 @@ class Worker:
 
     `listening_since` is None until receipts are listened to, and again after a time without.
     `circuit`: what the provider says of our account.
-    `alone`: held for each transaction while chunks are on their way, for they share the session.
+    `answers`: a second session for what the gateway answers, so that storing it does not keep the
+    next message waiting; opened when it is first needed, and used by one at a time (`storing`).
     """
 
     connect: Connect
@@ -52,8 +53,9 @@ class Worker:
     owner: int
     listening_since: datetime | None = None
     done: Counter[str] = field(default_factory=Counter)
-    alone: asyncio.Lock = field(default_factory=asyncio.Lock)
     circuit: Circuit = field(default_factory=Circuit)
+    answers: AsyncConnection[Any] | None = None
+    storing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 @asynccontextmanager
@@ -65,6 +67,8 @@ async def worker(connect: Connect) -> AsyncIterator[Worker]:
         yield enlisted
     finally:
         await enlisted.conn.close()
+        if enlisted.answers is not None:
+            await enlisted.answers.close()
 
 
 async def come_back(sender: Worker, patience: Patience) -> None:
@@ -83,10 +87,11 @@ async def come_back(sender: Worker, patience: Patience) -> None:
 
 
 async def another(
-    lost: AsyncConnection[Any], connect: Connect, patience: Patience
+    lost: AsyncConnection[Any] | None, connect: Connect, patience: Patience
 ) -> AsyncConnection[Any]:
-    """A session in place of a lost one. Raises Unreachable if the database stays away."""
-    await lost.close()
+    """A session, in place of a lost one or the first. Raises Unreachable if there is none."""
+    if lost is not None:
+        await lost.close()
     for attempt in range(patience.tries_max):
         if attempt:
             await asyncio.sleep(patience.wait_s)

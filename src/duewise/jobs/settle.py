@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import psycopg
+from psycopg import AsyncConnection
 
 from duewise.channels.base import Accepted, Refused, SendResult
 from duewise.errors import Unreachable
-from duewise.jobs.session import Patience, Worker, come_back
+from duewise.jobs.session import Patience, Worker, another
 from duewise.jobs.wire_gate import Claimed
 from duewise.outbox.envelope import State
 from duewise.outbox.retry import Retry, after_refusal, backoff_s
@@ -100,24 +101,22 @@ async def settle(
 
     `submissions`: envelope, the gateway's id, part. Raises Unreachable if it stays away.
     """
-    async with sender.alone:
+    async with sender.storing:
         for _ in range(STORE_TRIES_MAX):
             try:
-                await _store(sender, route, said, submissions, now=now)
+                conn = sender.answers or await another(None, sender.connect, patience)
+                sender.answers = conn
+                await _store(conn, sender.owner, route, said, submissions, now=now)
             except psycopg.OperationalError:
-                await _come_back(sender, patience, answers=len(said))
+                await conn.close()
+                sender.answers = None
+            except Unreachable as error:
+                raise _not_stored(len(said)) from error
             else:
                 sender.done.update(each.state.value for each in said)
                 sender.done["parts"] += len(submissions)
                 return
     raise _not_stored(len(said))
-
-
-async def _come_back(sender: Worker, patience: Patience, *, answers: int) -> None:
-    try:
-        await come_back(sender, patience)
-    except Unreachable as error:
-        raise _not_stored(answers) from error
 
 
 def _not_stored(answers: int) -> Unreachable:
@@ -129,7 +128,8 @@ def _not_stored(answers: int) -> Unreachable:
 
 
 async def _store(
-    sender: Worker,
+    conn: AsyncConnection[Any],
+    owner: int,
     route: str,
     said: Sequence[Said],
     submissions: Sequence[tuple[int, str, int]],
@@ -143,7 +143,7 @@ async def _store(
         "provider_ids": arrays.texts([provider_id for _, provider_id, _ in submissions]),
         "parts": arrays.numbers(part for _, _, part in submissions),
     }
-    async with sender.conn.transaction():
+    async with conn.transaction():
         # First the envelopes, whose locks keep receipts from being folded side by side.
         for (state, reason, not_before, is_counted), group in _alike(said).items():
             values = {
@@ -154,15 +154,16 @@ async def _store(
                 "reason": reason,
                 "not_before": not_before,
                 "is_counted": is_counted,
+                "owner": owner,
             }
-            await sender.conn.execute(_SQL["settle"], values)
+            await conn.execute(_SQL["settle"], values)
         if dead := [(each.envelope_id, each.dead_token) for each in said if each.dead_token]:
             ids, tokens = (list(column) for column in zip(*dead, strict=True))
             values = {"envelope_ids": ids, "tokens": tokens, "now": now}
-            await sender.conn.execute(_SQL["bury"], values)
+            await conn.execute(_SQL["bury"], values)
         if submissions:
-            await sender.conn.execute(_SQL["drop_adopted"], parts)
-            await sender.conn.execute(_SQL["add_submissions"], parts)
+            await conn.execute(_SQL["drop_adopted"], parts)
+            await conn.execute(_SQL["add_submissions"], parts)
 
 
 def _alike(said: Sequence[Said]) -> dict[_Word, list[Said]]:

@@ -42,6 +42,18 @@ def group_folds(groups: pl.Series, target: pl.Series, *, folds: int, seed: int) 
     return joined["fold"].to_numpy()
 
 
+def drawn_groups(groups: pl.Series, *, share: float, seed: int) -> Rows:
+    """The rows of a share of the groups, whole ones, in their order.
+
+    >>> drawn_groups(pl.Series(["Li", "Li", "Wang", "Wang"]), share=0.5, seed=0).tolist()
+    [2, 3]
+    """
+    who = groups.unique().sort()
+    picked = np.random.default_rng(seed).choice(len(who), round(share * len(who)), replace=False)
+    is_kept = groups.is_in(who.gather(np.sort(picked)).implode())
+    return np.flatnonzero(is_kept.fill_null(value=False).to_numpy())
+
+
 def splits(
     groups: pl.Series,
     target: pl.Series,

@@ -31,6 +31,7 @@ class Sizes:
     messages: int = 200_000
     fields: int = 200_000
     trees: int = 300
+    fitted: int = 1_000_000
     allocated: int = 1_000_000
     envelopes: int = 5_000
     payments: int = 500
@@ -48,6 +49,7 @@ QUICK = Sizes(
     judged=40_000,
     messages=50_000,
     fields=50_000,
+    fitted=100_000,
     allocated=100_000,
     envelopes=1_000,
     payments=200,

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from duewise.book.align import align
-from duewise.book.ledger import ledger_of
+from duewise.book.ledger import Room, ledger_of
 from duewise.book.product import shipped_products
 from duewise.errors import IntegrityBroken
 from duewise.jobs.bench.big_book import write_book
@@ -54,13 +54,15 @@ def ledger(task: Task) -> list[Figure]:
 
 
 def _kernel(scene: _Scene, task: Task) -> Figure:
-    """The compiled fold over one partition's columns in memory, again and again."""
+    """The compiled fold over one partition's columns, again and again, into the same memory."""
     products = shipped_products()
     tables = scene.book.loan_tables(0)
     aligned = align(tables, products, known_at=scene.known_at, zone=scene.book.timezone)
 
+    room = Room()
+
     def run() -> None:
-        ledger_of(aligned, products, as_of=scene.as_of)
+        ledger_of(aligned, products, as_of=scene.as_of, room=room)
 
     run()
     seconds = in_turns(run, None, turns=KERNEL_TURNS, timer=task.timer)

@@ -93,9 +93,7 @@ def race(desk: Desk) -> list[Figure]:
         payer.start()
         return cast("Channel", Noting(channel, running.written_at, task.timer))
 
-    began = task.timer()
-    asyncio.run(send_all(desk, noted))
-    took = task.timer() - began
+    took = asyncio.run(send_all(desk, noted)).took_s
     payer.join()
     held = {row["envelope_id"] for row in rows(desk.conn, _HELD, {})} & running.paid_at.keys()
     if wrong := held & running.written_at.keys():

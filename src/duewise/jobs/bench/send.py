@@ -58,7 +58,7 @@ def send(desk: Desk) -> list[Figure]:
         desk.conn.execute("CREATE TABLE bare_envelope (LIKE envelope INCLUDING ALL)")
         desk.conn.execute("INSERT INTO bare_envelope SELECT * FROM envelope WHERE state = 'ready'")
         before = counted(desk, _DELIVERED)
-        runs.append(_measured(desk))
+        runs.append(asyncio.run(send_all(desk)))
         if counted(desk, _DELIVERED) - before != count:
             raise IntegrityBroken(f"bench send: not all of {count} were delivered")
         began = desk.task.timer()
@@ -85,13 +85,16 @@ def make_due(desk: Desk, envelopes: int) -> int:
     return count
 
 
-async def send_all(desk: Desk, wrapped: Callable[[Channel], Channel] = lambda it: it) -> int:
-    """Send all that is due to a gateway process, take in every receipt; the parts that were sent.
+async def send_all(desk: Desk, wrapped: Callable[[Channel], Channel] = lambda it: it) -> Sent:
+    """Send all that is due to a gateway process and take in every receipt.
 
-    `wrapped` may put something around the channel.
+    `wrapped` may put something around the channel. The gateway's start and end are not measured.
     """
     clock = ManualClock(desk.task.noon)
+    server, us = _parent(_backend(desk.conn)), os.getpid()
     async with gateway_process(list(desk.gateway)) as ports:
+        before = os.times(), _tree_s(server), _tree_s(us)
+        began = desk.task.timer()
         done = await run_line(
             wrapped(desk.channel_at(ports["port"], clock)),
             connect=desk.connect,
@@ -100,18 +103,10 @@ async def send_all(desk: Desk, wrapped: Callable[[Channel], Channel] = lambda it
             settings=DeliverySettings(),
             run=Run(stop=asyncio.Event(), linger_s=LINGER_S),
         )
-        return done["parts"]
-
-
-def _measured(desk: Desk) -> Sent:
-    server = _parent(_backend(desk.conn))
-    before, database, began = os.times(), _tree_s(server), desk.task.timer()
-    parts = asyncio.run(send_all(desk))
-    seconds, after = desk.task.timer() - began, os.times()
-    own = after.user + after.system - before.user - before.system
-    gateway = after.children_user + after.children_system
-    gateway -= before.children_user + before.children_system
-    return Sent(seconds, parts, (own, _tree_s(server) - database, gateway))
+        took_s, after = desk.task.timer() - began, (os.times(), _tree_s(server), _tree_s(us))
+    own = after[0].user + after[0].system - before[0].user - before[0].system
+    database, gateway = after[1] - before[1], after[2] - before[2] - own
+    return Sent(took_s, done["parts"], (own, database, gateway))
 
 
 def _profile(desk: Desk) -> str:
@@ -149,6 +144,7 @@ def _bare(conn: Connection[Any], *, now: object) -> None:
             "reason": "accepted_by_gateway",
             "not_before": None,
             "is_counted": True,
+            "owner": 1,
         }
         conn.execute(_on_copy("settle"), {"now": now, "envelope_ids": ids, **said})
 

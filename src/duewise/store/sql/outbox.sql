@@ -103,6 +103,7 @@ UPDATE envelope
 -- settle
 -- What the gateway answered to one attempt. An envelope that a receipt has already carried further
 -- stays there; one that another worker took for lost is corrected, unless it was sent again since.
+-- What never left goes back only from the hands of whoever says so.
 UPDATE envelope
    SET state = %(state)s, reason = %(reason)s, changed_at = %(now)s, owner = NULL,
        not_before = COALESCE(%(not_before)s::timestamptz, envelope.not_before),
@@ -111,7 +112,8 @@ UPDATE envelope
   FROM unnest(%(envelope_ids)s::bigint[], %(attempts)s::int[]) AS said (envelope_id, attempt)
  WHERE envelope.envelope_id = said.envelope_id
    AND envelope.state IN ('sending', 'unknown') AND envelope.state <> %(state)s
-   AND (envelope.attempt = said.attempt OR %(state)s = 'accepted');
+   AND (envelope.attempt = said.attempt OR %(state)s = 'accepted')
+   AND (%(is_counted)s OR envelope.state = 'unknown' OR envelope.owner = %(owner)s);
 
 -- bury
 -- A provider said that nothing can be received there any more. A number says so of itself.
