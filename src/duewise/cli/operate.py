@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import sys
 from collections import Counter
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
@@ -26,8 +25,9 @@ from duewise.cli.common import (
     say,
     wants_json,
 )
+from duewise.cli.running import Interruptible, run_until_signal
 from duewise.errors import Unreachable
-from duewise.times import Clock, ManualClock
+from duewise.times import ManualClock
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -86,7 +86,7 @@ def send(
         _print_counts("Sent", counts, as_json=wants_json(context))
         return
     with app.database() as dsn, progress_bar("send") as step:
-        counts = _run_until_signal(
+        counts = run_until_signal(
             lambda stop: _sealing(
                 app,
                 dsn,
@@ -94,7 +94,7 @@ def send(
                     [(line.channel, line.settings) for line in app.lines],
                     connect=app.connector(dsn),
                     tenant=app.tenant,
-                    clock=_Interruptible(app.clock, stop),
+                    clock=Interruptible(app.clock, stop),
                     run=Run(
                         stop=stop,
                         until_empty=until_empty,
@@ -138,7 +138,7 @@ def _by_crew(context: typer.Context, app: App, command: list[str], workers: int)
     if given.clock:
         ours += ["--clock", pinned(given.clock)]
     with app.database():
-        return _run_until_signal(lambda stop: run_crew([*ours, *command], workers, stop=stop))
+        return run_until_signal(lambda stop: run_crew([*ours, *command], workers, stop=stop))
 
 
 def receive(
@@ -171,7 +171,7 @@ def receive(
         return done
 
     with app.database() as dsn:
-        counts = _run_until_signal(lambda stop: run(stop, dsn))
+        counts = run_until_signal(lambda stop: run(stop, dsn))
     _print_counts("Received", counts, as_json=wants_json(context))
 
 
@@ -240,7 +240,7 @@ def gateway(
         if not serving.cancelled():
             serving.result()
 
-    _run_until_signal(run)
+    run_until_signal(run)
 
 
 def _simulated(app: App) -> tuple[Literal["smpp", "cmpp"], SmppSection | CmppSection]:
@@ -294,44 +294,6 @@ async def _sealing(app: App, dsn: str, work: Awaitable[T]) -> T:
     finally:
         done.set()
         await sealer
-
-
-@dataclass(frozen=True)
-class _Interruptible:
-    """A clock whose waits are over as soon as the work is told to stop."""
-
-    clock: Clock
-    stop: asyncio.Event
-
-    def now(self) -> datetime:
-        return self.clock.now()
-
-    async def sleep(self, seconds: float) -> None:
-        waits = [
-            asyncio.ensure_future(self.clock.sleep(seconds)),
-            asyncio.ensure_future(self.stop.wait()),
-        ]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
-
-
-def _run_until_signal(run: Callable[[asyncio.Event], Awaitable[T]]) -> T:
-    """Run until done; SIGINT and SIGTERM ask it to end in order."""
-
-    async def listening() -> T:
-        stop = asyncio.Event()
-        for number in before:
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        return await run(stop)
-
-    # The loop takes its handlers away as it closes; what follows must be ended in order, too.
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        return asyncio.run(listening())
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _print_counts(title: str, counts: Counter[str], *, as_json: bool) -> None:

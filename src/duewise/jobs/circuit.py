@@ -32,10 +32,10 @@ async def watch(
     try:
         async with sender.storing:
             if sender.answers is None:
-                return
+                return  # the next refusal says it again
             await sender.answers.execute(_SQL["pause"], values)
     except psycopg.OperationalError:
-        return  # the next refusal says it again
+        return
     sender.circuit = Circuit()
     log.error("route.paused", route=route, reason=reason)
 

@@ -43,9 +43,9 @@ class Worker:
     """A session with the database, its number, and what it has done so far.
 
     `listening_since` is None until receipts are listened to, and again after a time without.
+    `circuit`: what the provider says of our account.
     `answers`: a second session for what the gateway answers, so that storing it does not keep the
     next message waiting; opened when it is first needed, and used by one at a time (`storing`).
-    `circuit`: what the provider says of our account.
     """
 
     connect: Connect
@@ -53,9 +53,9 @@ class Worker:
     owner: int
     listening_since: datetime | None = None
     done: Counter[str] = field(default_factory=Counter)
+    circuit: Circuit = field(default_factory=Circuit)
     answers: AsyncConnection[Any] | None = None
     storing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    circuit: Circuit = field(default_factory=Circuit)
 
 
 @asynccontextmanager
