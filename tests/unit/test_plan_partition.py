@@ -24,6 +24,8 @@ from tests.unit.lender import (
 from duewise.book.schema import PAUSES
 from duewise.engine.partition import PLAN, Tables, plan_partition
 from duewise.ids import stable_hash
+from duewise.message.filters import columns_of
+from duewise.message.template import load_templates
 from duewise.strategy.assign import is_held_out
 
 Frame: TypeAlias = pl.DataFrame
@@ -217,3 +219,17 @@ def test_it_keeps_the_hold_out_from_version_to_version() -> None:
     assert is_held_out(first, hashes).equals(is_held_out(second, hashes))
     share = is_held_out(first, hashes).mean()
     assert share == pytest.approx(0.05, abs=0.01)
+
+
+def test_it_carries_what_the_shipped_texts_say() -> None:
+    """But for those about a promise, a plan of payments, a grace or a report: others know of these."""
+    others = {"grace", "credit_notice", "promise_made", "promise_broken", "plan_offered"}
+    told = {*PLAN, "salutation", "loan_tail"}
+    lacking = {
+        (template.name, column)
+        for template in load_templates().values()
+        for name, kind in template.variables.items()
+        for column in columns_of(kind, name)
+        if template.purpose not in others and column not in told
+    }
+    assert not lacking

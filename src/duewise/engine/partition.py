@@ -50,6 +50,7 @@ PLAN: Schema = {
     "bucket": pl.String,
     "past_due_minor": pl.Int64,
     "outstanding_minor": pl.Int64,
+    "penalty_minor": pl.Int64,
     "amount_minor": pl.Int64,
     "loan_count": pl.Int32,
     "total_minor": pl.Int64,
