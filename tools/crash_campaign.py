@@ -39,7 +39,7 @@ from duewise.ids import draw
 from duewise.jobs.bench.book import Task
 from duewise.jobs.bench.figure import FULL
 from duewise.jobs.bench.road import Desk, admit
-from duewise.jobs.chunk import CHUNK_MAX, FLYING_MAX
+from duewise.jobs.chunk import FLYING_MAX, DeliverySettings
 from duewise.jobs.ingest import complete_feed
 from duewise.jobs.reconcile import reconcile
 from duewise.jobs.release import release_plan
@@ -183,10 +183,9 @@ def count(campaign: Campaign) -> dict[str, Any]:
         found = reconcile(conn, zone=campaign.app.tenant.strategy.timezone)
     # A killed worker leaves its marked chunks in doubt, a killed gateway what every worker has on
     # the wire; a database that comes back leaves nothing, for the answers are kept until then.
-    explained = (
-        FLYING_MAX
-        * CHUNK_MAX
-        * (campaign.kills["worker"] + campaign.workers * campaign.kills["gateway"])
+    on_the_way = FLYING_MAX * DeliverySettings(rate_per_s=campaign.rate_per_s).chunk
+    explained = on_the_way * (
+        campaign.kills["worker"] + campaign.workers * campaign.kills["gateway"]
     )
     unknown = [number for number, (state, _) in states.items() if state == "unknown"]
     return {
