@@ -32,6 +32,7 @@ from duewise.guard.truth import (
 )
 
 Compare: TypeAlias = Callable[[Any, Any], Any]
+Places: TypeAlias = npt.NDArray[np.intp]
 
 
 class Numbers(NamedTuple):
@@ -68,15 +69,29 @@ class Columns:
     """A batch of messages: a frame with a row each, facts as columns of its own types."""
 
     def __init__(self, messages: pl.DataFrame) -> None:
-        self.frame = messages
         self.height = messages.height
         self.all = full(self.height)
         self._series = {column.name: column for column in messages.get_columns()}
         self._kept: dict[str, Column] = {}
         self._derived: dict[str, Callable[[], Column]] = {}
+        self._whole: tuple[Columns, Places] | None = None
+
+    def taken(self, rows: Places) -> Columns:
+        """These rows, in that order; a row may stand in it twice. What was put is not taken along.
+
+        Their facts are what was read of the whole, so that nothing is read twice.
+        """
+        found = Columns(pl.DataFrame())
+        found.height, found.all = len(rows), full(len(rows))
+        found._whole = self, rows
+        return found
 
     def series(self, name: str) -> pl.Series | None:
         """The fact as it was given, in its type."""
+        if self._whole:
+            whole, rows = self._whole
+            given = whole.series(name)
+            return given if given is None else given[rows_of(rows)]
         given = self._series.get(name)
         if given is None or name not in FACTS or given.dtype == FACTS[name].dtype:
             return given
@@ -105,10 +120,11 @@ class Columns:
         if name in self._derived:
             derived: Bits = self.kept(name, lambda _: self._derived[name]()).known
             return derived
+        if self._whole:
+            whole, rows = self._whole
+            return packed(unpacked(whole.known(name), whole.height)[rows])
         given = self._series.get(name)
-        if given is None:
-            return none(self.height)
-        return known_of(given)
+        return none(self.height) if given is None else known_of(given)
 
     def truth(self, name: str) -> Truth:
         """A fact that is yes or no."""
@@ -138,11 +154,31 @@ class Columns:
             return found
         if name in self._derived:
             found = self._derived[name]()
+        elif self._whole:
+            whole, rows = self._whole
+            found = _taken(whole._fact(name, read, lacking), rows, whole.height)  # noqa: SLF001
         else:
             given = self.series(name)
             found = lacking(self.height) if given is None else read(given)
         self._kept[name] = found
         return found
+
+
+def _taken(column: Column, rows: Places, height: int) -> Column:
+    """These rows of a column that has so many."""
+
+    def bits(of: Bits) -> Bits:
+        return packed(unpacked(of, height)[rows])
+
+    match column:
+        case Truth(yes, no):
+            return Truth(bits(yes), bits(no))
+        case Numbers(values, known):
+            return Numbers(values[rows], bits(known))
+        case Words(codes, labels, known):
+            return Words(codes[rows], labels, bits(known))
+        case Sets(places, words, known, _):
+            return Sets(places, tuple(word[rows] for word in words), bits(known), len(rows))
 
 
 def _no_numbers(height: int) -> Numbers:

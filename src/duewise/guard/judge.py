@@ -13,7 +13,7 @@ import polars as pl
 
 from duewise.frames import INSTANT
 from duewise.guard.cap import event_frame
-from duewise.guard.columns import Columns, rows_of
+from duewise.guard.columns import Columns
 from duewise.guard.compiler import CompiledRule, any_of, compile_for, lay_out
 from duewise.guard.later import next_allowed_at
 from duewise.guard.rule import Outcome, Rulebook
@@ -46,7 +46,7 @@ def judge(messages: pl.DataFrame, history: pl.DataFrame, *, rulebook: Rulebook) 
     waits = _waits(spoke, verdicts["outcome"])
     waits = waits[~_is_lost(book.rules, columns)[waits]]
     if waits.size:
-        at = at.scatter(waits, next_allowed_at(messages[rows_of(waits)], events, book))
+        at = at.scatter(waits, next_allowed_at(columns, waits, events, book))
     judged = {column.name: column for column in (*verdicts.get_columns(), at)}
     given = [column for column in messages.get_columns() if column.name not in judged]
     return pl.DataFrame([*given, *judged.values()])

@@ -21,12 +21,12 @@ import pyarrow.compute as pc
 
 from duewise.frames import INSTANT
 from duewise.guard.cap import drop_outs
-from duewise.guard.columns import Columns, rows_of
+from duewise.guard.columns import Columns, Numbers, Places, rows_of
 from duewise.guard.compiler import CompiledRulebook, any_of, lay_out
-from duewise.guard.truth import Bools, known, places, unpacked
+from duewise.guard.truth import Bools, places, unpacked
 from duewise.guard.zones import zones_of
 
-Numbers: TypeAlias = npt.NDArray[np.int64]
+Instants: TypeAlias = npt.NDArray[np.int64]
 HORIZON_DAYS = 35
 _FIRST_SPAN_H = 26  # a day, though clocks be put back, and the opening after it
 _HOUR_US = 3_600_000_000
@@ -39,43 +39,40 @@ _NOT_AN_INSTANT = np.iinfo(np.int64).min
 
 
 def next_allowed_at(
-    waiting: pl.DataFrame, events: pl.DataFrame, book: CompiledRulebook
+    columns: Columns, waiting: Places, events: pl.DataFrame, book: CompiledRulebook
 ) -> pl.Series:
-    """An instant for each of these messages; null for one that cannot pass in time.
+    """An instant for each of these rows of the batch; null for one that cannot pass in time.
 
     Of each of them a window or a cap fires at `now`, and no fact that these need is missing.
     """
-    clocks = book.clocks
-    events = _own(events, waiting)
-    place = np.arange(waiting.height)
-    found = np.full(waiting.height, _NEVER, dtype=np.int64)
+    clocks, events = book.clocks, _own(events, columns.series("borrower_id"), waiting)
+    place = np.arange(len(waiting))
+    found = np.full(len(waiting), _NEVER, dtype=np.int64)
     for since_us, until_us in _spans():
         place = place[found[place] == _NEVER]
         if not place.size:
             break
-        still = waiting[rows_of(place)]
+        still = columns.taken(waiting[place])
         row, at_us = _instants_ahead(still, events, clocks, since_us=since_us, until_us=until_us)
-        is_free = ~_fires(still[rows_of(row)], at_us, events, clocks)
+        then = columns.taken(waiting[place[row]])
+        then.put("now", Numbers(at_us, then.all))
+        is_free = ~_fires(then, events, clocks)
         np.minimum.at(found, place[row[is_free]], at_us[is_free])
     instants = np.where(found == _NEVER, _NOT_AN_INSTANT, found).view("M8[us]")
     return pl.Series(instants).cast(INSTANT)
 
 
-def _own(events: pl.DataFrame, waiting: pl.DataFrame) -> pl.DataFrame:
+def _own(events: pl.DataFrame, borrowers: pl.Series | None, waiting: Places) -> pl.DataFrame:
     """The contacts of these borrowers."""
-    is_own = pc.is_in(events["borrower_id"].to_arrow(), waiting["borrower_id"].to_arrow())
+    if borrowers is None:
+        return events.clear()
+    asking = borrowers[rows_of(waiting)].to_arrow()
+    is_own = pc.is_in(events["borrower_id"].to_arrow(), asking)
     return events[rows_of(np.flatnonzero(is_own.to_numpy(zero_copy_only=False)))]
 
 
-def _fires(
-    waiting: pl.DataFrame, now_us: Numbers, events: pl.DataFrame, clocks: CompiledRulebook
-) -> Bools:
-    """Of each message, at that instant, whether any of the windows and caps fires."""
-    given = [name for name in ("borrower_id", *clocks.facts) if name in waiting.columns]
-    facts = [waiting[name] for name in given if name != "now"]
-    columns = Columns(pl.DataFrame([*facts, pl.Series("now", now_us).cast(INSTANT)]))
-    if "history" not in given:
-        columns.put("history", known(columns.all, columns.all))
+def _fires(columns: Columns, events: pl.DataFrame, clocks: CompiledRulebook) -> Bools:
+    """Of each message, at its instant, whether any of the windows and caps fires."""
     lay_out(columns, events, clocks)
     fired = (rule.fires(columns) for rule in clocks.rules)
     return unpacked(any_of(fired, columns.height), columns.height)
@@ -91,23 +88,22 @@ def _spans() -> Iterator[tuple[int, int]]:
 
 
 def _instants_ahead(
-    waiting: pl.DataFrame,
+    columns: Columns,
     events: pl.DataFrame,
     clocks: CompiledRulebook,
     *,
     since_us: int,
     until_us: int,
-) -> tuple[Numbers, Numbers]:
+) -> tuple[Instants, Instants]:
     """Rows, and instants in the span at which what fires there could fall silent."""
-    columns = Columns(waiting)
     now_us = columns.numbers("now").values
     home, starts = clocks.rulebook.tz_default, {window.start_us for window in clocks.windows}
     clocked = [
-        (places(has, waiting.height), zone, starts if home else {0, *starts})
+        (places(has, columns.height), zone, starts if home else {0, *starts})
         for zone, has in zones_of(columns, home).of.items()
     ]
     if home:
-        clocked.append((np.arange(waiting.height), home, {0}))
+        clocked.append((np.arange(columns.height), home, {0}))
     found = []
     for rows, zone, of_day in clocked:
         since, until = now_us[rows] + since_us, now_us[rows] + until_us
@@ -126,7 +122,7 @@ def _instants_ahead(
     return row, at_us
 
 
-def _starts(zone: str, starts: Iterable[int], since: Numbers, until: Numbers) -> Numbers:
+def _starts(zone: str, starts: Iterable[int], since: Instants, until: Instants) -> Instants:
     """Every instant at which the zone's clock shows one of these times, from first to last."""
     if not since.size:
         return since
