@@ -9,11 +9,11 @@ from importlib import metadata
 
 import pytest
 from aiohttp import web
-from tests.contract.channel_world import free_port, message
+from tests.contract.channel_world import MORNING, free_port, message
 from tests.contract.post_world import SECRET, SPEECHES, Handler, Speech, opened, provider, says
 
 from duewise.channels.base import Refused, SendResult, Unknown
-from duewise.channels.post import ANSWER_BYTES_MAX, Answer
+from duewise.channels.post import ANSWER_BYTES_MAX, EXPIRED, Answer
 from duewise.errors import BadInput
 
 every_vendor = pytest.mark.parametrize("vendor", SPEECHES)
@@ -158,3 +158,10 @@ def test_it_shows_no_secret_and_takes_no_endpoint_in_the_clear(vendor: str) -> N
     assert SECRET not in repr(speech.account())
     with pytest.raises(BadInput, match="https"):
         speech.opens("http://sms.example.com/")
+
+
+@every_vendor
+async def test_it_asks_nobody_once_the_validity_has_ended(vendor: str) -> None:
+    late = replace(message(), valid_until=MORNING)
+    async with provider(says(500)) as endpoint, opened(vendor, endpoint) as channel:
+        assert await channel.send(late, key="") == EXPIRED

@@ -163,7 +163,10 @@ class PostChannel:
         return again if isinstance(again, Refused) else await self._asked(self._session, message)
 
     async def _asked(self, session: aiohttp.ClientSession, message: Message) -> SendResult:
-        request = self._vendor.request(message, at=self._clock.now())
+        at = self._clock.now()
+        if message.valid_until is not None and message.valid_until <= at:
+            return EXPIRED  # also where the provider takes no end of validity
+        request = self._vendor.request(message, at=at)
         if isinstance(request, Refused):
             return request
         answer = await exchange(session, self._url, request)
