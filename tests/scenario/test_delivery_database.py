@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from psycopg import AsyncConnection
 from pytest_django import DjangoDbBlocker
 from tests.scenario.desk import (
     EVENING,
@@ -29,7 +30,7 @@ from tests.scenario.desk import (
 from duewise.channels.gateway import GatewayPorts
 from duewise.errors import Unreachable
 from duewise.jobs.deliver import Patience, Run
-from duewise.jobs.delivery_line import run_line
+from duewise.jobs.delivery_line import receiving, run_line
 from duewise.jobs.ingest import complete_feed
 from duewise.store.schema import migrate
 from duewise.store.server import _postmaster, running_server
@@ -176,3 +177,30 @@ async def test_it_says_so_when_the_database_was_never_there(tmp_path: Path, dsn:
             )
     assert submits(desk) == []
     assert desk.states() == {"ready": MESSAGES}
+
+
+async def test_nothing_is_sent_by_a_process_that_cannot_store_receipts(
+    tmp_path: Path, dsn: str
+) -> None:
+    desk = released_desk(tmp_path, dsn)
+
+    async def nowhere() -> AsyncConnection[Any]:
+        raise Unreachable("the database does not answer")
+
+    async with gateway_here(desk) as (ports, _):
+        channel = desk.app.channel(port=ports.port)
+        await channel.open()
+        began = []
+        try:
+            with pytest.raises(Unreachable):
+                async with receiving(
+                    channel,
+                    connect=nowhere,
+                    tenant=desk.app.tenant,
+                    clock=desk.clock,
+                    done=Counter(),
+                ):
+                    began.append(1)
+        finally:
+            await channel.close()
+    assert not began

@@ -70,5 +70,10 @@ def _folder() -> Path:
     return Path(home) / "duewise"
 
 
+def is_kept() -> bool:
+    """Whether machine code of these very sources is on disk; if not, the first use makes it."""
+    return Path(vars(config)["CACHE_DIR"]).is_dir()
+
+
 if not os.environ.get("NUMBA_CACHE_DIR"):
     vars(config)["CACHE_DIR"] = str(_folder() / f"ledger-{sources_hash(_HERE)}")

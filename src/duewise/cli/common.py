@@ -114,6 +114,14 @@ def say_unread(unread: Mapping[str, int], of: str) -> None:
         )
 
 
+def say_if_compiling() -> None:
+    """Tell people at a terminal what the first ledger on a machine waits for."""
+    from duewise.book.compiled import is_kept
+
+    if err.is_terminal and not is_kept():
+        err.print("The ledger is compiled for this machine: about half a minute, once.")
+
+
 def print_json(value: object) -> None:
     """One JSON value on one line of standard output."""
     sys.stdout.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from duewise.app import App, demo_app
-from duewise.cli.common import out, parse_day, print_json, print_table, progress_bar, say
+from duewise.cli.common import (
+    out,
+    parse_day,
+    print_json,
+    print_table,
+    progress_bar,
+    say,
+    say_if_compiling,
+)
 from duewise.errors import BadInput, IntegrityBroken
 
 if TYPE_CHECKING:
@@ -165,6 +173,7 @@ def _play(app: App, dsn: str, lender: Lender, *, first: date, days: int, seed: i
                 async with control:
                     await play(stage, lender, start=first, days=days, seed=seed, on_day=step)
 
+    say_if_compiling()
     with progress_bar("days") as step:
         asyncio.run(run(step))
     assert clock.now().date() >= first + timedelta(days=days - 1)

@@ -17,6 +17,7 @@ from duewise.cli.common import (
     print_table,
     progress_bar,
     say,
+    say_if_compiling,
     wants_json,
 )
 
@@ -66,6 +67,7 @@ def write(
     from duewise.store.book import open_book
 
     day = parse_day(as_of, source="--as-of")
+    say_if_compiling()
     with progress_bar("ledger") as step:
         summary = write_ledger(
             open_book(folder),

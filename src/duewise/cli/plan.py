@@ -15,6 +15,7 @@ from duewise.cli.common import (
     print_table,
     progress_bar,
     say,
+    say_if_compiling,
     say_unread,
     wants_json,
 )
@@ -49,6 +50,7 @@ def plan(
     now = app.clock.now()
     day = parse_day(as_of, source="--as-of") if as_of else local_date(now, tenant.strategy.timezone)
     book = app.book(folder)
+    say_if_compiling()
     with app.database() as dsn, app.connect(dsn) as conn, progress_bar("plan") as step:
         if app.config.ledger.feed == "replay":
             advance_feed(conn, book, now=now)

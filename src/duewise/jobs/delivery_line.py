@@ -34,11 +34,16 @@ async def receiving(
     done: Counter[str],
     patience: Patience = PATIENCE,
 ) -> AsyncIterator[asyncio.Task[None]]:
-    """Take in receipts and replies of an open channel in the background of the block."""
+    """Take in receipts and replies of an open channel in the background of the block.
+
+    The database is reached before the block begins. Raises Unreachable if it is not, or if it is
+    lost for good.
+    """
     stop = asyncio.Event()
     task = asyncio.create_task(
         receive(
             channel,
+            await connect(),
             connect=connect,
             tenant=tenant,
             clock=clock,

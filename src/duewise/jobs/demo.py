@@ -98,8 +98,11 @@ async def _play_day(stage: Stage, sender: Worker, lender: Lender, *, day: date, 
     await _move(stage, _at(stage, day, PLAN_AT), events)
     now = stage.clock.now()
     folder = stage.plans / day.isoformat()
-    plan_book(stage.conn, stage.book, stage.tenant, as_of=day, now=now, out=folder)
-    release_plan(stage.conn, folder, stage.tenant, now=now)
+    # In a thread, so that the links to gateway and database live on while it is planned.
+    await asyncio.to_thread(
+        plan_book, stage.conn, stage.book, stage.tenant, as_of=day, now=now, out=folder
+    )
+    await asyncio.to_thread(release_plan, stage.conn, folder, stage.tenant, now=now)
     for tick in TICKS:
         await _move(stage, _at(stage, day, tick), events)
         await tidy(sender, stage.channel, now=stage.clock.now(), settings=stage.settings)
@@ -128,7 +131,7 @@ async def _move(stage: Stage, instant: datetime, events: DayEvents) -> None:
         held = record_payments(stage.conn, payments, now=instant).held if payments else 0
         complete_feed(stage.conn, instant)
     if held:
-        replan_held(stage.conn, stage.book, stage.tenant, now=instant)
+        await asyncio.to_thread(replan_held, stage.conn, stage.book, stage.tenant, now=instant)
     await _settle(stage)
 
 

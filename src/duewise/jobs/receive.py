@@ -49,6 +49,7 @@ _STATES = {state.value: state for state in State}
 
 async def receive(
     channel: Channel,
+    conn: AsyncConnection[Any],
     *,
     connect: Connect,
     tenant: Tenant,
@@ -59,9 +60,10 @@ async def receive(
 ) -> None:
     """Take in what the channel brings until stopped; `done` counts receipts and replies.
 
-    While the database is away nothing is acknowledged. Raises Unreachable if it stays away.
+    While the database is away nothing is acknowledged. Raises Unreachable if it stays away. `conn`
+    is closed at the end; `connect` replaces it where it is lost.
     """
-    conn, failures = await connect(), 0
+    failures = 0
     try:
         while not stop.is_set():
             batch = await _next_batch(channel.inbound)
