@@ -16,6 +16,7 @@ from duewise.book.calendar import rolled_if_known
 from duewise.book.columns import DPD, OLDEST_DUE, PAYMENT
 from duewise.book.ledger import Ledger, asked_for
 from duewise.engine.given import PlanContext, Tables
+from duewise.engine.promised import with_promises
 from duewise.frames import completed, empty
 from duewise.risk.model import probability_of_default
 from duewise.risk.serve import PROBABILITIES, foresee
@@ -52,6 +53,7 @@ def open_loans(tables: Tables, *, context: PlanContext) -> pl.DataFrame:
     loans = loans.with_columns(paused.alias("messages_paused"))
     found = _with_strategy_columns(loans, as_of=context.as_of).drop(WHO, "_share")
     found = found.with_columns(_is_put_off(found["oldest_due_date"], context))
+    found = with_promises(found, known, tables, context)
     return completed(found, COLUMNS)  # a probability that no model in use tells is not known
 
 
@@ -161,8 +163,6 @@ def _with_strategy_columns(loans: pl.DataFrame, *, as_of: date) -> pl.DataFrame:
         .otherwise(-days_ahead)
         .cast(pl.Int32),
         days_past_due=pl.col("days_past_due").cast(pl.Int32),
-        # Nobody records promises yet; unknown, they make no rung of the ladder hold.
-        broken_promises_90d=pl.lit(None, pl.Int32),
         open_loans=pl.Series(open_ones[whose].astype(np.int32)),
     ).with_columns(
         _major("amount_minor").alias("amount"),
