@@ -159,6 +159,7 @@ class App:
                 licence=config.lender.licence,
                 port=config.account.line,
                 is_signature_registered=config.account.signature_registered,
+                credit_report_day=config.lender.credit_report_day,
             ),
             keyring=self.keyring,
             sender_id=config.account.sender_id,

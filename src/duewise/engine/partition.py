@@ -59,6 +59,8 @@ PLAN: Schema = {
     "promise": pl.String,
     "promised_date": pl.Date,
     "promised_minor": pl.Int64,
+    "grace_until": pl.Date,
+    "report_date": pl.Date,
     "broken_promises_90d": pl.Int32,
     "grace_days": pl.Int32,
     "tolerance_minor": pl.Int64,

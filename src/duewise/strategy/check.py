@@ -19,7 +19,7 @@ import polars as pl
 
 from duewise.book.delinquency import bucket
 from duewise.strategy.cascade import Link
-from duewise.strategy.conditions import COLUMNS, condition
+from duewise.strategy.conditions import COLUMNS, GRACE, condition
 from duewise.strategy.plan import DAY_STAGES, SERVICE, Arm, Strategy
 
 DAYS = (-60, 180)  # days past due that are looked at, and those the file names
@@ -130,7 +130,8 @@ def _unreachable(strategy: Strategy, holds: pl.DataFrame, taken: pl.Series) -> I
 def _of_another_stage(strategy: Strategy, taken: pl.DataFrame) -> Iterator[Finding]:
     stage = pl.col("dpd").sign() + 1  # before, on, after the due date: as DAY_STAGES are ordered
     for n, step in enumerate(strategy.steps):
-        if step.stage == SERVICE:
+        in_grace = step.stage == "due_day" and GRACE in condition(step.when).meta.root_names()
+        if step.stage == SERVICE or in_grace:
             continue
         own = DAY_STAGES.index(step.stage)
         days = taken.filter((pl.col("step") == n) & (stage != own))["dpd"]

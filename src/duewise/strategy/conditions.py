@@ -29,11 +29,13 @@ COLUMNS: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "days_since_part_payment": pl.Int32,
     "usually_punctual": pl.Boolean,
     "hardship": pl.Boolean,
+    "grace_days_left": pl.Int32,
     "promise": pl.String,
     "promise_age": pl.Int32,
     "broken_promises_90d": pl.Int32,
 }
 OF_PROMISE = ("promise", "promise_age")
+GRACE = "grace_days_left"
 
 
 def condition(when: str) -> pl.Expr:
