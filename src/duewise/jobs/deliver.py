@@ -251,7 +251,9 @@ async def _claim(
             return _Batch()
         values["envelope_ids"] = [row["envelope_id"] for row in envelopes]
         (claim,) = await (await cursor.execute(_SQL["add_claim"], values)).fetchall()
-        claimed, rulings = await judge_claimed(cursor, envelopes, tenant=tenant, now=now)
+        claimed, rulings = await judge_claimed(
+            cursor, envelopes, tenant=tenant.by(channel.capabilities), now=now
+        )
         verdicts = [
             verdict_of(ruling, each.envelope_id)
             for each, ruling in zip(claimed, rulings, strict=True)
