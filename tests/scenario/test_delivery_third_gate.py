@@ -65,6 +65,27 @@ async def test_it_lets_lapse_what_may_leave_only_after_its_validity(desk: Desk) 
     desk.assert_ties()
 
 
+LATE = datetime(2026, 8, 14, 13, 40, tzinfo=UTC)  # 21:40
+
+
+@pytest.mark.parametrize("holds", [True, False])
+async def test_it_sends_late_only_by_a_route_that_holds_to_the_end_of_validity(
+    tmp_path: Path, dsn: str, *, holds: bool
+) -> None:
+    desk = open_desk(tmp_path / "workspace", dsn, holds_validity=holds)
+    admit(desk, "Li")
+    plan_and_release(desk, {"borrower": "Li", "due": [YESTERDAY]})
+    desk.run("UPDATE envelope SET valid_until = %(until)s", until=NIGHT - timedelta(minutes=5))
+    async with delivery_line(desk) as line:
+        await line.pass_at(LATE)
+    gate, outcome, rules = desk.verdicts("Li")[-1]
+    told = desk.rows("SELECT facts->>'msg.validity_ctl' FROM verdict WHERE gate = 'wire'")
+    assert told == [(str(holds).lower(),)]
+    assert (gate, outcome) == ("wire", "allow" if holds else "defer")
+    assert rules == ([] if holds else ["CN-HRS-03"])
+    assert bool(submits(desk)) == holds
+
+
 async def test_it_lets_lapse_what_nobody_sent_in_time(desk: Desk) -> None:
     async with delivery_line(desk) as line:
         await line.pass_at(NIGHT)

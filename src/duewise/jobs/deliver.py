@@ -252,7 +252,9 @@ async def _judge_and_mark(chunks: Flight, cleared: list[Claimed]) -> _Chunk | No
         if not rows:
             return None
         due = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
-        claimed, rulings = await judge_due(cursor, due, tenant=tenant, now=now)
+        claimed, rulings = await judge_due(
+            cursor, due, tenant=tenant.by(channel.capabilities), now=now
+        )
         verdicts = [
             verdict_of(ruling, each.envelope_id)
             for each, ruling in zip(claimed, rulings, strict=True)
