@@ -36,6 +36,19 @@ __all__ = [
 
 
 # By table, the columns that the ledger reads; None is all of them.
+_OF_LOAN = (
+    "loan_id",
+    "borrower_id",
+    "product",
+    "currency",
+    "opened_date",
+    "annual_rate",
+    "penalty_rate",
+    "penalty_multiplier",
+    "day_count",
+    "grace_days",
+    "tolerance_minor",
+)
 _SCHEDULE = ("number", "due_date", "principal_minor", "interest_minor", "fee_minor")
 _OF_LEDGER: dict[str, tuple[str, ...] | None] = {
     "loans": None,
@@ -126,7 +139,7 @@ class Book:
         if spans is None:
             return self.loan_tables(partition)
         of = {name: int(spans[name].sum()) for name in SPANS}
-        columns = dict(_OF_LEDGER)
+        columns = {**_OF_LEDGER, "loans": _OF_LOAN}
         if not of["extensions"]:
             columns["instalments"] = _SCHEDULE
             if not of["other_payments"]:
