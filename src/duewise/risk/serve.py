@@ -75,7 +75,7 @@ def foresee(
 
 
 def _late(models: Sequence[Served], rows: pl.DataFrame) -> pl.DataFrame:
-    ahead = rows.filter(pl.col("number").is_not_null())
+    ahead = rows.filter(pl.col("number").is_not_null()) if rows["number"].null_count() else rows
     found = {FORESEEN[each.target]: each.model.probability(ahead) for each in models}
     return ahead.select(
         "loan_id",
