@@ -23,7 +23,11 @@ REPORTED = "credit_will_be_reported"
 
 @dataclass(frozen=True)
 class LenderFacts:
-    """What the tenant's settings say: licence class, class of the sending number, filings."""
+    """What the tenant's settings say: licence class, class of the sending number, filings.
+
+    `holds_validity`: the kinds of message whose route lets nothing reach a handset after the end of
+    validity that it is told; before a route is chosen, those of which every route does.
+    """
 
     licence: str
     port: str
@@ -31,6 +35,7 @@ class LenderFacts:
     is_outsourced: bool = False
     is_collector: bool = False
     credit_report_day: int | None = None  # of each month; None: nobody is reported
+    holds_validity: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,8 +96,10 @@ def _message_columns(messages: pl.DataFrame, lender: LenderFacts) -> pl.DataFram
         pl.col("channel").alias("msg.channel"),
         pl.col("text").alias("msg.text"),
         pl.col("amount_minor").alias("msg.amount"),
-        # The channel hands the carrier `valid_until` as the end of the validity period.
-        (pl.col("now") < pl.col("valid_until")).alias("msg.validity_ctl"),
+        # Told when it ends, and able to hold to it: both, or a text may land in the night.
+        (
+            pl.col("channel").is_in(lender.holds_validity) & (pl.col("now") < pl.col("valid_until"))
+        ).alias("msg.validity_ctl"),
         pl.lit(lender.port).alias("msg.port"),
         pl.lit(lender.is_signature_registered).alias("msg.sig_registered"),
         pl.lit(value=True).alias("msg.corporate_sender"),

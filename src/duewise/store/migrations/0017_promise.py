@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("store", "0012_dead_address"),
+        ("store", "0013_raw_inbound"),
     ]
 
     operations = [
