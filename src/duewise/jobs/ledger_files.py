@@ -46,7 +46,7 @@ UNEVEN: dict[str, tuple[str, ...]] = {
     ),
     "borrowers": ("past_due", "outstanding"),
 }
-IN_FLIGHT = 3  # partitions read and folded while the one before is written
+IN_FLIGHT = 2  # partitions read and folded while the one before is written
 
 
 # What the ledger has to say of loans, by the column that says it.
