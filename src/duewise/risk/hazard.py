@@ -43,6 +43,7 @@ DAYS = 30  # at risk, from the day after the effective due date
 HORIZONS = (3, 7, 14, 30)
 FOLDS = 3
 PAID = "is_paid_today"
+USUAL = "usual day"  # the part that knows nobody: the day since due, and the calendar
 # Few leaves: a lapse makes up to thirty rows that differ in their day only.
 TREES = Settings(
     folds=FOLDS,
@@ -118,7 +119,10 @@ def cured_by(hazards: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Hazard:
-    """A fitted model: parts blended in the log-odds of a day's hazard, then calibrated."""
+    """A fitted model: parts blended in the log-odds of a day's hazard, then calibrated.
+
+    `weights` may be below 0: what a part says counts by how far it is from everybody's usual day.
+    """
 
     inputs: Inputs
     parts: Mapping[str, Boosting | Splines]
@@ -164,11 +168,13 @@ def fit_hazard(
     seed: int,
     settings: Settings = TREES,
 ) -> Hazard | Inconclusive:
-    """Trees and a logit on splines of the day, as far as each helps on folds it has not seen.
+    """Everybody's usual day, and what trees and a logit on splines say beyond it.
 
-    `rows` are lapses with their features: due_date, days, is_cured, and from_day unless all are of
-    the first morning. A part that adds nothing is left out. Raises BadInput for a column no model
-    can use, or days outside from_day to 30; Inconclusive where there is too little to learn from.
+    Each counts as far as it helps on folds it has not seen, and one that adds nothing is left out:
+    who is little known of is as everybody, and not the same on all days. `rows` are lapses with
+    their features: due_date, days, is_cured, and from_day unless all are of the first morning.
+    Raises BadInput for a column no model can use, or days outside from_day to 30; Inconclusive
+    where there is too little to learn from.
     """
     days = _read_days(rows)
     if rows.height < ROWS_MIN:
@@ -183,23 +189,34 @@ def fit_hazard(
     # Whole borrowers, so that no fold has seen a day of a lapse it judges.
     fold = group_folds(periods[groups], pl.Series(target), folds=FOLDS, seed=seed)
     learners: dict[str, Part] = {
-        "trees": partial(fit_boosting, settings=settings),
-        "splines": fit_splines,
+        USUAL: partial(fit_splines, inputs=read_inputs(periods, CLOCK, signs={})),
+        "trees": partial(fit_boosting, inputs=inputs, settings=settings),
+        "splines": partial(fit_splines, inputs=inputs),
     }
-    learn = partial(_learn, periods, target, groups, inputs=inputs, seed=seed)
+    learn = partial(_learn, periods, target, groups, seed=seed)
     unseen = np.column_stack(
         [_unseen(partial(learn, each), periods, fold) for each in learners.values()]
     )
-    intercept, weights = blend(unseen, target)
+    intercept, weights = _beyond_usual(unseen, target)
     every = np.ones(len(target), dtype=bool)
-    kept = [name for name, weight in zip(learners, weights, strict=True) if weight > 0]
+    kept = [name for name, weight in zip(learners, weights, strict=True) if weight != 0]
     return Hazard(
         inputs,
         {name: learn(learners[name], every) for name in kept},
-        tuple(weights[weights > 0].tolist()),
+        tuple(weights[weights != 0].tolist()),
         intercept,
         calibrate(intercept + unseen @ weights, target, fold=fold),
     )
+
+
+def _beyond_usual(unseen: Floats, target: Floats) -> tuple[float, Floats]:
+    """Intercept, and weights of log-odds whose first column is the usual day's.
+
+    The others are weighed by how far they are from it, so that little weight leaves the usual.
+    """
+    beyond = np.column_stack((unseen[:, :1], unseen[:, 1:] - unseen[:, :1]))
+    intercept, weights = blend(beyond, target)
+    return intercept, np.concatenate(([weights[0] - weights[1:].sum()], weights[1:]))
 
 
 def judge(rows: pl.DataFrame, probability: Floats) -> pl.DataFrame:
@@ -235,11 +252,10 @@ def _learn(
     learner: Part,
     kept: npt.NDArray[np.bool_],
     *,
-    inputs: Inputs,
     seed: int,
 ) -> Boosting | Splines:
     chosen = periods.filter(kept)
-    return learner(chosen, target[kept], chosen[groups], inputs=inputs, seed=seed)
+    return learner(chosen, target[kept], chosen[groups], seed=seed)
 
 
 def _unseen(
