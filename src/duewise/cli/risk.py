@@ -37,7 +37,10 @@ FrameFile = Annotated[Path, typer.Argument(metavar="FRAME", help="A Parquet file
 Target = Annotated[str, typer.Option(help="The column of the outcome, 0 or 1.")]
 FitTarget = Annotated[
     str,
-    typer.Option(help="The column of the outcome, 0 or 1; `cured`: when a missed one is paid."),
+    typer.Option(
+        help="The column of the outcome, 0 or 1; late_1,late_7,late_30 or `all`: together;"
+        " `cured`: when a missed one is paid."
+    ),
 ]
 Dictionary = Annotated[
     Path | None, typer.Option(help="A CSV file: name, sign, reason_en, reason_zh.")
@@ -155,7 +158,8 @@ def fit(
     from duewise.web.report.hazard_card import render_hazard_card
     from duewise.web.report.model_card import render_model_card
 
-    app, banned = opened(context), tuple(protected or ())
+    app, banned, together = opened(context), tuple(protected or ()), _together(target)
+    target = together[0] if together else target
     columns = Columns(target, groups, as_of, known_after_days, money, banned)
     if target == CURED:
         chosen = replace(hazard.QUICK if quick else hazard.TREES, threads=threads)
@@ -168,14 +172,39 @@ def fit(
         columns = jobs.book_columns(target, banned, known_after_days)
         source = _rows_of(context, source, since, until, known)
     settings = replace(QUICK if quick else Settings(), threads=threads)
-    asked = jobs.Request(
-        app.workspace, _signed(columns, dictionary), app.clock.now(), render_model_card
-    )
+    signed, now = _signed(columns, dictionary), app.clock.now()
+    asked = jobs.Request(app.workspace, signed, now, render_model_card, seed, folds, settings)
     with progress_bar("fit") as step:
-        found = jobs.fit(
-            source, replace(asked, seed=seed, folds=folds, settings=settings, progress=step)
-        )
-    _tell(context, _conclusive(found))
+        asked = replace(asked, progress=step)
+        if not together:
+            _tell(context, _conclusive(jobs.fit(source, asked)))
+            return
+        found = jobs.fit_together(source, asked, together)
+    _tell_all(context, found)
+
+
+def _together(target: str) -> tuple[str, ...]:
+    """The targets of `all`, or of a list; none for a single one."""
+    from duewise.risk.target import TARGETS
+
+    if target != "all" and "," not in target:
+        return ()
+    named = list(TARGETS) if target == "all" else [each.strip() for each in target.split(",")]
+    if set(named) - set(TARGETS):
+        mend = f"a list may hold {', '.join(TARGETS)}; fit others one by one"
+        raise BadInput(f"{target!r} cannot be fitted together", source="--target", mend=mend)
+    return tuple(each for each in TARGETS if each in named)
+
+
+def _tell_all(context: typer.Context, found: list[Registered] | tuple[str, Inconclusive]) -> None:
+    if isinstance(found, tuple):
+        target, why = found
+        raise DuewiseError(f"inconclusive, no model of {target}: {why.reason.meaning}")
+    if wants_json(context):
+        print_json({"models": [{"folder": str(one.folder), **one.card} for one in found]})
+        return
+    for each in found:
+        _tell(context, each)
 
 
 def _rows_of(
