@@ -120,6 +120,9 @@ class SmppSection(_Section):
         description="Parts joined by a header, by parameters, or one message_payload.",
     )
     packs_septets: bool = Field(default=False, description="GSM-7 packed, both ways.")
+    holds_validity: bool = Field(
+        default=True, description="The carrier honours the end of validity that a text names."
+    )
     rate_per_s: float | None = Field(
         default=None,
         gt=0,
@@ -171,6 +174,9 @@ class CmppSection(_Section):
         default=16, ge=1, le=2_000, description="Most submissions without an answer, per link."
     )
     links: int = Field(default=1, ge=1, le=64, description="Connections kept up side by side.")
+    holds_validity: bool = Field(
+        default=True, description="The carrier honours the end of validity that a text names."
+    )
     rate_per_s: float | None = Field(
         default=None, gt=0, description="Most submissions a second; none: no limit."
     )

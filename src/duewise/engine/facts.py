@@ -21,13 +21,18 @@ from duewise.message.template import Sender, Template
 
 @dataclass(frozen=True)
 class LenderFacts:
-    """What the tenant's settings say: licence class, class of the sending number, filings."""
+    """What the tenant's settings say: licence class, class of the sending number, filings.
+
+    `holds_validity`: the kinds of message whose route lets nothing reach a handset after the end of
+    validity that it is told; before a route is chosen, those of which every route does.
+    """
 
     licence: str
     port: str
     is_signature_registered: bool
     is_outsourced: bool = False
     is_collector: bool = False
+    holds_validity: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,8 +92,10 @@ def _message_columns(messages: pl.DataFrame, lender: LenderFacts) -> pl.DataFram
         pl.col("channel").alias("msg.channel"),
         pl.col("text").alias("msg.text"),
         pl.col("amount_minor").alias("msg.amount"),
-        # The channel hands the carrier `valid_until` as the end of the validity period.
-        (pl.col("now") < pl.col("valid_until")).alias("msg.validity_ctl"),
+        # Told when it ends, and able to hold to it: both, or a text may land in the night.
+        (
+            pl.col("channel").is_in(lender.holds_validity) & (pl.col("now") < pl.col("valid_until"))
+        ).alias("msg.validity_ctl"),
         pl.lit(lender.port).alias("msg.port"),
         pl.lit(lender.is_signature_registered).alias("msg.sig_registered"),
         pl.lit(value=True).alias("msg.corporate_sender"),

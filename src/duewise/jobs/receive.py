@@ -66,7 +66,7 @@ async def receive(
     failures = 0
     try:
         while not stop.is_set():
-            batch = await _next_batch(channel.inbound)
+            batch = await next_batch(channel.inbound)
             while True:
                 try:
                     await take_in(
@@ -262,14 +262,19 @@ async def _carry_out(
             await conn.execute(_SQL["hold_unsent"], values | {"reason": "reply_paid"})
 
 
-async def _next_batch(inbound: asyncio.Queue[Delivery]) -> list[Delivery]:
-    """What is waiting, at most `BATCH_MAX`; an empty list if nothing comes for a moment."""
+async def next_batch(
+    inbound: asyncio.Queue[Delivery], *, gather_s: float = BATCH_WAIT_S
+) -> list[Delivery]:
+    """What is waiting, at most `BATCH_MAX`; an empty list if nothing comes for a moment.
+
+    `gather_s`: what comes so soon after the first is taken with it.
+    """
     try:
         first = await asyncio.wait_for(inbound.get(), timeout=IDLE_S)
     except TimeoutError:
         return []
     batch = [first]
-    await asyncio.sleep(BATCH_WAIT_S if inbound.empty() else 0)
+    await asyncio.sleep(gather_s if inbound.empty() else 0)
     while len(batch) < BATCH_MAX and not inbound.empty():
         batch.append(inbound.get_nowait())
     return batch

@@ -80,7 +80,7 @@ def foresee(
 
 
 def _late(models: Sequence[Served], rows: pl.DataFrame) -> pl.DataFrame:
-    ahead = rows.filter(pl.col("number").is_not_null())
+    ahead = rows.filter(pl.col("number").is_not_null()) if rows["number"].null_count() else rows
     ranked = sorted(models, key=lambda each: list(FORESEEN).index(each.target))
     said = ordered([each.model.probability(ahead) for each in ranked])
     found = {FORESEEN[each.target]: column for each, column in zip(ranked, said, strict=True)}

@@ -391,6 +391,18 @@ class Submission(models.Model):
         ]
 
 
+class RawInbound(models.Model):
+    """What callers told, sealed, as it was answered; gone once it is taken in."""
+
+    raw_id = models.BigAutoField(primary_key=True)
+    route = models.TextField()
+    body = models.BinaryField()
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "raw_inbound"
+
+
 class Receipt(models.Model):
     """What the gateway said later about a submitted part. A receipt said twice is kept once."""
 
