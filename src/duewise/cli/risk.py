@@ -159,7 +159,6 @@ def fit(
     from duewise.web.report.model_card import render_model_card
 
     app, banned, together = opened(context), tuple(protected or ()), _together(target)
-    target = together[0] if together else target
     columns = Columns(target, groups, as_of, known_after_days, money, banned)
     if target == CURED:
         chosen = replace(hazard.QUICK if quick else hazard.TREES, threads=threads)
