@@ -58,7 +58,7 @@ class Known:
 
 def read_part(book: Book, number: int, known: Known) -> Tables:
     """A partition's tables: the book's are read by the process that plans them."""
-    return known.joined(book.read(number))
+    return known.joined(book.plan_tables(number))
 
 
 def plan_part(read: Callable[[], Tables], context: PlanContext, target: Path) -> None:
@@ -76,6 +76,24 @@ def plan_part(read: Callable[[], Tables], context: PlanContext, target: Path) ->
     unfinished = target.with_suffix(".tmp")
     plan.rows.write_ipc(unfinished, compression="lz4")
     unfinished.rename(target)
+
+
+_given: list[PlanContext] = []
+
+
+def begin(context: PlanContext) -> None:
+    """Keep what all partitions are planned by, in a process that plans one after the other."""
+    _given[:] = [context]
+
+
+def plan_next(read: Callable[[], Tables], target: Path) -> None:
+    """`plan_part` by what was kept."""
+    (context,) = _given
+    plan_part(read, context, target)
+
+
+def get_ready() -> None:
+    """Nothing to plan: a process that was asked for has started when this returns."""
 
 
 def _union(payments: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:

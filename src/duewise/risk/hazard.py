@@ -10,7 +10,7 @@ Scandinavian Journal of Statistics 34, 70-85: landmarks).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -33,6 +33,7 @@ from duewise.risk.inputs import (
     require,
 )
 from duewise.risk.logistic import logit
+from duewise.risk.monitor import Reference
 from duewise.risk.splines import CLOCK, Splines, fit_splines
 
 Floats = npt.NDArray[np.float64]
@@ -43,6 +44,7 @@ DAYS = 30  # at risk, from the day after the effective due date
 HORIZONS = (3, 7, 14, 30)
 FOLDS = 3
 PAID = "is_paid_today"
+AS_IT_IS = Calibration("platt", (0.0, 1.0))
 USUAL = "usual day"  # the part that knows nobody: the day since due, and the calendar
 # Few leaves: a lapse makes up to thirty rows that differ in their day only.
 TREES = Settings(
@@ -151,13 +153,24 @@ class Hazard:
         """
         return cured_by(self.hazards(rows))[:, [horizon - 1 for horizon in HORIZONS]]
 
+    def usual(self) -> Hazard | None:
+        """The part that knows nobody, by itself; None in a model that was made without it."""
+        part = self.parts.get(USUAL)
+        if part is None:
+            return None
+        return Hazard(part.inputs, {USUAL: part}, (1.0,), 0.0, AS_IT_IS)
+
 
 @dataclass(frozen=True)
 class FittedHazard:
-    """A hazard as it is registered: under the name of its target."""
+    """A hazard as it is registered: under the name of its target.
+
+    `references` say where features and score lay in its rows.
+    """
 
     target: str
     hazard: Hazard
+    references: Mapping[str, Reference] = field(default_factory=dict)
 
 
 def fit_hazard(

@@ -47,15 +47,15 @@ class Served:
 
 @dataclass(frozen=True)
 class ServedHazard:
-    """The hazard of paying in use."""
+    """The hazard of paying in use; without a model where the monitor has set it aside."""
 
     name: str
-    model: Hazard
+    model: Hazard | None
 
     @property
-    def inputs(self) -> Inputs:
+    def inputs(self) -> Inputs | None:
         """What it reads."""
-        return self.model.inputs
+        return self.model.inputs if self.model else None
 
 
 def foresee(
@@ -72,9 +72,9 @@ def foresee(
     is past. Raises BadInput where the rows lack a model's column.
     """
     found = _late(models, rows)
-    if hazard is None or lapses is None or lapses.is_empty():
+    if hazard is None or hazard.model is None or lapses is None or lapses.is_empty():
         return completed(found, PROBABILITIES)
-    cured = _cured(hazard, lapses)
+    cured = _cured(hazard.model, lapses)
     joined = found.join(cured, on="loan_id", how="full", coalesce=True, maintain_order="left_right")
     return joined.select(list(PROBABILITIES))
 
@@ -112,8 +112,8 @@ def ordered(columns: Sequence[Floats]) -> list[Floats]:
     ]
 
 
-def _cured(hazard: ServedHazard, lapses: pl.DataFrame) -> pl.DataFrame:
-    found = hazard.model.probability_cured(lapses)
+def _cured(hazard: Hazard, lapses: pl.DataFrame) -> pl.DataFrame:
+    found = hazard.probability_cured(lapses)
     first = pl.col("from_day")
     return lapses.select(
         "loan_id",
