@@ -58,6 +58,7 @@ from duewise.jobs.tenant import Tenant
 from duewise.money import Money
 from duewise.risk.serve import told
 from duewise.store.files import write_atomically
+from duewise.strategy import prices
 from duewise.strategy.cascade import SENT
 from duewise.strategy.plan import Strategy
 from duewise.strategy.timing import HOURS, PaidByHour
@@ -309,6 +310,8 @@ def _run(tasks: Iterator[Task], context: PlanContext, *, workers: int) -> Iterat
             if len(running) > workers:
                 finished, running = wait(running, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in finished)
+        if context.strategy.budgets:
+            prices.get_ready()  # while the last partitions are planned
         yield from (future.result() for future in running)
 
 
