@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from duewise.config import FILE, AccountSection, Config
+from duewise.config import FILE, Account, AccountSection, Config
 from duewise.errors import BadInput
 from duewise.times import Clock
 
@@ -52,6 +52,29 @@ def lines_of(workspace: Path, config: Config, clock: Clock) -> list[Line]:
             )
         lines.append(Line(channel, delivery_of(name, config)))
     return lines
+
+
+def kinds_held(config: Config) -> tuple[str, ...]:
+    """The kinds of message of which every account holds to an end of validity; no secret is read.
+
+    Before a route is chosen the guard is told the worst of them.
+    """
+    held: dict[str, bool] = {}
+    for kind, name in config.chosen:
+        held[kind] = held.get(kind, True) and _holds(config.account_of(name))
+    return tuple(sorted(kind for kind, holds in held.items() if holds))
+
+
+def _holds(account: Account) -> bool:
+    if not isinstance(account, AccountSection):
+        return account.holds_validity
+    from duewise.channels.provider import find_provider
+    from duewise.channels.table import capabilities
+
+    try:
+        return capabilities(find_provider(account.provider).module).holds_validity
+    except (BadInput, FileNotFoundError):
+        return False  # `lines_of` says what is wrong with it
 
 
 def channel_of(

@@ -136,6 +136,7 @@ class App:
 
     def tenant_with(self, strategy: Path) -> Tenant:
         """The tenant under another strategy file. Raises BadInput."""
+        from duewise.accounts import kinds_held
         from duewise.engine.facts import LenderFacts
         from duewise.jobs.tenant import Tenant
         from duewise.message.choose import stages_of
@@ -159,6 +160,8 @@ class App:
                 licence=config.lender.licence,
                 port=config.account.line,
                 is_signature_registered=config.account.signature_registered,
+                credit_report_day=config.lender.credit_report_day,
+                holds_validity=kinds_held(config),
             ),
             keyring=self.keyring,
             sender_id=config.account.sender_id,

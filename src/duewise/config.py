@@ -67,6 +67,13 @@ class LenderSection(_Section):
     currency: str = Field(
         default="CNY", pattern=r"^[A-Z]{3}$", description="ISO 4217, of amounts and prices."
     )
+    credit_report_day: int | None = Field(
+        default=None,
+        ge=1,
+        le=28,
+        description="Day of the month on which late loans are reported to the credit register, if"
+        " they are; texts name the next one. Without it nobody is told of a report.",
+    )
 
 
 class GuardSection(_Section):
@@ -120,6 +127,9 @@ class SmppSection(_Section):
         description="Parts joined by a header, by parameters, or one message_payload.",
     )
     packs_septets: bool = Field(default=False, description="GSM-7 packed, both ways.")
+    holds_validity: bool = Field(
+        default=True, description="The carrier honours the end of validity that a text names."
+    )
     rate_per_s: float | None = Field(
         default=None,
         gt=0,
@@ -171,6 +181,9 @@ class CmppSection(_Section):
         default=16, ge=1, le=2_000, description="Most submissions without an answer, per link."
     )
     links: int = Field(default=1, ge=1, le=64, description="Connections kept up side by side.")
+    holds_validity: bool = Field(
+        default=True, description="The carrier honours the end of validity that a text names."
+    )
     rate_per_s: float | None = Field(
         default=None, gt=0, description="Most submissions a second; none: no limit."
     )

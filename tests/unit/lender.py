@@ -47,7 +47,12 @@ def context(**changes: Any) -> PlanContext:
         products=shipped_products(),
         sender=SENDER,
         rulebook=RULEBOOK,
-        lender=LenderFacts("consumer_finance", "fi_dedicated", is_signature_registered=True),
+        lender=LenderFacts(
+            "consumer_finance",
+            "fi_dedicated",
+            is_signature_registered=True,
+            holds_validity=("sms",),
+        ),
         ledger_complete_until=NOW,
     )
     return replace(plain, **changes)

@@ -35,6 +35,12 @@ def test_it_sends_texts_by_the_account_that_the_settings_name(tmp_path: Path) ->
     assert app.tenant.sender_id == "+8610690001"
 
 
+def test_it_plans_by_the_account_that_can_least(tmp_path: Path) -> None:
+    aliyun = '[accounts.spare]\nprovider = "aliyun"\n[routes]\nsms = ["spare"]\n'
+    assert app_of(tmp_path / "one", TWILIO).tenant.lender.holds_validity == ("sms",)
+    assert app_of(tmp_path / "two", TWILIO + aliyun).tenant.lender.holds_validity == ()
+
+
 def test_it_takes_a_secret_from_its_variable_as_it_is_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

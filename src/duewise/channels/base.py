@@ -74,7 +74,8 @@ class Capabilities:
     """What a channel can do; jobs ask here instead of asking which channel it is.
 
     `carries` is the kind of message. `counts_parts`: each part of a long text has an id and a
-    receipt of its own; otherwise one id stands for the whole message.
+    receipt of its own; otherwise one id stands for the whole message. `holds_validity`: whoever
+    takes a message is told when its validity ends, and hands nothing to a handset after that.
     """
 
     parts_max: int
@@ -84,6 +85,7 @@ class Capabilities:
     echoes_reference: bool
     carries: Kind = "sms"
     counts_parts: bool = True
+    holds_validity: bool = False
 
 
 ReceiptStatus: TypeAlias = Literal["delivered", "failed", "expired", "unknown"]

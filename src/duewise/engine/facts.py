@@ -18,16 +18,24 @@ from duewise.message.choose import PENALTY
 from duewise.message.lint import template_facts
 from duewise.message.template import Sender, Template
 
+REPORTED = "credit_will_be_reported"
+
 
 @dataclass(frozen=True)
 class LenderFacts:
-    """What the tenant's settings say: licence class, class of the sending number, filings."""
+    """What the tenant's settings say: licence class, class of the sending number, filings.
+
+    `holds_validity`: the kinds of message whose route lets nothing reach a handset after the end of
+    validity that it is told; before a route is chosen, those of which every route does.
+    """
 
     licence: str
     port: str
     is_signature_registered: bool
     is_outsourced: bool = False
     is_collector: bool = False
+    credit_report_day: int | None = None  # of each month; None: nobody is reported
+    holds_validity: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -82,22 +90,25 @@ def message_facts(
 
 def _message_columns(messages: pl.DataFrame, lender: LenderFacts) -> pl.DataFrame:
     """What is said, and over which line."""
+    reported = [] if lender.credit_report_day is None else [REPORTED]
     return messages.select(
         pl.col("stage").alias("msg.stage"),
         pl.col("channel").alias("msg.channel"),
         pl.col("text").alias("msg.text"),
         pl.col("amount_minor").alias("msg.amount"),
-        # The channel hands the carrier `valid_until` as the end of the validity period.
-        (pl.col("now") < pl.col("valid_until")).alias("msg.validity_ctl"),
+        # Told when it ends, and able to hold to it: both, or a text may land in the night.
+        (
+            pl.col("channel").is_in(lender.holds_validity) & (pl.col("now") < pl.col("valid_until"))
+        ).alias("msg.validity_ctl"),
         pl.lit(lender.port).alias("msg.port"),
         pl.lit(lender.is_signature_registered).alias("msg.sig_registered"),
         pl.lit(value=True).alias("msg.corporate_sender"),
         pl.lit(lender.is_collector).alias("actor.fdcpa_collector"),
         pl.lit(lender.is_outsourced).alias("case.outsourced"),
-        # A penalty clause in the contract is the one consequence that is true of itself.
+        # True of itself are a penalty clause in the contract, and that whoever is late is reported.
         pl.when(pl.col("penalty_multiplier") > 0)
-        .then(pl.lit([PENALTY]))
-        .otherwise(pl.lit([], pl.List(pl.String)))
+        .then(pl.lit([PENALTY, *reported]))
+        .otherwise(pl.lit(reported, pl.List(pl.String)))
         .alias("case.true_claims"),
         # The record of the decision is written in the transaction that lets the message go.
         pl.lit(value=True).alias("rec.decision_logged"),

@@ -6,7 +6,7 @@ are ten times as many, are never joined by name.
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
@@ -15,6 +15,7 @@ from duewise.book.calendar import rolled_if_known
 from duewise.book.ledger import Ledger, asked_for
 from duewise.engine.given import PlanContext, Tables
 from duewise.engine.habits import habits
+from duewise.engine.promised import with_promises
 from duewise.frames import completed, empty
 from duewise.risk.serve import PROBABILITIES, foresee
 from duewise.strategy.conditions import COLUMNS
@@ -46,6 +47,7 @@ def open_loans(tables: Tables, *, context: PlanContext) -> pl.DataFrame:
     loans = loans.with_columns(paused.alias("messages_paused"))
     found = _with_strategy_columns(loans, as_of=context.as_of).drop(WHO, "_share")
     found = found.with_columns(_is_put_off(found["oldest_due_date"], context))
+    found = with_promises(_with_dates(found, context), known, tables, context)
     return completed(found, COLUMNS)  # a probability that no model in use tells is not known
 
 
@@ -127,12 +129,37 @@ def _with_strategy_columns(loans: pl.DataFrame, *, as_of: date) -> pl.DataFrame:
         .otherwise(-days_ahead)
         .cast(pl.Int32),
         days_past_due=pl.col("days_past_due").cast(pl.Int32),
-        # Nobody records promises yet; unknown, they make no rung of the ladder hold.
-        broken_promises_90d=pl.lit(None, pl.Int32),
         open_loans=pl.Series(open_ones[whose].astype(np.int32)),
     ).with_columns(
         _major("amount_minor").alias("amount"),
         *(_major(minor).alias(name) for name, minor in major.items()),
+    )
+
+
+def _with_dates(loans: pl.DataFrame, context: PlanContext) -> pl.DataFrame:
+    """The loans with grace_until and grace_days_left, once due and while it lasts; report_date."""
+    today = pl.lit(context.as_of)
+    until = pl.col("due_date") + pl.duration(days=pl.col("grace_days"))
+    lasts = (pl.col("grace_days") > 0) & (pl.col("due_date") <= today) & (until >= today)
+    day = next_report(context.as_of, context.lender.credit_report_day)
+    return loans.with_columns(
+        grace_until=pl.when(lasts).then(until), report_date=pl.lit(day, pl.Date)
+    ).with_columns(
+        grace_days_left=(pl.col("grace_until") - today).dt.total_days().cast(pl.Int32),
+    )
+
+
+def next_report(today: date, day_of_month: int | None) -> date | None:
+    """The next day after today on which the lender reports to the credit register.
+
+    >>> next_report(date(2026, 12, 20), 20), next_report(date(2026, 8, 14), None)
+    (datetime.date(2027, 1, 20), None)
+    """
+    if day_of_month is None:
+        return None
+    this = today.replace(day=day_of_month)
+    return (
+        this if this > today else (this.replace(day=1) + timedelta(days=32)).replace(day=this.day)
     )
 
 

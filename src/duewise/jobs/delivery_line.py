@@ -15,8 +15,10 @@ from functools import partial
 import psycopg
 
 from duewise.channels.base import Channel
+from duewise.channels.heard import Listener
 from duewise.jobs.deliver import Connect, DeliverySettings, Run, awaits_receipts, deliver
 from duewise.jobs.receive import receive
+from duewise.jobs.receive_raw import receive_raw
 from duewise.jobs.session import PATIENCE, Patience, another
 from duewise.jobs.tenant import Tenant
 from duewise.times import Clock
@@ -40,8 +42,9 @@ async def receiving(
     lost for good.
     """
     stop = asyncio.Event()
+    taking = receive_raw if isinstance(channel, Listener) else receive  # whoever calls, waits
     task = asyncio.create_task(
-        receive(
+        taking(
             channel,
             await connect(),
             connect=connect,

@@ -22,6 +22,7 @@ ASK_AGAIN_S = 60
 # The facts kept with a verdict: those that a later reader cannot find in the envelope itself.
 _KEPT = (
     "now",
+    "msg.validity_ctl",
     "acct.amount_due",
     "acct.paid",
     "acct.ledger_age_s",

@@ -40,6 +40,7 @@ from duewise.jobs.operations import (
     contacts_of,
     feed_complete_until,
     payments_of,
+    promises_of,
     sent_of,
 )
 from duewise.jobs.plan_part import (
@@ -255,6 +256,7 @@ def _known(
         contacts=contacts_of(conn, borrower_ids, now=now),
         cases=cases_of(conn, borrower_ids, now=now),
         sent=sent_of(conn, borrower_ids, now=now) if asks else empty(SENT),
+        promises=promises_of(conn, borrower_ids, now=now),
     )
 
 

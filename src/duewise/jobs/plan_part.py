@@ -28,13 +28,14 @@ UNREAD = ".unread"  # and what of the lender's own columns no model could read
 
 @dataclass(frozen=True)
 class Known:
-    """What operations know of some borrowers: payments since, addresses, contacts, cases, steps."""
+    """What operations know of some borrowers: payments since, addresses, contacts and the rest."""
 
     payments: pl.DataFrame
     addresses: pl.DataFrame
     contacts: pl.DataFrame
     cases: pl.DataFrame
     sent: pl.DataFrame
+    promises: pl.DataFrame
 
     def joined(self, found: BookTables) -> Tables:
         """The same borrowers' rows of the book, and these."""
@@ -50,6 +51,7 @@ class Known:
             contacts=self.contacts,
             cases=self.cases,
             sent=self.sent,
+            promises=self.promises,
         )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from duewise.book.product import Products
+from duewise.channels.base import Capabilities
 from duewise.engine.facts import LenderFacts
 from duewise.guard.rule import Rulebook
 from duewise.jobs.versions import earlier_versions
@@ -35,6 +36,11 @@ class Tenant:
     sender_id: str
     currency: str
     price_per_part_minor: int
+
+    def by(self, can: Capabilities) -> Tenant:
+        """The same, where the route is known: what it can do is what the guard is told."""
+        holds = (can.carries,) if can.holds_validity else ()
+        return replace(self, lender=replace(self.lender, holds_validity=holds))
 
     @cached_property
     def template_hash(self) -> str:

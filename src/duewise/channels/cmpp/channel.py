@@ -19,6 +19,7 @@ def cmpp_channel(settings: CmppSettings, *, clock: Clock) -> WireChannel:
         replies=True,
         idempotent=False,  # the protocol has no idempotency key
         echoes_reference=False,  # and no field for a reference of ours
+        holds_validity=settings.holds_validity,
     )
     legs = [Leg(partial(CmppCodec, settings, clock=clock))] * settings.links
     return WireChannel(settings, legs, capabilities=capabilities, clock=clock)

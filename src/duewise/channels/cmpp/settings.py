@@ -19,6 +19,7 @@ class CmppSettings:
     handsets show, `service_id` the service that is billed. Window, patience and interval of the
     active test are those the specification recommends (W 16, T 60, C 180). `zone` is the one in
     which the gateway writes and reads dates; a number of `country_code` goes out without it.
+    `holds_validity`: the carrier honours `Valid_Time`; some take it and do not.
     `proves_itself`: hold the gateway to its proof that it knows the secret; some send none.
     """
 
@@ -30,6 +31,7 @@ class CmppSettings:
     name: str = "cmpp"
     version: Version = "2.0"
     service_id: str = ""
+    holds_validity: bool = True
     fee_type: str = "01"
     fee_code: str = "0"
     window: int = 16

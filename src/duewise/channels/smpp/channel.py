@@ -27,5 +27,6 @@ def smpp_channel(settings: SmppSettings, *, clock: Clock) -> WireChannel:
         replies=True,
         idempotent=False,  # the protocol has no idempotency key
         echoes_reference=settings.echoes_reference,
+        holds_validity=settings.holds_validity,
     )
     return WireChannel(settings, legs * settings.links, capabilities=capabilities, clock=clock)

@@ -23,6 +23,7 @@ class SmppSettings:
     `receipt_zone` is the zone in which the gateway writes the dates of its receipts;
     `country_code` completes a reply's national number; `rate_per_s` is the contract's limit.
     `long_texts`: parts joined by a header in the text, by parameters, or one message_payload.
+    `holds_validity`: the carrier honours `validity_period`; some take it and do not.
     `packs_septets`: the carrier wants and writes GSM-7 packed, eight septets in seven octets.
     `links` binds are kept up side by side, each with a window of its own; where the carrier wants
     two directions apart, each of them is a pair.
@@ -49,6 +50,7 @@ class SmppSettings:
     binds: Binds = "transceiver"
     long_texts: LongTexts = "udh"
     packs_septets: bool = False
+    holds_validity: bool = True
     links: int = 1
     country_code: str = "86"
     receipt_zone: tzinfo = UTC

@@ -18,7 +18,7 @@ from duewise.channels.base import Channel
 from duewise.errors import IntegrityBroken
 from duewise.jobs.bench.figure import Figure, rates
 from duewise.jobs.bench.road import ALL_DUE, CLEAR, Desk, admit, counted, release_of
-from duewise.jobs.chunk import CLAIM_MAX, DeliverySettings
+from duewise.jobs.chunk import CHUNK_MAX, DeliverySettings
 from duewise.jobs.deliver import Run
 from duewise.jobs.delivery_line import run_line
 from duewise.jobs.demo import gateway_process
@@ -132,8 +132,8 @@ def _stage(path: str) -> str:
 def _bare(conn: Connection[Any], *, now: object) -> None:
     """Claim, mark and settle a copy of the envelopes: the statements alone, and no trigger."""
     while True:
-        values = {"now": now, "channels": ["sms"], "route": "bare", "limit": CLAIM_MAX, "owner": 1}
-        claimed = conn.execute(_on_copy("claim"), values).fetchall()
+        values = {"now": now, "channels": ["sms"], "route": "bare", "limit": CHUNK_MAX, "owner": 1}
+        claimed = conn.execute(_on_copy("due"), values).fetchall()
         if not claimed:
             return
         ids = [row[0] for row in claimed]
