@@ -46,7 +46,7 @@ UNEVEN: dict[str, tuple[str, ...]] = {
     ),
     "borrowers": ("past_due", "outstanding"),
 }
-IN_FLIGHT = 3  # partitions read and folded while the one before is written
+IN_FLIGHT = 2  # partitions read and folded while the one before is written
 
 
 # What the ledger has to say of loans, by the column that says it.
@@ -81,11 +81,7 @@ def write_ledger(
     out.mkdir(parents=True, exist_ok=True)
     rows, findings = dict.fromkeys(TABLES, 0), dict.fromkeys(FINDINGS, 0)
     with ExitStack() as files:
-        paths = {name: out / f"{name}.parquet" for name in TABLES}
-        writers = {
-            name: files.enter_context(ParquetFile(path, uneven=UNEVEN[name]))
-            for name, path in paths.items()
-        }
+        writers = ledger_writers(out, files)
         encoding = files.enter_context(ThreadPoolExecutor(len(TABLES)))
         rooms: SimpleQueue[Room] = SimpleQueue()
         for number, part in enumerate(_parts(book, products, as_of, rooms)):
@@ -100,6 +96,14 @@ def write_ledger(
             if progress:
                 progress(number + 1, book.partitions)
     return LedgerSummary(rows, findings)
+
+
+def ledger_writers(out: Path, files: ExitStack) -> dict[str, ParquetFile]:
+    """The ledger's three files in that folder, by name; they end with `files`."""
+    return {
+        name: files.enter_context(ParquetFile(out / f"{name}.parquet", uneven=UNEVEN[name]))
+        for name in TABLES
+    }
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _MAGIC = b"PAR1"
 _LENGTH_BYTES = 4  # of the footer, before the magic bytes that end the file
+_PIECE_BYTES = 1 << 20
 _NAMES_BYTES = 1 << 26  # so many bytes of names stand in a row group once, and not per row
 
 
@@ -34,6 +35,7 @@ class ParquetFile:
     def __init__(self, path: Path, *, uneven: Collection[str] = ()) -> None:
         self._path, self._unfinished = path, path.with_name(f".{path.name}")
         self._uneven = uneven
+        self._sink: pa.NativeFile | None = None
         self._writer: ParquetWriter | None = None
         self._schemas: list[pa.Schema] = []  # as it is written, as it is promised
 
@@ -44,13 +46,16 @@ class ParquetFile:
         plain = _in_whole_numbers(table)
         if self._writer is None:
             self._schemas = [plain.schema, table.schema]
-            self._writer = _writer(self._unfinished, plain.schema, self._uneven)
+            self._sink = _sink(self._unfinished)
+            self._writer = _writer(self._sink, plain.schema, self._uneven)
         self._writer.write_table(plain, row_group_size=max(table.num_rows, 1))
 
     def __exit__(self, kind: object, *_: object) -> None:
         try:
             if self._writer is not None:
                 self._writer.close()
+            if self._sink is not None:
+                self._sink.close()
             if kind is None:
                 _tell_types(self._unfinished, *self._schemas)
                 self._unfinished.replace(self._path)
@@ -58,8 +63,15 @@ class ParquetFile:
             self._unfinished.unlink(missing_ok=True)
 
 
+def _sink(path: Path) -> pa.NativeFile:
+    """The file, written in large pieces: a page is two calls of the system else."""
+    import pyarrow as pa
+
+    return pa.BufferedOutputStream(pa.OSFile(str(path), "wb"), _PIECE_BYTES)
+
+
 def _writer(
-    where: Path | BytesIO, schema: pa.Schema, uneven: Collection[str] = ()
+    where: pa.NativeFile | BytesIO, schema: pa.Schema, uneven: Collection[str] = ()
 ) -> ParquetWriter:
     from pyarrow.parquet import ParquetWriter
     from pyarrow.types import is_dictionary

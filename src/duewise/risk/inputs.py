@@ -85,7 +85,8 @@ class Inputs:
     def columns(self, frame: pl.DataFrame) -> Singles | Floats:
         """The same, features x rows, in single precision where all numbers have no more."""
         require(frame, self.names)
-        is_single = all(frame.schema[name] == pl.Float32 for name in self.numbers)
+        schema = frame.schema
+        is_single = all(schema[name] == pl.Float32 for name in self.numbers)
         return self._laid_out(frame, pl.Float32 if is_single else pl.Float64).T
 
     def _laid_out(self, frame: pl.DataFrame, kind: Kind) -> npt.NDArray[Any]:

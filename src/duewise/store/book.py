@@ -67,6 +67,12 @@ _OF_LEDGER: dict[str, tuple[str, ...] | None] = {
 }
 
 
+def of_plan(table: str) -> tuple[str, ...] | None:
+    """The columns of a table that a plan reads; None is all of them."""
+    columns = _OF_LEDGER.get(table)
+    return (*columns, "borrower_id") if table == "payments" and columns else columns
+
+
 @dataclass(frozen=True)
 class BookTables:
     """Rows of some borrowers, one frame a table, each as its schema in book.schema says."""
@@ -151,6 +157,13 @@ class Book:
         }
         lacking = {name: empty(SCHEMAS[name]) for name in columns if name not in rows}
         return LoanTables(**rows, **lacking, spans=spans)
+
+    def plan_tables(self, partition: int) -> BookTables:
+        """What a plan needs of a partition, and no column more."""
+        columns = {name: of_plan(name) for name in SCHEMAS}
+        return BookTables(
+            **{name: self._table(name, [partition], None, columns[name]) for name in SCHEMAS}
+        )
 
     def features(self, partition: int) -> pl.DataFrame:
         """The partition's table `features`; no rows where the book has none."""
