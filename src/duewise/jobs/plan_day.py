@@ -31,7 +31,7 @@ import polars as pl
 from psycopg import Connection
 
 from duewise.engine.partition import PlanContext, Tables
-from duewise.engine.share_out import SharedOut, share_out, within_budgets
+from duewise.engine.share_out import SharedOut, share_out, with_arms, within_budgets
 from duewise.errors import BadInput
 from duewise.frames import empty
 from duewise.jobs.operations import (
@@ -45,6 +45,7 @@ from duewise.jobs.operations import (
 )
 from duewise.jobs.plan_part import (
     OFFERED,
+    OTHERS,
     PLANNED,
     UNREAD,
     Known,
@@ -353,7 +354,12 @@ def _within_budgets(targets: list[Path], shared: SharedOut | None) -> Iterator[p
     planned = [pl.scan_ipc(target) for target in targets]
     if shared is None:
         return iter(planned)
-    return map(within_budgets, planned, shared.cut)
+    others = [target.with_suffix(OTHERS) for target in targets]
+    chosen = (
+        with_arms(rows, pl.scan_ipc(path), arms.lazy()) if path.exists() else rows
+        for rows, path, arms in zip(planned, others, shared.arms, strict=True)
+    )
+    return map(within_budgets, chosen, shared.cut)
 
 
 def write_manifest(
