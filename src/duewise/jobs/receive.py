@@ -24,11 +24,13 @@ from duewise.channels.base import (
     Kind,
 )
 from duewise.errors import Unreachable
+from duewise.jobs.promises import HELD_BY_PROMISE, promise_values
 from duewise.jobs.session import Connect, Patience, another
 from duewise.jobs.tenant import Tenant
 from duewise.jobs.wire_gate import COLUMNS
 from duewise.message.parts import PARTS_MAX
 from duewise.message.reply import Intent, read_reply
+from duewise.money import to_minor
 from duewise.outbox.envelope import State, is_allowed
 from duewise.outbox.receipt import fold_receipts
 from duewise.store import arrays
@@ -273,11 +275,14 @@ async def _act_on(
             "at": reply.at,
         },
     )
-    if await added.fetchone() is None:
+    known = await added.fetchone()
+    if known is None:
         return
     # Who refuses a number, or is a stranger to us, speaks for everybody we reach by it.
     for each in borrowers if intent.kind in OF_THE_NUMBER else borrowers[:1]:
         await _carry_out(conn, intent, each, kind=can.carries, now=now)
+    if intent.action == "record_promise" and borrower_id:
+        await _promise(conn, intent, borrower_id, reply_id=known[0], tenant=tenant, now=now)
 
 
 async def _carry_out(
@@ -305,6 +310,34 @@ async def _carry_out(
             await conn.execute(_SQL["hold_unsent"], values | {"reason": f"reply_{intent.kind}"})
         case "paid":
             await conn.execute(_SQL["hold_unsent"], values | {"reason": "reply_paid"})
+
+
+async def _promise(
+    conn: AsyncConnection[Any],
+    intent: Intent,
+    borrower_id: str,
+    *,
+    reply_id: int,
+    tenant: Tenant,
+    now: datetime,
+) -> None:
+    """Take the promise down; what is unsent waits until it is planned again on it."""
+    assert intent.date is not None, "without a day it is no promise to record"
+    minor = None if intent.amount is None else to_minor(intent.amount, tenant.currency)
+    values = promise_values(
+        ref=f"reply/{reply_id}",
+        borrower_id=borrower_id,
+        day=intent.date,
+        amount_minor=minor,
+        made_at=now,
+        source="reply",
+        reply_id=reply_id,
+        tenant=tenant,
+        now=now,
+    )
+    await conn.execute(queries("promise")["add"], values)
+    held = {"borrower_ids": [borrower_id], "reason": HELD_BY_PROMISE, "now": now}
+    await conn.execute(_SQL["hold_unsent"], held)
 
 
 async def next_batch(
