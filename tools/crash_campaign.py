@@ -311,7 +311,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--messages", type=int, default=20_000)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--rate", type=float, default=800.0, help="parts a second, of all workers")
+    parser.add_argument("--rate", type=float, default=400.0, help="parts a second, of all workers")
     parser.add_argument("--minutes", type=float, default=60.0, help="limit; beyond it 1 to count")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args(arguments)

@@ -24,7 +24,8 @@ from tests.scenario.desk import (
 
 from duewise.channels.base import Delivery, InboundReceipt, ReceiptStatus
 from duewise.channels.gateway.settings import IdForm
-from duewise.jobs.deliver import Run
+from duewise.jobs import deliver
+from duewise.jobs.deliver import Run, recover, worker
 from duewise.jobs.delivery_line import run_line
 from duewise.jobs.ingest import complete_feed
 from duewise.jobs.receive import take_in
@@ -69,6 +70,38 @@ async def test_it_matches_the_last_receipts_before_it_leaves(tmp_path: Path, dsn
     async with delivery_line(desk, early_share=1.0) as line:
         await line.pass_at(EVENING)
     assert desk.states() == {"delivered": 3}
+
+
+async def test_it_knows_what_a_lost_worker_was_answered_and_what_only_its_receipts_prove(
+    tmp_path: Path, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = released_desk(tmp_path, dsn, *CAST)
+
+    async def never(*_: object, **__: object) -> None:
+        """It is lost before it tells the envelopes."""
+
+    monkeypatch.setattr(deliver, "accept_answered", never)
+    async with delivery_line(desk, silent_share=1.0) as line:
+        await line.pass_at(EVENING)
+        assert desk.states() == {"sending": 3}
+    # Of one the answer was not stored, and a receipt for one part is there.
+    of_li = "(SELECT envelope_id FROM envelope WHERE borrower_id = 'Li')"
+    desk.run("UPDATE claim SET envelope_ids = array_remove(envelope_ids, " + of_li + ")")
+    desk.run(
+        "INSERT INTO claim (owner, envelope_ids, at)"
+        f" SELECT owner, ARRAY[{of_li}], at FROM claim; DELETE FROM submission"
+        f" WHERE envelope_id = {of_li}"
+    )
+    reference = str(desk.rows(f"SELECT {of_li}")[0][0])
+    told = await taken_in(desk, "Li", receipt("li-", 1, "delivered", reference=reference))
+    assert told == "sending", "its worker may still tell"
+    async with worker(desk.app.connector(dsn)) as other:
+        await recover(other, now=EVENING)
+    assert desk.states() == {"accepted": 2, "unknown": 1}
+    assert desk.rows(f"SELECT provider_id, part FROM submission WHERE envelope_id = {of_li}") == [
+        ("li-1", 0)
+    ]
+    desk.assert_ties()
 
 
 async def test_it_does_not_take_the_receipts_of_an_earlier_run_for_its_own(

@@ -23,7 +23,15 @@ from duewise.errors import Unreachable
 from duewise.jobs.chunk import DeliverySettings, Flight, flight
 from duewise.jobs.gate import Ruling
 from duewise.jobs.routes import take_turn
-from duewise.jobs.session import Connect, Patience, Worker, come_back, recover, worker
+from duewise.jobs.session import (
+    Connect,
+    Patience,
+    Worker,
+    accept_answered,
+    come_back,
+    recover,
+    worker,
+)
 from duewise.jobs.tenant import Tenant
 from duewise.jobs.verdicts import Verdicts, add_wire_verdicts, verdict_of
 from duewise.jobs.wire_gate import Claimed, judge_due
@@ -48,6 +56,7 @@ __all__ = [
 
 IDLE_S = 1.0
 AWAY_S = 5.0  # before the next claim while the link is away
+ACCEPT_AFTER_S = 2  # an answered chunk's envelopes are told so, where no receipt is there before
 FAILED_PASSES_MAX = 20  # one after the other, on a database that does answer
 _SQL = queries("outbox")
 
@@ -97,7 +106,15 @@ async def send_due(
             by_part = channel.capabilities.counts_parts
             taken = sum(each.parts for each in chunk.cleared) if by_part else len(chunk.cleared)
             await _take_turn(sender, channel, taken - settings.chunk, settings=settings)
+            await _accept(sender, until=clock.now() - timedelta(seconds=ACCEPT_AFTER_S))
+    await _accept(sender, until=clock.now())
     return chunks.is_linked
+
+
+async def _accept(sender: Worker, *, until: datetime) -> None:
+    """Tell the envelopes of chunks answered by then, and not overtaken by their receipts."""
+    async with sender.conn.transaction():
+        await accept_answered(sender.conn, until=until)
 
 
 async def _take_turn(

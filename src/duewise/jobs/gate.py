@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -75,7 +74,7 @@ class _Verdict(NamedTuple):
 class _Seen(NamedTuple):
     """What the gate saw of one message: for the record, and the facts that explanations show."""
 
-    kept: Mapping[str, Any]
+    kept: str
     facts: str
     history: str
     text_token: str | None
@@ -125,19 +124,23 @@ def instants(column: pl.Series) -> list[Any]:
 def _seen(
     messages: pl.DataFrame, facts: pl.DataFrame, known: Known, tenant: Tenant
 ) -> Iterator[_Seen]:
-    kept = facts.select(name for name in _KEPT if name in facts.columns)
-    values = [
-        instants(column) if column.dtype == INSTANT else column.to_list()
-        for column in kept.get_columns()
-    ]
-    rows = zip(*values, strict=True)
     return map(
         _Seen,
-        [dict(zip(kept.columns, row, strict=True)) for row in rows],
+        _kept_texts(facts),
         facts_texts(facts),
         history_texts(messages["borrower_id"].to_list(), known.contacts),
         tenant.keyring.text_tokens(messages["text"].to_list()),
     )
+
+
+def _kept_texts(facts: pl.DataFrame) -> list[str]:
+    """Of each message the facts that explanations show, as a JSON object."""
+    kept = facts.select(name for name in sorted(_KEPT) if name in facts.columns)
+    told = kept.with_columns(
+        pl.col(pl.Date).dt.strftime("%Y-%m-%d"),
+        pl.col(INSTANT).dt.strftime("%Y-%m-%d %H:%M:%S%.f+00:00"),
+    )
+    return told.select(pl.struct(pl.all()).struct.json_encode()).to_series().to_list()
 
 
 def _ruling(verdict: _Verdict, seen: _Seen, *, until: datetime) -> Ruling:
@@ -164,7 +167,7 @@ def _ruling(verdict: _Verdict, seen: _Seen, *, until: datetime) -> Ruling:
         state=state,
         reason=reason,
         not_before=not_before,
-        facts=json.dumps(dict(seen.kept), default=str, sort_keys=True),
+        facts=seen.kept,
         seen=seen.facts,
         history=seen.history,
         text_token=seen.text_token,

@@ -28,6 +28,7 @@ from duewise.jobs.promises import HELD_BY_PROMISE, promise_values
 from duewise.jobs.session import Connect, Patience, another
 from duewise.jobs.tenant import Tenant
 from duewise.jobs.wire_gate import COLUMNS
+from duewise.message.parts import PARTS_MAX
 from duewise.message.reply import Intent, read_reply
 from duewise.money import to_minor
 from duewise.outbox.envelope import State, is_allowed
@@ -115,7 +116,7 @@ async def take_in(
     receipts = [d.inbound for d in batch if isinstance(d.inbound, InboundReceipt)]
     replies = [d.inbound for d in batch if isinstance(d.inbound, InboundReply)]
     async with conn.transaction():
-        matched: list[tuple[Any, ...]] = []
+        matched: set[int] = set()
         if receipts:
             added = await conn.execute(
                 _SQL["add_receipts"],
@@ -128,11 +129,13 @@ async def take_in(
                     "ats": arrays.instants(r.at for r in receipts),
                 },
             )
-            matched = await added.fetchall()
+            new = await added.fetchall()
+            matched = {row[0] for row in new} - {None}
+            matched -= await _fold_whole(conn, new, can, now=now)
         if receipts or not replies:
             found = await conn.execute(_SQL["match_receipts"], {"route": route})
-            matched += await found.fetchall()
-            await _fold(conn, can, {row[0] for row in matched} - {None}, now=now)
+            matched |= {row[0] for row in await found.fetchall()}
+            await _fold(conn, can, matched, now=now)
         if dead := [r.reference for r in receipts if r.is_address_dead and r.reference.isdecimal()]:
             await _bury(conn, dead, tenant=tenant, now=now)
         for reply in replies:
@@ -157,6 +160,48 @@ async def _bury(
     ]
     values = {"envelope_ids": [row[0] for row in dead], "tokens": [row[1] for row in dead]}
     await conn.execute(queries("outbox")["bury"], values | {"now": now})
+
+
+async def _fold_whole(
+    conn: AsyncConnection[Any], new: Sequence[tuple[Any, ...]], can: Capabilities, *, now: datetime
+) -> set[int]:
+    """The usual end: all parts of a message delivered, told together. Who has come to it.
+
+    `new`: envelope, provider id, status and code of receipts that were not known before.
+    """
+    whole: dict[tuple[int, str], list[int]] = {}
+    for envelope_id, (parts, code) in _delivered(new).items():
+        whole.setdefault((parts if can.counts_parts else 1, code), []).append(envelope_id)
+    ended: set[int] = set()
+    for (parts, code), envelope_ids in whole.items():
+        values = {
+            "envelope_ids": arrays.numbers(sorted(envelope_ids)),
+            # Where one id stands for the whole message its parts do not matter.
+            "parts": [parts] if can.counts_parts else list(range(PARTS_MAX + 1)),
+            "reason": f"receipt: {code}",
+            "now": now,
+        }
+        found = await conn.execute(_SQL["fold_whole"], values)
+        ended |= {row[0] for row in await found.fetchall()}
+    return ended
+
+
+def _delivered(new: Sequence[tuple[Any, ...]]) -> dict[int, tuple[int, str]]:
+    """How many parts of each envelope are delivered, and the last code; none that has other news.
+
+    >>> _delivered([(7, "a", "delivered", "000"), (7, "b", "delivered", "000"),
+    ...             (8, "c", "delivered", "000"), (8, "d", "failed", "001")])
+    {7: (2, '000')}
+    """
+    told: dict[int, tuple[int, str]] = {}
+    other: set[int | None] = {None}
+    for envelope_id, _, status, code in new:
+        if status != "delivered":
+            other.add(envelope_id)
+        elif envelope_id is not None:
+            parts, before = told.get(envelope_id, (0, ""))
+            told[envelope_id] = (parts + 1, code or before)
+    return {name: said for name, said in told.items() if name not in other}
 
 
 async def _fold(

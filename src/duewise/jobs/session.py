@@ -106,17 +106,26 @@ async def recover(sender: Worker, *, now: datetime) -> None:
     """Take up what workers left behind whose session has ended."""
     ours = {"owner": sender.owner, "lock_class": LOCK_CLASS}
     async with sender.conn.transaction():
+        await accept_answered(sender.conn, until=now)
         orphans = await (await sender.conn.execute(_SQL["orphaned_owners"], ours)).fetchall()
         for (owner,) in orphans:
             lost: dict[str, Any] = {"owner": owner, "now": now}
             claims = await (await sender.conn.execute(_SQL["open_claims"], lost)).fetchall()
             lost["claim_ids"] = [claim_id for claim_id, _ in claims]
             lost["envelope_ids"] = [each for _, envelope_ids in claims for each in envelope_ids]
-            for step in ("recover_unwired", "recover_wired", "close_claims"):
+            for step in ("recover_unwired", "adopt_of_lost", "recover_wired", "close_claims"):
                 await sender.conn.execute(_SQL[step], lost)
     for (owner,) in orphans:
         values = {"owner": owner, "lock_class": LOCK_CLASS}
         await sender.conn.execute(_SQL["release_lock"], values)
+
+
+async def accept_answered(conn: AsyncConnection[Any], *, until: datetime) -> None:
+    """Tell the envelopes of chunks that were answered by then, in the caller's transaction."""
+    claims = await conn.execute(_SQL["answered_claims"], {"until": until})
+    for owner, at, envelope_ids in await claims.fetchall():
+        values = {"owner": owner, "at": at, "envelope_ids": sorted(envelope_ids)}
+        await conn.execute(_SQL["accept_answered"], values)
 
 
 async def _enlist(conn: AsyncConnection[Any]) -> int:

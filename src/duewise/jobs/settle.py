@@ -54,6 +54,14 @@ class Answers:
     submissions: Sequence[tuple[int, str, int]]
     now: datetime
 
+    @property
+    def is_all_accepted(self) -> bool:
+        """Whether every message of a claim was accepted, under ids that prove it."""
+        named = {envelope_id for envelope_id, _, _ in self.submissions}
+        return self.claim_id > 0 and all(
+            each.state is State.ACCEPTED and each.envelope_id in named for each in self.said
+        )
+
 
 def never_left(result: SendResult) -> bool:
     """Whether the link was away, and the message for certain still here.
@@ -140,6 +148,8 @@ async def _store(conn: AsyncConnection[Any], owner: int, answers: Answers) -> No
         "provider_ids": arrays.texts([provider_id for _, provider_id, _ in submissions]),
         "parts": arrays.numbers(part for _, _, part in submissions),
     }
+    if answers.is_all_accepted and await _store_accepted(conn, owner, answers, parts):
+        return
     async with conn.transaction():
         # First the envelopes, whose locks keep receipts from being folded side by side.
         for (state, reason, not_before, is_counted), group in _alike(said).items():
@@ -163,6 +173,22 @@ async def _store(conn: AsyncConnection[Any], owner: int, answers: Answers) -> No
             await conn.execute(_SQL["add_submissions"], parts)
         values = {"claim_ids": [answers.claim_id], "owner": owner, "now": now}
         await conn.execute(_SQL["close_claims"], values)
+
+
+async def _store_accepted(
+    conn: AsyncConnection[Any], owner: int, answers: Answers, parts: dict[str, Any]
+) -> bool:
+    """The usual answer, appended: no envelope is written. False if the claim is not ours any more.
+
+    Most envelopes are written next by their receipts, the others by `accept_answered`.
+    """
+    values = {"claim_id": answers.claim_id, "owner": owner, "now": answers.now}
+    async with conn.transaction():
+        ours = await (await conn.execute(_SQL["answer_claim"], values)).fetchone()
+        if ours is not None:
+            await conn.execute(_SQL["drop_adopted"], parts)
+            await conn.execute(_SQL["add_submissions"], parts)
+        return ours is not None
 
 
 def _alike(said: Sequence[Said]) -> dict[_Word, list[Said]]:

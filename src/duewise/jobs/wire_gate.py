@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 import polars as pl
@@ -29,6 +29,7 @@ _SQL = queries("outbox")
 COLUMNS = {"sms": "phone", "push": "push_token", "wechat": "wechat_openid", "email": "email"}
 # Without a word from the payments feed the ledger is older than any rule allows.
 NEVER_HEARD = timedelta(days=3_650)
+_NEVER = datetime.max.replace(tzinfo=UTC)  # of facts that do not say when they were known
 _MESSAGES: Schema = {
     "key": pl.String,
     "borrower_id": pl.String,
@@ -158,7 +159,7 @@ async def _refused(
     cursor: AsyncCursor[Any], due: Columns, channel: str
 ) -> tuple[set[str], set[str]]:
     """The borrowers who want nothing more, and those of whom the address is dead."""
-    values = {"borrower_ids": due["borrower_id"], "channels": [channel]}
+    values = {"borrower_ids": arrays.texts(due["borrower_id"]), "channels": [channel]}
     await cursor.execute(_SQL["refusals"], values)
     found: dict[str, set[str]] = {"opted_out": set(), "dead": set()}
     for borrower_id, _, what in await cursor.fetchall():
@@ -170,8 +171,8 @@ async def _refused(
 async def _paid(cursor: AsyncCursor[Any], due: Columns) -> list[int]:
     values = {
         "envelope_ids": arrays.numbers(due["envelope_id"]),
-        "loan_ids": due["loan_id"],
-        "known_ats": due["known_at"],
+        "loan_ids": arrays.texts(due["loan_id"]),
+        "known_ats": arrays.instants(at or _NEVER for at in due["known_at"]),
     }
     await cursor.execute(_SQL["paid_since"], values)
     paid: dict[int, int] = dict(await cursor.fetchall())
@@ -180,7 +181,7 @@ async def _paid(cursor: AsyncCursor[Any], due: Columns) -> list[int]:
 
 async def _contacts(cursor: AsyncCursor[Any], due: Columns, *, now: datetime) -> pl.DataFrame:
     values = {
-        "borrower_ids": due["borrower_id"],
+        "borrower_ids": arrays.texts(due["borrower_id"]),
         "now": now,
         "since": now - timedelta(days=CONTACT_DAYS),
         "except_ids": [],  # these are not on the wire yet
@@ -195,7 +196,7 @@ async def _contacts(cursor: AsyncCursor[Any], due: Columns, *, now: datetime) ->
 async def _cases(
     cursor: AsyncCursor[Any], borrower_ids: Sequence[str], *, now: datetime
 ) -> pl.DataFrame:
-    values = {"borrower_ids": borrower_ids, "now": now}
+    values = {"borrower_ids": arrays.texts(borrower_ids), "now": now}
     async with cursor.connection.cursor(row_factory=dict_row) as of_cases:
         await of_cases.execute(_SQL["open_cases"], values)
         found = await of_cases.fetchall()

@@ -289,15 +289,22 @@ class Claim(models.Model):
     envelope_ids = ArrayField(models.BigIntegerField())
     at = models.DateTimeField()
     settled_at = models.DateTimeField(null=True)
+    # Accepted as a whole, and its envelopes are still to be told so.
+    is_answered = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         db_table = "claim"
         indexes = [
             models.Index(
+                fields=["claim_id"],
+                name="claim_answered",
+                condition=models.Q(is_answered=True),
+            ),
+            models.Index(
                 fields=["owner"],
                 name="claim_unsettled",
                 condition=models.Q(settled_at__isnull=True),
-            )
+            ),
         ]
 
 

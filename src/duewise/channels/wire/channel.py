@@ -131,6 +131,8 @@ class WireChannel:
                 await asyncio.sleep(pause_s)
             await self._submit(session, bodies, batch)
         results = await batch.wait()
+        if all(type(result) is Accepted for result in results):  # as nearly all are
+            return [plan if isinstance(plan, Refused) else plan.folded(results) for plan in plans]
         return [
             plan if isinstance(plan, Refused) else await self._finish(plan, results)
             for plan in plans
@@ -229,6 +231,10 @@ class _Plan(NamedTuple):
     bodies: Sequence[bytes]
     start: int
 
+    def folded(self, all_results: Sequence[SendResult]) -> SendResult:
+        """The message's one answer, where none of its parts is to be tried again."""
+        return fold(all_results[self.start : self.start + len(self.bodies)])
+
 
 class _Line:
     """One leg's session, and the task that logs in anew whenever it is lost."""
@@ -318,9 +324,9 @@ def fold(results: Sequence[SendResult]) -> SendResult:
     if len(results) == 1:
         return results[0]
     accepted = [result for result in results if isinstance(result, Accepted)]
-    refused = [result for result in results if isinstance(result, Refused)]
     if len(accepted) == len(results):
         return Accepted(tuple(each for result in accepted for each in result.provider_ids))
+    refused = [result for result in results if isinstance(result, Refused)]
     if len(refused) == len(results):
         return next((result for result in refused if result.is_permanent), refused[0])
     if accepted:

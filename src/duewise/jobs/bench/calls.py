@@ -1,4 +1,4 @@
-"""Calls of providers: answered once stored and folded; beside a server that stores nothing."""
+"""Calls of providers: answered once stored, folded after; beside a server that stores nothing."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _figure(
         if counted(desk, _DELIVERED) - before != len(ids):
             raise IntegrityBroken(f"bench calls: not all of {len(ids)} were stored and folded")
         seconds.append((ours, asyncio.run(_called(_answering(), path))))
-    note = f"{how}; {CONNECTIONS} connections, answered after the commit that folded it"
+    note = f"{how}; {CONNECTIONS} connections, answered after the commit that stored it"
     peer = "aiohttp that reads a call and answers"
     return rates("calls", "receipts/s", len(ids), seconds, peer_name=peer, note=note)
 

@@ -20,7 +20,7 @@ from duewise.jobs.bench.figure import Figure, rates
 from duewise.jobs.bench.road import ALL_DUE, CLEAR, Desk, admit, counted, release_of
 from duewise.jobs.chunk import CHUNK_MAX, DeliverySettings
 from duewise.jobs.deliver import Run
-from duewise.jobs.delivery_line import run_line
+from duewise.jobs.delivery_line import run_line, spare_collector
 from duewise.jobs.demo import gateway_process
 from duewise.store.sql import queries
 from duewise.times import ManualClock
@@ -90,6 +90,7 @@ async def send_all(desk: Desk, wrapped: Callable[[Channel], Channel] = lambda it
 
     `wrapped` may put something around the channel. The gateway's start and end are not measured.
     """
+    spare_collector()
     clock = ManualClock(desk.task.noon)
     server, us = _parent(_backend(desk.conn)), os.getpid()
     async with gateway_process(list(desk.gateway)) as ports:

@@ -23,6 +23,15 @@ SELECT %(route)s, r.provider_id, r.status, r.code, r.reference, r.at,
               %(references)s::text[], %(ats)s::timestamptz[])
        AS r (provider_id, status, code, reference, at)
 ON CONFLICT (route, provider_id, status) DO NOTHING
+RETURNING envelope_id, provider_id, status, code;
+
+-- fold_whole
+-- Told of all their parts at once, and each is delivered: nothing that was told before can change
+-- that. Who is in doubt, or waits to be sent once more, takes the longer way.
+UPDATE envelope
+   SET state = 'delivered', reason = %(reason)s, changed_at = %(now)s, owner = NULL
+ WHERE envelope_id = ANY(%(envelope_ids)s::bigint[]) AND state IN ('sending', 'accepted')
+   AND wired_at IS NOT NULL AND parts = ANY(%(parts)s::int[])
 RETURNING envelope_id;
 
 -- match_receipts
@@ -61,9 +70,10 @@ SELECT e.envelope_id, e.state, e.parts, r.provider_id, r.status, r.code
    FOR UPDATE OF e;
 
 -- lock_envelopes
--- Receipts are folded and answers stored one after the other, never side by side. Whether the answer
--- is on record, and whether it waits to be sent once more.
-SELECT EXISTS (SELECT 1 FROM submission s WHERE s.envelope_id = e.envelope_id AND s.part > 0),
+-- Whether the answer is on record, or still to come from whoever is at work on it; and whether the
+-- envelope waits to be sent once more.
+SELECT e.owner IS NOT NULL
+       OR EXISTS (SELECT 1 FROM submission s WHERE s.envelope_id = e.envelope_id AND s.part > 0),
        e.open_as IS NOT DISTINCT FROM 'ready'
   FROM envelope e
  WHERE e.envelope_id = ANY(%(envelope_ids)s::bigint[]) ORDER BY e.envelope_id FOR UPDATE OF e;
@@ -75,6 +85,7 @@ SELECT r.envelope_id, r.route, r.provider_id, 0, r.at
   FROM receipt r
  WHERE r.envelope_id = ANY(%(envelope_ids)s::bigint[])
    AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.envelope_id = r.envelope_id AND s.part > 0)
+ ORDER BY r.provider_id
 ON CONFLICT (route, provider_id) DO NOTHING;
 
 -- take_off_queue

@@ -16,6 +16,16 @@ UPDATE envelope
  WHERE envelope_id = ANY(%(envelope_ids)s::bigint[]) AND state = 'sending' AND owner = %(owner)s
    AND wired_at IS NULL;
 
+-- adopt_of_lost
+-- A receipt proves what a lost worker had not stored: the gateway's answer.
+INSERT INTO submission (envelope_id, route, provider_id, part, accepted_at)
+SELECT r.envelope_id, r.route, r.provider_id, 0, r.at
+  FROM receipt r
+ WHERE r.envelope_id = ANY(%(envelope_ids)s::bigint[])
+   AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.envelope_id = r.envelope_id AND s.part > 0)
+ ORDER BY r.provider_id
+ON CONFLICT (route, provider_id) DO NOTHING;
+
 -- recover_wired
 -- Bytes may have been written: in doubt, and never sent again blindly.
 UPDATE envelope
@@ -31,6 +41,29 @@ SELECT claim_id, envelope_ids FROM claim WHERE owner = %(owner)s AND settled_at 
 -- A worker is through with these: each envelope was settled, given back or taken over.
 UPDATE claim SET settled_at = %(now)s
  WHERE claim_id = ANY(%(claim_ids)s::bigint[]) AND owner = %(owner)s AND settled_at IS NULL;
+
+-- answer_claim
+-- All of a chunk was accepted, and nobody has taken it for lost: its answer stands in `submission`,
+-- and its envelopes are told so by `accept_answered`, unless their receipts are there before.
+UPDATE claim SET settled_at = %(now)s, is_answered = true
+ WHERE claim_id = %(claim_id)s AND owner = %(owner)s AND settled_at IS NULL
+RETURNING claim_id;
+
+-- answered_claims
+-- Chunks that were answered so long ago, and whose envelopes are still to be told so.
+UPDATE claim SET is_answered = false
+  FROM (SELECT claim_id FROM claim
+         WHERE is_answered AND settled_at <= %(until)s
+         ORDER BY claim_id FOR UPDATE SKIP LOCKED) AS answered
+ WHERE claim.claim_id = answered.claim_id
+RETURNING claim.owner, claim.settled_at, claim.envelope_ids;
+
+-- accept_answered
+-- What was accepted, and is not told of by its receipts before.
+UPDATE envelope
+   SET state = 'accepted', reason = 'accepted_by_gateway', changed_at = %(at)s, owner = NULL
+ WHERE envelope_id = ANY(%(envelope_ids)s::bigint[]) AND state = 'sending' AND owner = %(owner)s
+   AND wired_at IS NOT NULL;
 
 -- release_lock
 SELECT pg_advisory_unlock(%(lock_class)s, %(owner)s::int);
@@ -133,10 +166,12 @@ DELETE FROM submission WHERE part = 0 AND envelope_id = ANY(%(envelope_ids)s::bi
 
 -- add_submissions
 -- A receipt may have proved a submission before its answer was stored; the answer knows the part.
+-- In one order, so that nobody who adds what is added here waits in a ring.
 INSERT INTO submission (envelope_id, route, provider_id, part, accepted_at)
 SELECT s.envelope_id, %(route)s, s.provider_id, s.part, %(now)s
   FROM unnest(%(envelope_ids)s::bigint[], %(provider_ids)s::text[], %(parts)s::smallint[])
        AS s (envelope_id, provider_id, part)
+ ORDER BY s.provider_id
 ON CONFLICT (route, provider_id) DO UPDATE SET part = excluded.part
  WHERE submission.part = 0 AND submission.envelope_id = excluded.envelope_id;
 

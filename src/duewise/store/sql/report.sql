@@ -118,6 +118,15 @@ SELECT at, kind, step, arm, reason, action, text_sealed, number_token, amount_mi
          WHERE e.borrower_id = %(borrower_id)s
            AND c.new_state NOT IN ('ready', 'sending')
         UNION ALL
+        -- Accepted, and its receipts were there before its envelope was told so.
+        SELECT e.wired_at, 'accepted', e.step, e.arm, 'accepted_by_gateway', NULL, e.text_sealed,
+               NULL, NULL, NULL, 0
+          FROM envelope e
+         WHERE e.borrower_id = %(borrower_id)s AND e.wired_at IS NOT NULL
+           AND EXISTS (SELECT 1 FROM submission s WHERE s.envelope_id = e.envelope_id)
+           AND NOT EXISTS (SELECT 1 FROM envelope_change c
+                            WHERE c.envelope_id = e.envelope_id AND c.new_state = 'accepted')
+        UNION ALL
         SELECT at, 'reply', NULL, NULL, intent, action, text_sealed, number_token, NULL, NULL,
                reply_id
           FROM reply WHERE borrower_id = %(borrower_id)s
