@@ -21,6 +21,7 @@ from duewise.jobs.routes import take_turn
 from duewise.jobs.session import PATIENCE, Patience, Worker
 from duewise.jobs.settle import never_left, said_of, settle, unsent
 from duewise.jobs.tenant import Tenant
+from duewise.jobs.ways import Ways
 from duewise.jobs.wire_gate import Claimed
 from duewise.store import arrays
 from duewise.store.sql import queries
@@ -37,6 +38,7 @@ _SQL = queries("outbox")
 class DeliverySettings:
     """When a doubt may end. Seconds of the injected clock; None: never sent again by itself.
 
+    `ways`: the routes that carry the kind, this one among them.
     `rate_per_s`: parts a second, of all workers of the route together; None: no limit.
     `resend_unknown_after_s` may be set only for a gateway that sends a receipt, carrying our
     reference, for every message it accepted: then a receipt that stays away so long, while we were
@@ -49,6 +51,7 @@ class DeliverySettings:
     chunk_max: int = CHUNK_MAX
     rate_per_s: float | None = None
     patience: Patience = PATIENCE
+    ways: Ways = field(default_factory=Ways)
 
     @property
     def chunk(self) -> int:

@@ -245,6 +245,9 @@ class Route(models.Model):
     paused_at = models.DateTimeField(_("paused at"), null=True)
     reason = models.TextField(_("reason"), default="")
     free_at = models.DateTimeField(null=True)  # up to when its rate is leased; the machine's time
+    # When a route that we left alone by ourselves is tried again; none: an operator resumes it.
+    resume_at = models.DateTimeField(_("tried again at"), null=True)
+    probes = models.SmallIntegerField(default=0, db_default=0)
 
     class Meta:
         db_table = "route"

@@ -22,6 +22,7 @@ from duewise.jobs.chunk import CLAIM_MAX, DeliverySettings
 from duewise.jobs.deliver import Run
 from duewise.jobs.delivery_line import run_line
 from duewise.jobs.demo import gateway_process
+from duewise.jobs.ways import ALL_SLOTS
 from duewise.store.sql import queries
 from duewise.times import ManualClock
 
@@ -133,6 +134,7 @@ def _bare(conn: Connection[Any], *, now: object) -> None:
     """Claim, mark and settle a copy of the envelopes: the statements alone, and no trigger."""
     while True:
         values = {"now": now, "channels": ["sms"], "route": "bare", "limit": CLAIM_MAX, "owner": 1}
+        values |= {"slots": ALL_SLOTS, "is_probe": False}
         claimed = conn.execute(_on_copy("claim"), values).fetchall()
         if not claimed:
             return

@@ -57,7 +57,8 @@ UPDATE envelope
  WHERE envelope.envelope_id = late.envelope_id;
 
 -- claim
--- Take up to limit envelopes that are due, one per borrower; none while the route is paused. The
+-- Take up to limit envelopes that are due and whose slot is the route's (`outbox.ways`), one per
+-- borrower; none while the route is paused, but for a probe. The
 -- person's row is locked with it, so that two workers cannot judge one borrower's caps side by side.
 -- Workers may race: none waits.
 WITH due AS (
@@ -67,7 +68,9 @@ WITH due AS (
      WHERE e.open_as = 'ready' AND e.state = 'ready' AND e.not_before <= %(now)s
        AND e.valid_until > %(now)s
        AND e.channel = ANY(%(channels)s)
-       AND NOT EXISTS (SELECT 1 FROM route WHERE name = %(route)s AND paused_at IS NOT NULL)
+       AND %(slots)s::int4multirange @> mod(e.envelope_id * 621, 1000)::int
+       AND (%(is_probe)s
+            OR NOT EXISTS (SELECT 1 FROM route WHERE name = %(route)s AND paused_at IS NOT NULL))
      ORDER BY e.not_before, e.envelope_id
      LIMIT %(limit)s
        FOR UPDATE OF e, p SKIP LOCKED
@@ -214,9 +217,12 @@ SELECT p.borrower_id, 'blackout'
 SELECT complete_until FROM feed WHERE name = 'payments';
 
 -- next_due
--- When the next ready envelope may go. While the route is paused none may.
-SELECT min(not_before) AS next_due, count(*) AS waiting
-  FROM envelope
+-- When the next ready envelope may go by this route, for how many that is, and how many wait of the
+-- kind. While the route is paused none may.
+SELECT min(not_before) FILTER (WHERE is_ours) AS next_due, count(*) FILTER (WHERE is_ours) AS waiting,
+       count(*) AS of_kind
+  FROM envelope,
+       LATERAL (SELECT %(slots)s::int4multirange @> mod(envelope_id * 621, 1000)::int AS is_ours) AS o
  WHERE open_as = 'ready' AND state = 'ready' AND channel = ANY(%(channels)s) AND valid_until > %(now)s
    AND NOT EXISTS (SELECT 1 FROM route WHERE name = %(route)s AND paused_at IS NOT NULL);
 
@@ -227,7 +233,7 @@ UPDATE envelope
    SET state = 'ready', reason = 'no_receipt_within_horizon', changed_at = %(now)s,
        wired_at = NULL
  WHERE open_as = 'unknown' AND changed_at <= %(until)s AND valid_until > %(now)s
-   AND channel = ANY(%(channels)s)
+   AND channel = ANY(%(channels)s) AND route = %(route)s
    AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.envelope_id = envelope.envelope_id);
 
 -- doubts
@@ -235,6 +241,7 @@ UPDATE envelope
 SELECT count(*) AS doubts, min(changed_at) AS oldest_at
   FROM envelope
  WHERE open_as = 'unknown' AND valid_until > %(now)s AND channel = ANY(%(channels)s)
+   AND route = %(route)s
    AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.envelope_id = envelope.envelope_id);
 
 -- accepted_without_receipt
