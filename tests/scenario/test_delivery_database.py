@@ -179,7 +179,7 @@ async def test_it_says_so_when_the_database_was_never_there(tmp_path: Path, dsn:
     assert desk.states() == {"ready": MESSAGES}
 
 
-async def test_nothing_is_sent_by_a_process_that_cannot_store_receipts(
+async def test_it_sends_nothing_from_a_process_that_cannot_store_receipts(
     tmp_path: Path, dsn: str
 ) -> None:
     desk = released_desk(tmp_path, dsn)

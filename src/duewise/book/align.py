@@ -5,9 +5,9 @@ Where a frame lies in the loans' order already, as a book's partitions do, nothi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -30,9 +30,10 @@ from duewise.book.columns import (
     read_only,
 )
 from duewise.book.contract import Terms, resolve
+from duewise.book.order import in_order, starts_of
 from duewise.book.product import Products
 from duewise.book.schema import EXTENSIONS, LOANS, PAUSES, PAYMENTS
-from duewise.book.sweep import Runs, heads_of, trend
+from duewise.book.sweep import days_of
 from duewise.errors import BadInput
 from duewise.frames import completed, empty
 
@@ -43,20 +44,27 @@ Bools = npt.NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class LoanTables:
-    """The rows of some borrowers, as book.schema says; a column that need not be given may lack."""
+    """The rows of some borrowers, as book.schema says; a column that need not be given may lack.
+
+    `spans` (schema.SPANS) says how many rows each loan has, and promises that all lie in the fold's
+    order and no loan stands twice. Then ids are not asked for, and payments without a kind are
+    payments, of which nothing was reversed and no due date was extended.
+    """
 
     loans: pl.DataFrame
     instalments: pl.DataFrame
     payments: pl.DataFrame
     pauses: pl.DataFrame = field(default_factory=lambda: empty(PAUSES))
     extensions: pl.DataFrame = field(default_factory=lambda: empty(EXTENSIONS))
+    spans: pl.DataFrame | None = None
 
 
 @dataclass(frozen=True)
 class Aligned:
     """The fold's columns, and the frames they were taken from, row for row.
 
-    `events` names what each of the columns' events was: payment_id, paid_at, kind.
+    `events` names what each of the columns' events was: payment_id, paid_at, kind; by spans alone
+    there are no names.
     """
 
     terms: Terms
@@ -78,14 +86,9 @@ def align(tables: LoanTables, products: Products, *, known_at: datetime, zone: s
     """
     terms = resolve(completed(tables.loans, LOANS), products)
     loan_ids = terms.loans["loan_id"]
-    if loan_ids.n_unique() < len(loan_ids):
-        twice = loan_ids.filter(loan_ids.is_duplicated())[0]
-        raise BadInput(f"loan {twice!r} stands twice among the loans", mend="keep one row a loan")
-    instalments, starts = in_order(tables.instalments, loan_ids, ("due_date", "number"))
+    instalments, starts = _schedule(tables, loan_ids)
     due = _days(instalments["due_date"])
-    extensions = tables.extensions.filter(pl.col("agreed_at") <= known_at)
-    events = _with_extensions(standing(tables.payments, known_at), extensions, instalments)
-    events, event_starts = in_order(events, loan_ids, ("paid_at", "payment_id"))
+    events, event_starts = _happened(tables, instalments, loan_ids, known_at)
     pauses, pause_starts = in_order(_pauses(tables.pauses), loan_ids, ("what", "from_date"))
     roll = _Roll.of(terms, starts, due)
     unknown = pl.Series("is_roll_unknown", roll.is_unknown(due, starts))
@@ -107,14 +110,58 @@ def align(tables: LoanTables, products: Products, *, known_at: datetime, zone: s
     return Aligned(terms, instalments, events, read_only(columns))
 
 
+def _schedule(tables: LoanTables, loan_ids: pl.Series) -> tuple[pl.DataFrame, Int64s]:
+    """The instalments in order, and where each loan's start."""
+    if tables.spans is not None:
+        return tables.instalments, _starts(tables.spans, "instalments", tables.instalments)
+    if loan_ids.n_unique() < len(loan_ids):
+        twice = loan_ids.filter(loan_ids.is_duplicated())[0]
+        raise BadInput(f"loan {twice!r} stands twice among the loans", mend="keep one row a loan")
+    return in_order(tables.instalments, loan_ids, ("due_date", "number"))
+
+
+def _happened(
+    tables: LoanTables, instalments: pl.DataFrame, loan_ids: pl.Series, known_at: datetime
+) -> tuple[pl.DataFrame, Int64s]:
+    """All that is known to have happened, in order, and where each loan's starts."""
+    payments = tables.payments
+    if tables.spans is not None and "kind" not in payments.columns:
+        starts, is_known = (
+            _starts(tables.spans, "payments", payments),
+            _is_known(payments, known_at),
+        )
+        if is_known is None:
+            return payments, starts
+        return payments.filter(is_known), starts_of(is_known.to_numpy())[starts]
+    extensions = tables.extensions.filter(pl.col("agreed_at") <= known_at)
+    events = _with_extensions(standing(payments, known_at), extensions, instalments)
+    return in_order(events, loan_ids, ("paid_at", "payment_id"))
+
+
+def _starts(spans: pl.DataFrame, name: str, rows: pl.DataFrame) -> Int64s:
+    starts = starts_of(spans[name].to_numpy())
+    if starts[-1] != rows.height:
+        raise BadInput(
+            f"the book has {rows.height:,} {name}, and says it has {starts[-1]:,}",
+            mend="run `duewise book check`, or import it again",
+        )
+    return starts
+
+
+def _is_known(payments: pl.DataFrame, known_at: datetime) -> pl.Series | None:
+    """Of each payment; None where all are."""
+    at = payments["paid_at"]
+    return None if at.is_empty() or at.max() <= known_at else at <= known_at  # type: ignore[operator]
+
+
 def standing(payments: pl.DataFrame, known_at: datetime) -> pl.DataFrame:
     """What is known to have happened by an instant, less what was reversed by then.
 
     Columns: those of `payments` with `detail` (Int32: a waiver's component), without reversals.
     """
     known = completed(payments, PAYMENTS)
-    if known.height and not known["paid_at"].max() <= known_at:  # type: ignore[operator]
-        known = known.filter(pl.col("paid_at") <= known_at)
+    is_known = _is_known(known, known_at)
+    known = known if is_known is None else known.filter(is_known)
     is_reversal = known["kind"] == "reversal"
     if is_reversal.any():
         voided = known.filter(is_reversal).group_by(payment_id="reverses")
@@ -134,66 +181,6 @@ def standing(payments: pl.DataFrame, known_at: datetime) -> pl.DataFrame:
     return known.with_columns(detail=detail)
 
 
-def in_order(
-    rows: pl.DataFrame, loan_ids: pl.Series, within: Sequence[str]
-) -> tuple[pl.DataFrame, Int64s]:
-    """The rows of these loans, each loan's together and sorted by `within`; where each starts.
-
-    Rows of other loans are left out. The starts have one entry more than there are loans.
-    """
-    if rows.is_empty():
-        return rows, np.zeros(len(loan_ids) + 1, np.int64)
-    rows = rows.rechunk()
-    runs = rows["loan_id"].rle_id().to_numpy()
-    heads = heads_of(runs)
-    place = _places(rows["loan_id"].gather(heads), loan_ids)
-    numbers = place.fill_null(NONE).to_numpy()
-    is_tidy = place.null_count() == 0 and bool((np.diff(numbers) > 0).all())
-    if not (is_tidy and _is_sorted(rows, runs, within)):
-        rows = (
-            rows.with_columns(pl.Series("_place", numbers[runs]))
-            .filter(pl.col("_place") >= 0)
-            .sort("_place", *within, maintain_order=True)
-        )
-        counts = np.bincount(rows["_place"].to_numpy(), minlength=len(loan_ids))
-        rows = rows.drop("_place")
-    else:
-        counts = np.zeros(len(loan_ids), np.int64)
-        counts[numbers] = np.diff(heads, append=len(runs))
-    return rows, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-
-
-def _places(found: pl.Series, loan_ids: pl.Series) -> pl.Series:
-    """For each loan found, its place among the loans (Int64), or null."""
-    if found.equals(loan_ids):
-        return pl.Series(np.arange(len(loan_ids)))
-    places = pl.DataFrame({"loan_id": loan_ids, "place": np.arange(len(loan_ids))})
-    return found.to_frame("loan_id").join(places, on="loan_id", how="left", maintain_order="left")[
-        "place"
-    ]
-
-
-def _is_sorted(rows: pl.DataFrame, runs: Runs, within: Sequence[str]) -> bool:
-    """Whether every run is in the order of the columns `within`."""
-    first, *others = within
-    column = rows[first]
-    if not column.dtype.is_temporal() or column.null_count():
-        return _is_sorted_by_all(rows, runs, within)
-    falls, ties = trend(runs, column.to_physical().to_numpy())
-    return not falls and not (ties and others and not _is_sorted_by_all(rows, runs, within))
-
-
-def _is_sorted_by_all(rows: pl.DataFrame, runs: Runs, within: Sequence[str]) -> bool:
-    is_same = runs[1:] == runs[:-1]
-    for name in within:
-        column = rows[name]
-        before, after = column[:-1], column[1:]
-        if (is_same & (after < before).to_numpy()).any():
-            return False
-        is_same = is_same & (after == before).to_numpy()
-    return True
-
-
 def local_days(instants: pl.Series, zone: str) -> Int32s:
     """The local calendar dates of instants, as days from 1970-01-01.
 
@@ -204,15 +191,20 @@ def local_days(instants: pl.Series, zone: str) -> Int32s:
     if instants.is_empty():
         return np.zeros(0, np.int32)
     micros = instants.to_physical().to_numpy()
-    first, last = int(micros.min()) // _DAY_US - 1, int(micros.max()) // _DAY_US + 2
+    offset = _offset(int(micros.min()) // _DAY_US - 1, int(micros.max()) // _DAY_US + 2, zone)
+    if offset is not None:
+        return days_of(micros, offset)
+    dates: Int32s = instants.dt.convert_time_zone(zone).dt.date().to_physical().to_numpy()
+    return dates
+
+
+@lru_cache(maxsize=64)
+def _offset(first: int, last: int, zone: str) -> int | None:
+    """Microseconds from UTC to the zone's clocks on all those days; None where they change."""
     hours = pl.int_range(first * 24, last * 24, eager=True) * (_DAY_US // 24)
     local = hours.cast(pl.Datetime("us", "UTC")).dt.convert_time_zone(zone).dt
     offsets = (local.base_utc_offset() + local.dst_offset()).dt.total_microseconds().unique()
-    if len(offsets) == 1:  # the clocks did not change in all that time, as in most of the world
-        days: Int32s = ((micros + offsets.item()) // _DAY_US).astype(np.int32)
-        return days
-    dates: Int32s = instants.dt.convert_time_zone(zone).dt.date().to_physical().to_numpy()
-    return dates
+    return int(offsets.item()) if len(offsets) == 1 else None
 
 
 def day_number(day: date) -> int:
@@ -230,7 +222,8 @@ def _days(column: pl.Series) -> Int32s:
 
 def _amounts(column: pl.Series) -> Int64s:
     amounts = np.ascontiguousarray(column.to_numpy())
-    if len(amounts) and not (amounts.min() >= 0 and amounts.max() <= AMOUNT_MINOR_MAX):
+    # As a number without a sign, what is below 0 is above all others.
+    if len(amounts) and amounts.view(np.uint64).max() > AMOUNT_MINOR_MAX:
         raise BadInput(
             f"an instalment's {column.name.removesuffix('_minor')} is below 0 or absurd",
             mend=f"between 0 and {AMOUNT_MINOR_MAX:,} minor units; correct it and import again",
@@ -264,6 +257,10 @@ def _with_extensions(
 def _events(events: pl.DataFrame, roll: _Roll, starts: Int64s, zone: str) -> Events:
     numbers = {name: number for number, name in enumerate(EVENTS)}
     kind = np.zeros(events.height, np.int8)
+    if "kind" not in events.columns:
+        amount = np.ascontiguousarray(events["amount_minor"].to_numpy())
+        detail = np.full(events.height, NONE, np.int32)
+        return Events(local_days(events["paid_at"], zone), kind, amount, detail)
     if not (events["kind"] == EVENTS[0]).all():
         kind = events["kind"].replace_strict(numbers, return_dtype=pl.Int8).to_numpy()
     amount = np.ascontiguousarray(events["amount_minor"].to_numpy())

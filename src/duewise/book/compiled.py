@@ -8,13 +8,15 @@ yesterday's arithmetic, so the folder is named by a hash over all files that are
 from __future__ import annotations
 
 import hashlib
+import importlib
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, NoReturn, TypeVar, cast
 
 import numba
 from numba.core import config
+from numba.np import linalg
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -77,3 +79,23 @@ def is_kept() -> bool:
 
 if not os.environ.get("NUMBA_CACHE_DIR"):
     vars(config)["CACHE_DIR"] = str(_folder() / f"ledger-{sources_hash(_HERE)}")
+
+
+def _leave_scipy_out() -> None:
+    """Let Numba not look for SciPy's matrix products, which nothing here takes.
+
+    It would when it loads its first function, and a worker waited 0.3 s for it.
+    """
+
+    def is_not_needed() -> NoReturn:
+        raise ImportError("no function here multiplies matrices")
+
+    asked = vars(linalg)["ensure_blas"]
+    vars(linalg)["ensure_blas"] = is_not_needed
+    try:
+        importlib.import_module("numba.np.arraymath")
+    finally:
+        vars(linalg)["ensure_blas"] = asked
+
+
+_leave_scipy_out()

@@ -230,6 +230,14 @@ PAYMENTS: Schema = _with_borrower(_stored("payments"), after="loan_id")
 PAUSES: Schema = _with_borrower(_stored("pauses"), after="loan_id")
 EXTENSIONS: Schema = _with_borrower(_stored("extensions"), after="loan_id")
 FEATURES: Schema = _stored("features")
+# How many rows each loan has, where the tables lie in the fold's order: `spans`.
+SPANS: Schema = {
+    "instalments": pl.Int32(),
+    "payments": pl.Int32(),
+    "other_payments": pl.Int32(),  # those of `payments` whose kind is another one
+    "pauses": pl.Int32(),
+    "extensions": pl.Int32(),
+}
 PEOPLE: Schema = {
     "borrower_id": pl.String(),
     **{name: pl.Date() if name == "birth_date" else pl.String() for name in PERSONAL},

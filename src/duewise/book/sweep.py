@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from duewise.book.columns import Int64s
+from duewise.book.columns import Int32s, Int64s
 from duewise.book.compiled import compiled
 
+DAY_US = 86_400_000_000
 Runs = npt.NDArray[np.uint32]  # for each row the number of its run, counted from 0
 
 
@@ -21,6 +22,15 @@ def heads_of(runs: Runs) -> Int64s:
     for row in range(len(runs) - 1, -1, -1):
         heads[runs[row]] = row
     return heads
+
+
+@compiled
+def days_of(micros: Int64s, offset: int) -> Int32s:
+    """The days of instants in microseconds, by clocks that far from theirs."""
+    days = np.empty(len(micros), np.int32)
+    for row in range(len(micros)):
+        days[row] = (micros[row] + offset) // DAY_US
+    return days
 
 
 @compiled

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from rich.console import Console
+from rich.console import Console, Group, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from duewise.app import App, open_app
 from duewise.errors import BadInput
@@ -31,6 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Repayment notices that are timely, personal, lawful and measured.",
 )
+COLUMNS_MAX = 6  # of a table that does not fit, before its rows are shown upright
+WIDTH_MAX = 10_000
 out = Console()
 err = Console(stderr=True)
 
@@ -129,14 +132,28 @@ def print_json(value: object) -> None:
 
 
 def print_table(title: str, columns: list[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table for people; numbers to the right."""
+    """A table for people; numbers to the right. Too wide a one is shown row by row, upright."""
     table = Table(title=title, title_justify="left")
     for index, column in enumerate(columns):
         numeric = all(isinstance(row[index], int | float) for row in rows)
         table.add_column(column, justify="right" if numeric and rows else "left")
     for row in rows:
         table.add_row(*("" if cell is None else _shown(cell) for cell in row))
-    out.print(table)
+    wanted = out.measure(table, options=out.options.update(max_width=WIDTH_MAX)).maximum
+    is_wide = len(columns) > COLUMNS_MAX and wanted > out.width
+    out.print(_upright(title, columns, rows) if is_wide else table)
+
+
+def _upright(title: str, columns: list[str], rows: Sequence[Sequence[object]]) -> Group:
+    """A block a row, its first cell the heading; what is empty is left out."""
+    blocks: list[RenderableType] = [Text(title, style="italic")]
+    for first, *rest in rows:
+        block = Table.grid(padding=(0, 2))
+        for column, cell in zip(columns[1:], rest, strict=True):
+            if cell not in (None, ""):
+                block.add_row(f"  {column}", Text(_shown(cell)))
+        blocks += [Text(f"\n{first}", style="bold"), block]
+    return Group(*blocks)
 
 
 def _shown(cell: object) -> str:

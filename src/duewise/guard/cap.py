@@ -21,6 +21,7 @@ from duewise.guard.truth import (
     Bits,
     Bools,
     Truth,
+    arrow_of,
     full,
     known,
     packed,
@@ -142,7 +143,7 @@ def meet(columns: Columns, events: pl.DataFrame, caps: Sequence[Cap]) -> Met | N
     counted = places(reduce(or_, counts.values()), events.height)
     if not counted.size:
         return None
-    row, event = _pairs(asking, events["borrower_id"].to_arrow().take(counted))
+    row, event = _pairs(asking, events["borrower_id"].to_arrow().take(arrow_of(counted)))
     keys = dict.fromkeys(cap.per for cap in caps if cap.per in KEYS)
     return Met(
         row,
@@ -195,7 +196,8 @@ def _is_shared(
     asking = columns.series(fact)
     if asking is None:
         return np.zeros(len(row), dtype=np.bool_)
-    ours, theirs = asking.to_arrow().take(row), events[column].to_arrow().take(event)
+    asked = ((asking, row), (events[column], event))
+    ours, theirs = (keys.to_arrow().take(arrow_of(at)) for keys, at in asked)
     return unpacked(truth_of_arrow(pc.equal(ours, theirs)).yes, len(row))
 
 

@@ -24,11 +24,13 @@ from duewise.guard.truth import (
     full,
     known,
     known_of,
+    known_of_arrow,
     none,
     packed,
     truth_of,
     unknown_of,
     unpacked,
+    whole_numbers,
 )
 
 Compare: TypeAlias = Callable[[Any, Any], Any]
@@ -221,10 +223,12 @@ def words_of(column: pl.Series) -> Words:
 
 
 def without_nulls(numbers: pa.Array, instead: int) -> npt.NDArray[Any]:
-    """The numbers, with another where there is none."""
-    whole = numbers.fill_null(instead) if numbers.null_count else numbers
-    values: npt.NDArray[Any] = whole.to_numpy()
-    return values
+    """The whole numbers, with another where there is none."""
+    values = whole_numbers(numbers)
+    if not numbers.null_count:
+        return values
+    where = unpacked(known_of_arrow(numbers), len(values))
+    return np.where(where, values, values.dtype.type(instead))
 
 
 def rows_of(places: npt.NDArray[Any]) -> pl.Series:

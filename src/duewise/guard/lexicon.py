@@ -20,7 +20,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from duewise.guard.rule import Lexicon, Pattern
-from duewise.guard.truth import Bools, Truth, known, known_of, none, packed
+from duewise.guard.truth import (
+    Bools,
+    Truth,
+    known,
+    known_of,
+    none,
+    packed,
+    truth_of_arrow,
+    unpacked,
+)
 
 _HAN = r"[\u2e80-\u2fdf\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 # Spaces, zero-width and other format characters, punctuation and symbols.
@@ -165,8 +174,8 @@ def _is_hit(
 def _is_one_of(masked: pa.Array, texts: list[bytes]) -> Bools:
     if not texts:
         return np.zeros(len(masked), dtype=np.bool_)
-    found: Bools = pc.is_in(masked, pa.array(texts, masked.type)).to_numpy(zero_copy_only=False)
-    return found
+    found = truth_of_arrow(pc.is_in(masked, pa.array(texts, masked.type)))
+    return unpacked(found.yes, len(masked))
 
 
 def _guilty(distinct: pl.Series, lexicon: Lexicon) -> list[str]:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from duewise.guard.truth import Bits, known_of, none, packed, unpacked
+from duewise.guard.truth import Bits, known_of, none, packed, unpacked, whole_numbers
 
 Numbers: TypeAlias = npt.NDArray[np.int64]
 _WORD = 64  # labels to a word of bits
@@ -92,7 +92,7 @@ def sets_of(column: pl.Series) -> Sets:
 def _labels(flat: pa.Array) -> tuple[list[str | None], npt.NDArray[np.int32]]:
     """The distinct labels, and the place of each member's among them."""
     coded = flat.dictionary_encode(null_encoding="encode")
-    return coded.dictionary.to_pylist(), coded.indices.to_numpy()
+    return coded.dictionary.to_pylist(), whole_numbers(coded.indices)
 
 
 def _words(

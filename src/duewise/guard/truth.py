@@ -8,7 +8,7 @@ bit first, as Apache Arrow packs them; the bits behind the last row are 0.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -98,10 +98,13 @@ def truth_of(column: pl.Series) -> Truth:
 
 def truth_of_arrow(array: pa.BooleanArray) -> Truth:
     """The same of an array of Apache Arrow."""
-    validity, data = array.buffers()
-    height, offset = len(array), array.offset
-    where = _rows(validity, offset, height) if array.null_count else full(height)
-    return known(_rows(data, offset, height), where)
+    return known(_rows(array.buffers()[1], array.offset, len(array)), known_of_arrow(array))
+
+
+def known_of_arrow(array: pa.Array) -> Bits:
+    """Where an array of Apache Arrow is not null."""
+    height = len(array)
+    return _rows(array.buffers()[0], array.offset, height) if array.null_count else full(height)
 
 
 def known_of(column: pl.Series) -> Bits:
@@ -110,6 +113,21 @@ def known_of(column: pl.Series) -> Bits:
     if lacking in (0, len(column)):
         return none(len(column)) if lacking else full(len(column))
     return truth_of(column.is_not_null()).yes
+
+
+def whole_numbers(array: pa.Array) -> npt.NDArray[Any]:
+    """The whole numbers of an array of Apache Arrow, as they lie in memory; what is null is any.
+
+    Its own `to_numpy` imports pandas where that is installed, which takes half a second.
+    """
+    size = array.type.bit_width // 8
+    return np.frombuffer(array.buffers()[1], f"i{size}", len(array), size * array.offset)
+
+
+def arrow_of(numbers: npt.NDArray[np.int64]) -> pa.Int64Array:
+    """The same the other way round: what `pa.array` makes of them, and imports pandas for."""
+    buffer = pa.py_buffer(np.ascontiguousarray(numbers))
+    return pa.Array.from_buffers(pa.int64(), len(numbers), [None, buffer])
 
 
 def _rows(buffer: object, offset: int, height: int) -> Bits:

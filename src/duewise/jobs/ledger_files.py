@@ -128,7 +128,7 @@ def ledger_of_part(
 ) -> Ledger:
     """The ledger of one partition as of the end of the day."""
     known_at, zone = end_of(as_of, book.timezone), book.timezone
-    tables = book.loan_tables(number)
+    tables = book.bare_tables(number)
     return ledger(tables, products, as_of=as_of, known_at=known_at, zone=zone, room=room)
 
 

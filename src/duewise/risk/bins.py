@@ -45,22 +45,58 @@ class Bins:
         return np.asarray(self.woe)[self.place(column)]
 
 
-def cut(column: Floats, target: Floats, *, sign: int = 0) -> Bins:
+@dataclass(frozen=True)
+class Fine:
+    """A column laid out finely, by its values alone: numbers in bins of equal mass, or categories.
+
+    `place` is each value's bin; the last one (`count` - 1) holds the missing. A number's bins are
+    cut at `edges`; a category has none.
+    """
+
+    place: Places
+    edges: Floats
+    count: int
+
+    @classmethod
+    def of_numbers(cls, column: Floats) -> Fine:
+        """Bins of equal mass of a number."""
+        missing = np.isnan(column)
+        edges = np.unique(np.quantile(column[~missing], np.linspace(0, 1, FINE + 1)[1:-1]))
+        place = np.searchsorted(edges, column, side="right")
+        place[missing] = len(edges) + 1
+        return cls(place, edges, len(edges) + 2)
+
+    @classmethod
+    def of_categories(cls, column: Floats, *, known: int) -> Fine:
+        """The values 0 … known - 1 of a category."""
+        place = np.where(np.isnan(column), known, column).astype(np.int64)
+        return cls(place, np.empty(0), known + 1)
+
+    def among(self, rows: npt.NDArray[np.bool_]) -> Fine:
+        """The same bins, of some of the rows."""
+        return Fine(self.place[rows], self.edges, self.count)
+
+    def evidence(self, bins: Bins) -> Floats:
+        """`bins.evidence` of the values: bins of this layout, read off without a search."""
+        if bins.groups:
+            of = [*bins.groups, -1]
+        else:
+            least = np.concatenate(([-np.inf], self.edges))  # the least value of each fine bin
+            of = [*np.searchsorted(np.asarray(bins.edges), least, side="right").tolist(), -1]
+        return np.asarray(bins.woe)[of][self.place]
+
+
+def cut(fine: Fine, target: Floats, *, sign: int = 0) -> Bins:
     """Monotone bins of a number: risk rises with it (`sign` 1), falls (-1), or as the data say.
 
     Fine bins of equal mass are pooled while their rates break the order (Barlow et al. 1972, the
     pool-adjacent-violators algorithm), then the nearest neighbours while they are too many or too
     small.
     """
-    given = ~np.isnan(column)
-    value, late = column[given], target[given]
-    fine = np.unique(np.quantile(value, np.linspace(0, 1, FINE + 1)[1:-1]))
-    place = np.searchsorted(fine, value, side="right")
-    rows = np.bincount(place, minlength=len(fine) + 1).astype(np.float64)
-    events = np.bincount(place, weights=late, minlength=len(fine) + 1).astype(np.float64)
-    starts = _merged(rows, events, len(column), sign=sign)
-    edges = tuple(float(fine[start - 1]) for start in starts[1:])
-    return _weighed(Bins(edges, (0.0,) * (len(edges) + 2), ()), column, target)
+    rows, late = _counts(fine, target)
+    starts = _merged(rows[:-1], late[:-1], len(target), sign=sign)
+    edges = tuple(float(fine.edges[start - 1]) for start in starts[1:])
+    return _weighed(edges, (), rows, late, [*starts, fine.count - 1])
 
 
 def joined(bins: Bins, points: Sequence[int]) -> tuple[Bins, tuple[int, ...]]:
@@ -85,19 +121,23 @@ def joined(bins: Bins, points: Sequence[int]) -> tuple[Bins, tuple[int, ...]]:
     )
 
 
-def group(column: Floats, target: Floats, *, known: int) -> Bins:
-    """Bins of a category with values 0 … known - 1: those of like rates go together."""
-    given = ~np.isnan(column)
-    place = column[given].astype(np.int64)
-    rows = np.bincount(place, minlength=known).astype(np.float64)
-    events = np.bincount(place, weights=target[given], minlength=known).astype(np.float64)
-    mean = target.mean()
-    order = np.argsort((events + SMOOTH * mean) / (rows + SMOOTH), kind="stable")
-    starts = _merged(rows[order], events[order], len(column), sign=1)
+def group(fine: Fine, target: Floats) -> Bins:
+    """Bins of a category: values of like rates go together."""
+    rows, late = _counts(fine, target)
+    mean, known = target.mean(), fine.count - 1
+    order = np.argsort((late[:-1] + SMOOTH * mean) / (rows[:-1] + SMOOTH), kind="stable")
+    starts = _merged(rows[order], late[order], len(target), sign=1)
     groups = np.empty(known, dtype=np.int64)
     groups[order] = np.searchsorted(starts, np.arange(known), side="right") - 1
-    bins = Bins((), (0.0,) * (len(starts) + 1), (), tuple(groups.tolist()))
-    return _weighed(bins, column, target)
+    ordered = [*order, known]
+    return _weighed((), tuple(groups.tolist()), rows[ordered], late[ordered], [*starts, known])
+
+
+def _counts(fine: Fine, target: Floats) -> tuple[Floats, Floats]:
+    """How many rows lie in each fine bin, and how many of them are late."""
+    rows = np.bincount(fine.place, minlength=fine.count).astype(np.float64)
+    late = np.bincount(fine.place, weights=target, minlength=fine.count)
+    return rows, late.astype(np.float64)
 
 
 def _merged(rows: Floats, events: Floats, total: int, *, sign: int) -> list[int]:
@@ -125,12 +165,16 @@ def _merged(rows: Floats, events: Floats, total: int, *, sign: int) -> list[int]
     return starts
 
 
-def _weighed(bins: Bins, column: Floats, target: Floats) -> Bins:
-    """The bins with their weights of evidence (Good 1950) and their shares of the rows."""
-    place, count = bins.place(column), len(bins.woe)
-    rows = np.bincount(place, minlength=count)
-    late = np.bincount(place, weights=target, minlength=count)
-    mean = target.mean()
+def _weighed(
+    edges: tuple[float, ...],
+    groups: tuple[int, ...],
+    rows: Floats,
+    late: Floats,
+    starts: Sequence[int],
+) -> Bins:
+    """Bins that start at these fine ones: weights of evidence (Good 1950), shares of the rows."""
+    rows, late = np.add.reduceat(rows, starts), np.add.reduceat(late, starts)
+    mean = late.sum() / rows.sum()
     rate = (late + SMOOTH * mean) / (rows + SMOOTH)
     woe = np.log(rate / (1 - rate)) - np.log(mean / (1 - mean))
-    return Bins(bins.edges, tuple(woe.tolist()), tuple((rows / len(column)).tolist()), bins.groups)
+    return Bins(edges, tuple(woe.tolist()), tuple((rows / rows.sum()).tolist()), groups)

@@ -35,6 +35,7 @@ WEIGHT_MIN = 0.02  # a recipe that adds less to the log-odds is left out: it cos
 # From so many rows on the folds share one table of bins, which is quicker to make: where bins are
 # cut is then told by features of held-out rows too, never by their outcomes.
 SHARED_BINS_FROM = 200_000
+FOLDS_OF_MANY = 2  # of so many rows half tell well enough how many trees to grow, and how they err
 FORESTS_MAX = 64  # laid out at once: those of a few models
 
 _COMMON: Mapping[str, Any] = {
@@ -137,7 +138,8 @@ def fit_boosting(
     """A model of these rows; the same bytes in give the same model out on one machine."""
     chosen = settings or Settings()
     matrix = inputs.matrix(frame)
-    fold = group_folds(groups, pl.Series(target), folds=chosen.folds, seed=seed)
+    folds = min(chosen.folds, FOLDS_OF_MANY) if _is_many(target) else chosen.folds
+    fold = group_folds(groups, pl.Series(target), folds=folds, seed=seed)
     recipes = [
         {**_parameters(inputs, seed + 101 * n), **recipe, "num_threads": chosen.threads}
         for n, recipe in enumerate(chosen.recipes)
@@ -177,7 +179,7 @@ def _held_out(
     import lightgbm
 
     best, unseen = [], np.empty(len(target))
-    whole = _dataset(matrix, target, inputs) if len(target) > SHARED_BINS_FROM else None
+    whole = _dataset(matrix, target, inputs) if _is_many(target) else None
     for k in np.unique(fold):
         held = fold == k
         if whole:
@@ -194,10 +196,13 @@ def _held_out(
             callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
         )
         best.append(booster.best_iteration)
-        unseen[held] = booster.predict(
-            matrix[held], raw_score=True, num_iteration=booster.best_iteration
-        )
+        forest = forest_of(booster.model_to_string(num_iteration=booster.best_iteration))
+        unseen[held] = forest.score(matrix[held].T)
     return max(1, round(float(np.mean(best)))), unseen
+
+
+def _is_many(target: Floats) -> bool:
+    return len(target) > SHARED_BINS_FROM
 
 
 def _bag(

@@ -180,13 +180,13 @@ def _cuts(asked: Sequence[Question], trees: Iterable[_Tree]) -> Cuts:
 
 def _splits(asked: Sequence[Question], cuts: Cuts, trees: Sequence[_Tree]) -> Splits:
     number = {question: n for n, question in enumerate(asked)}
-    starts = np.concatenate([[0], cuts.end[:-1]])
+    lists = [own.tolist() for own in np.split(cuts.threshold, cuts.end[:-1])]
+    places = [{cut: place for place, cut in enumerate(own)} for own in lists]
     rows = []
     for tree in trees:
         for n, question in enumerate(tree.question):
             q, shift = number[question], tree.is_default_left[n]
-            own = cuts.threshold[starts[q] : cuts.end[q]]
-            place = 0 if question.categories else int(np.searchsorted(own, tree.threshold[n]))
+            place = 0 if question.categories else places[q][tree.threshold[n]]
             leaf, right = _first_leaf(tree, tree.left[n]), _first_leaf(tree, tree.right[n])
             rows.append((q, place + shift, shift, leaf, right))
     table = np.array(rows, np.int32).reshape(-1, 5)

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from duewise.risk.bins import Bins, cut, group, joined
+from duewise.risk.bins import Bins, Fine, cut, group, joined
 from duewise.risk.calibrate import Calibration, calibrate
 from duewise.risk.folds import drawn_groups, group_folds
 from duewise.risk.inputs import Inputs
@@ -117,27 +117,40 @@ def fit_scorecard(
 
     Of more than ROWS_MAX rows it is made of as many, of borrowers drawn by the seed.
     """
-    if len(target) > ROWS_MAX:
+    is_many = len(target) > ROWS_MAX
+    if is_many:
         kept = drawn_groups(groups, share=ROWS_MAX / len(target), seed=seed)
         frame, target, groups = frame[kept], target[kept], groups[kept]
     matrix = inputs.matrix(frame)
+    every = _laid_out(inputs, matrix)
     fold = group_folds(groups, pl.Series(target), folds=FOLDS, seed=seed)
     unseen = np.empty(len(target))
     for k in range(FOLDS):
         held = fold == k
-        card = _card(matrix[~held], target[~held], inputs)
+        # Of many rows laid out once for all folds: where bins may be cut is then told by held-out
+        # rows' features too, never by their outcomes.
+        seen = {name: fine.among(~held) for name, fine in every.items()} if is_many else None
+        card = _card(seen or _laid_out(inputs, matrix[~held]), target[~held], inputs)
         unseen[held] = card.odds(frame.filter(held))
-    full = _card(matrix, target, inputs)
+    full = _card(every, target, inputs)
     found = calibrate(unseen, target, fold=fold)
     return Scorecard(inputs, full.bins, full.points, full.base, found)
 
 
-def _card(matrix: Floats, target: Floats, inputs: Inputs) -> Scorecard:
-    every = {name: _bins(matrix[:, n], target, name, inputs) for n, name in enumerate(inputs.names)}
-    bins = {name: each for name, each in every.items() if len(set(each.woe)) > 1}
-    evidence = {
-        name: each.evidence(matrix[:, inputs.names.index(name)]) for name, each in bins.items()
+def _laid_out(inputs: Inputs, matrix: Floats) -> dict[str, Fine]:
+    numbers = len(inputs.numbers)
+    return {
+        name: Fine.of_numbers(matrix[:, n])
+        if n < numbers
+        else Fine.of_categories(matrix[:, n], known=len(inputs.categories[name]))
+        for n, name in enumerate(inputs.names)
     }
+
+
+def _card(columns_of: Mapping[str, Fine], target: Floats, inputs: Inputs) -> Scorecard:
+    every = {name: _bins(fine, target, name, inputs) for name, fine in columns_of.items()}
+    bins = {name: each for name, each in every.items() if len(set(each.woe)) > 1}
+    evidence = {name: columns_of[name].evidence(each) for name, each in bins.items()}
     weights = _weights(evidence, target)
     chosen = sorted(weights, key=lambda name: -weights[name] * evidence[name].std())[:FEATURES_MAX]
     columns = np.column_stack([np.empty((len(target), 0)), *(evidence[name] for name in chosen)])
@@ -163,7 +176,7 @@ def _weights(evidence: Mapping[str, Floats], target: Floats) -> dict[str, float]
     return {name: weight for name, weight in zip(evidence, found[1:], strict=True) if weight > 0}
 
 
-def _bins(column: Floats, target: Floats, name: str, inputs: Inputs) -> Bins:
+def _bins(fine: Fine, target: Floats, name: str, inputs: Inputs) -> Bins:
     if name in inputs.categories:
-        return group(column, target, known=len(inputs.categories[name]))
-    return cut(column, target, sign=inputs.signs.get(name, 0))
+        return group(fine, target)
+    return cut(fine, target, sign=inputs.signs.get(name, 0))

@@ -15,12 +15,14 @@ import polars as pl
 
 from duewise.book import ledger
 from duewise.book.align import LoanTables
-from duewise.book.schema import SCHEMAS, TABLES
+from duewise.book.schema import SCHEMAS, SPANS, TABLES
+from duewise.book.spans import spans_of
 from duewise.errors import BadInput
+from duewise.frames import empty
 from duewise.ids import partition_of, stable_hash
-from duewise.store.book_build import part_path
 from duewise.store.book_import import ImportReport, import_book
 from duewise.store.book_manifest import Manifest, read_manifest
+from duewise.store.book_parts import SPANS_OF, part_path, read_spans
 
 __all__ = [
     "Book",
@@ -34,16 +36,10 @@ __all__ = [
 
 
 # By table, the columns that the ledger reads; None is all of them.
+_SCHEDULE = ("number", "due_date", "principal_minor", "interest_minor", "fee_minor")
 _OF_LEDGER: dict[str, tuple[str, ...] | None] = {
     "loans": None,
-    "instalments": (
-        "loan_id",
-        "number",
-        "due_date",
-        "principal_minor",
-        "interest_minor",
-        "fee_minor",
-    ),
+    "instalments": ("loan_id", *_SCHEDULE),
     "payments": (
         "payment_id",
         "loan_id",
@@ -123,6 +119,25 @@ class Book:
                 for name, columns in _OF_LEDGER.items()
             }
         )
+
+    def bare_tables(self, partition: int) -> LoanTables:
+        """The same without what a loan's rows are known by, where the book says how they lie."""
+        spans = read_spans(self.path, partition)
+        if spans is None:
+            return self.loan_tables(partition)
+        of = {name: int(spans[name].sum()) for name in SPANS}
+        columns = dict(_OF_LEDGER)
+        if not of["extensions"]:
+            columns["instalments"] = _SCHEDULE
+            if not of["other_payments"]:
+                columns["payments"] = ("paid_at", "amount_minor")
+        rows = {
+            name: self._table(name, [partition], None, columns=wanted)
+            for name, wanted in columns.items()
+            if of.get(name, 1)
+        }
+        lacking = {name: empty(SCHEMAS[name]) for name in columns if name not in rows}
+        return LoanTables(**rows, **lacking, spans=spans)
 
     def features(self, partition: int) -> pl.DataFrame:
         """The partition's table `features`; no rows where the book has none."""
@@ -218,10 +233,12 @@ def check_book(path: Path) -> CheckReport:
     sums: dict[tuple[str, str], int] = {}
     for number in range(book.partitions):
         loans = _part(book, "loans", number, findings)
+        parts: dict[str, pl.DataFrame] = {}
         for name in book.manifest.tables:
             part = _part(book, name, number, findings) if name != "loans" else loans
             if part is None:
                 continue
+            parts[name] = part
             rows[name] += part.height
             for column in TABLES[name].money:
                 sums[name, column] = sums.get((name, column), 0) + int(part[column].sum())
@@ -231,6 +248,8 @@ def check_book(path: Path) -> CheckReport:
             if loans is not None and "loan_id" in part.columns:
                 orphans = part.join(loans, on="loan_id", how="anti").height
                 findings += [f"{name}, partition {number}: {orphans:,} orphans"] * bool(orphans)
+        if not _are_spans_right(path, number, parts):
+            findings.append(f"spans, partition {number}: not what the loans have")
     for name, totals in book.manifest.tables.items():
         if rows[name] != totals.rows_taken:
             findings.append(f"{name}: {rows[name]:,} rows, book.json says {totals.rows_taken:,}")
@@ -255,6 +274,18 @@ def _part(book: Book, name: str, number: int, findings: list[str]) -> pl.DataFra
         findings.append(f"{name}, partition {number}: not the columns of a book")
         return None
     return part
+
+
+def _are_spans_right(path: Path, number: int, parts: dict[str, pl.DataFrame]) -> bool:
+    """Whether the rows of each loan are as many and lie as the book says, if it says so."""
+    if not part_path(path, "spans", number).exists() or not set(SPANS_OF) <= set(parts):
+        return True
+    try:
+        said = read_spans(path, number)
+    except (OSError, pl.exceptions.PolarsError):
+        return False
+    found = spans_of(LoanTables(**{name: parts[name] for name in SPANS_OF}))
+    return found is not None and said is not None and found.equals(said)
 
 
 def _faults(book: Book, name: str, number: int, part: pl.DataFrame) -> list[str]:

@@ -19,6 +19,7 @@ from duewise.book.schema import PERSONAL, SCHEMAS, TABLES
 from duewise.frames import conform
 from duewise.ids import stable_hash
 from duewise.store.book_control import Control, Groups
+from duewise.store.book_parts import write_part, write_spans
 from duewise.store.book_source import SourceFile, chunks
 from duewise.store.book_spill import Spill
 from duewise.store.book_tally import Account, amounts
@@ -228,23 +229,17 @@ def _write_parts(build: Build, into: Path) -> dict[str, Control]:
     written = {name: Control() for name in TABLES}
     names = [name for name in TABLES if name != "features" or name in build.mapping.tables]
     for number in range(build.partitions):
+        back: dict[str, pl.DataFrame] = {}
         for name in names:
             rows = build.rows(f"part_{name}", number)
             if name == "borrowers" and name not in build.mapping.tables:
                 rows = _borrowers_of(build, number)
             frame = _stored(name, rows)
-            path = part_path(into, name, number)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            frame.write_parquet(path, compression="zstd")
-            back = pl.read_parquet(path)
-            written[name].rows += back.height
-            written[name].amounts.update(amounts(name, back))
+            back[name] = pl.read_parquet(write_part(into, name, number, frame))
+            written[name].rows += back[name].height
+            written[name].amounts.update(amounts(name, back[name]))
+        write_spans(into, number, back)
     return written
-
-
-def part_path(book: Path, table: str, number: int) -> Path:
-    """Where a table's partition lies in a book."""
-    return book / table / f"part-{number:04d}.parquet"
 
 
 def _borrowers_of(build: Build, number: int) -> pl.DataFrame | None:

@@ -21,9 +21,10 @@ from duewise.book.mapping import Mapping, check_source_columns
 from duewise.book.schema import PERSONAL
 from duewise.errors import BadInput
 from duewise.money import Money
-from duewise.store.book_build import Build, build_tables, part_path
+from duewise.store.book_build import Build, build_tables
 from duewise.store.book_control import Control, control_totals
 from duewise.store.book_manifest import Manifest, TableTotals, read_manifest
+from duewise.store.book_parts import has_spans, part_path
 from duewise.store.book_source import SourceFile, chunks, find_files, header, inspect
 from duewise.store.book_tally import Account
 from duewise.store.files import sync_folder
@@ -122,7 +123,8 @@ def import_book(
     meter = _Meter(progress)
     files = _inspected(source, mapping, meter)
     manifest = _planned(files, mapping, imported_at, partitions)
-    if before is not None and before.content_hash == manifest.content_hash:
+    is_same = before is not None and before.content_hash == manifest.content_hash
+    if before is not None and is_same and has_spans(into):
         rejects = pl.read_parquet(into / "rejects.parquet")
         if people_sink:
             for people in _people(files, mapping, into, before.partitions, rejects):

@@ -17,8 +17,8 @@ import polars as pl
 from duewise.book.schema import EXTENSIONS, INSTALMENTS, LOANS, PAUSES, PAYMENTS
 from duewise.frames import INSTANT, Schema, completed, conform, empty
 from duewise.store.book import Book
-from duewise.store.book_build import part_path
 from duewise.store.book_manifest import Manifest
+from duewise.store.book_parts import write_part, write_spans
 
 TERM = 12
 PART = 62_500  # loans to a partition
@@ -35,9 +35,8 @@ def write_book(folder: Path, loans: int, *, as_of: date) -> Book:
         first = number * PART
         tables = tables_of(np.arange(first, min(first + PART, loans)), as_of=as_of)
         for name, frame in tables.items():
-            path = part_path(folder, name, number)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            frame.write_parquet(path, compression="zstd")
+            write_part(folder, name, number, frame)
+        write_spans(folder, number, tables)
     manifest = Manifest(
         mapping="bench",
         mapping_hash="",

@@ -56,7 +56,7 @@ def ledger(task: Task) -> list[Figure]:
 def _kernel(scene: _Scene, task: Task) -> Figure:
     """The compiled fold over one partition's columns, again and again, into the same memory."""
     products = shipped_products()
-    tables = scene.book.loan_tables(0)
+    tables = scene.book.bare_tables(0)
     aligned = align(tables, products, known_at=scene.known_at, zone=scene.book.timezone)
 
     room = Room()

@@ -26,12 +26,9 @@ def render_html(report: Report) -> str:
 
 
 def render_page(name: str, shown: dict[str, Any], figures: dict[str, Any]) -> str:
-    """The page `name`.html with what it shows; its charts are drawn by `name`.js from figures."""
-    engine = Engine(autoescape=True)
-    page = engine.from_string(_text(f"{name}.html"))
+    """`name`.html, a body for page.html, with what it shows; `name`.js draws its charts."""
+    page = Engine(dirs=[str(_HERE)], autoescape=True).get_template(f"{name}.html")
     inlined = {
-        "rows": engine.from_string(_text("counts.html")),
-        "heat": engine.from_string(_text("heat.html")),
         "style": _trusted(_text("report.css")),
         "licence": _trusted(CHART_LICENCE.read_text(encoding="utf-8")),
         "library": _trusted(CHART_LIBRARY.read_text(encoding="utf-8")),
