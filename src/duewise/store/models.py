@@ -201,6 +201,7 @@ class Envelope(models.Model):
     number_token = models.TextField(_("number token"))
     not_before = models.DateTimeField(_("not before"))
     valid_until = models.DateTimeField(_("valid until"))
+    lane = models.SmallIntegerField(_("lane"), default=2, db_default=2)  # `outbox.envelope.Lane`
     state = models.TextField(_("state"), choices=[(s.value, s.value) for s in State])
     reason = models.TextField(_("reason"), default="")
     changed_at = models.DateTimeField(_("changed at"))
@@ -224,7 +225,7 @@ class Envelope(models.Model):
             models.Index(fields=["borrower_id"], name="envelope_borrower"),
             models.Index(fields=["loan_id"], name="envelope_loan"),
             models.Index(
-                fields=["not_before", "envelope_id"],
+                fields=["lane", "not_before", "envelope_id"],
                 name="envelope_ready",
                 condition=models.Q(open_as="ready"),
             ),

@@ -74,6 +74,12 @@ SELECT envelope_id, key, borrower_id, as_of, amount_minor, reason
  ORDER BY envelope_id
  LIMIT %(limit)s;
 
+-- lock_held
+-- All that is renewed or dropped at once, in the order in which senders and payments lock envelopes, so
+-- that nobody waits for another in a ring.
+SELECT envelope_id FROM envelope
+ WHERE envelope_id = ANY(%(envelope_ids)s::bigint[]) ORDER BY envelope_id FOR UPDATE;
+
 -- renew
 -- The same intent on new facts: only what is still held is renewed.
 UPDATE envelope
@@ -112,11 +118,11 @@ ON CONFLICT (plan_id) DO NOTHING;
 -- Intent before the wire. A key already known is the same intent: nothing is added.
 INSERT INTO envelope (key, plan_id, as_of, borrower_id, loan_id, step, arm, propensity, stage,
                       channel, template, template_hash, amount_minor, currency, due_date, facts,
-                      text_sealed, parts, sender_id, number_token, not_before, valid_until, state,
+                      text_sealed, parts, sender_id, number_token, not_before, valid_until, lane, state,
                       reason, changed_at, attempt, created_at)
 SELECT key, plan_id, as_of, borrower_id, loan_id, step, arm, propensity, stage, channel, template,
        template_hash, amount_minor, currency, due_date, facts::jsonb, text_sealed, parts,
-       sender_id, number_token, not_before, valid_until, state, reason, %(now)s, 0, %(now)s
+       sender_id, number_token, not_before, valid_until, lane, state, reason, %(now)s, 0, %(now)s
   FROM envelope_in
  ORDER BY not_before, key
 ON CONFLICT (key) DO NOTHING
