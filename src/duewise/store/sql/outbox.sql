@@ -174,7 +174,9 @@ UPDATE envelope
 -- Everything the wire's gate re-reads about the claimed envelopes, in the claim's transaction.
 SELECT e.envelope_id, p.phone_sealed, p.push_token_sealed, p.wechat_openid_sealed, p.email_sealed,
        CASE WHEN e.channel = 'sms' THEN p.number_state
-            WHEN d.borrower_id IS NULL THEN 'valid' ELSE 'dead' END AS number_state,
+            WHEN d.borrower_id IS NOT NULL THEN 'dead'
+            WHEN e.channel = 'wechat' AND wechat_grants_left(e.borrower_id, e.envelope_id) <= 0
+            THEN 'no_grant' ELSE 'valid' END AS number_state,
        p.is_wrong_party, p.timezone,
        EXISTS (SELECT 1 FROM opt_out o
                 WHERE o.borrower_id = e.borrower_id AND o.channel = e.channel AND o.is_active)
@@ -205,7 +207,7 @@ SELECT borrower_id, LEAST(wired_at, %(now)s::timestamptz) AS at, channel, 'out' 
 SELECT borrower_id, LEAST(at, %(now)s::timestamptz), channel, dir, outcome, stage, actor,
        number_token, loan_id, flags
   FROM contact
- WHERE borrower_id = ANY(%(borrower_ids)s) AND at > %(since)s;
+ WHERE borrower_id = ANY(%(borrower_ids)s) AND at > %(since)s AND outcome IS DISTINCT FROM 'granted';
 
 -- open_cases
 -- A blackout is a case of everybody in its region, and of everybody whose region is not known.

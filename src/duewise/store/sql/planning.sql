@@ -1,6 +1,6 @@
 -- addresses
 -- One row a channel on which a borrower can be reached. Beside the number an address has no token of
--- its own: it stands for its borrower.
+-- its own: it stands for its borrower. WeChat reaches nobody whose one-time grants are used up.
 SELECT p.borrower_id, a.channel, a.number_token,
        CASE WHEN a.channel = 'sms' THEN p.number_state
             WHEN d.borrower_id IS NULL THEN 'valid' ELSE 'dead' END AS number_state,
@@ -18,6 +18,7 @@ SELECT p.borrower_id, a.channel, a.number_token,
        AS a (channel, number_token)
   LEFT JOIN dead_address d ON d.borrower_id = p.borrower_id AND d.channel = a.channel
  WHERE p.borrower_id = ANY(%(borrower_ids)s) AND a.number_token IS NOT NULL
+   AND NOT (a.channel = 'wechat' AND COALESCE(wechat_grants_left(p.borrower_id, 0) <= 0, false))
  ORDER BY p.borrower_id, a.channel;
 
 -- payments
@@ -37,7 +38,8 @@ SELECT e.borrower_id, e.step, e.due_date,
          WHERE c.borrower_id = e.borrower_id AND c.outcome = 'seen' AND c.channel = e.channel
            AND c.at >= e.wired_at AND c.at <= %(now)s::timestamptz),
        LEAST((SELECT min(c.at) FROM contact c
-               WHERE c.borrower_id = e.borrower_id AND c.dir = 'in' AND c.outcome IS DISTINCT FROM 'seen'
+               WHERE c.borrower_id = e.borrower_id AND c.dir = 'in'
+                 AND COALESCE(c.outcome, '') NOT IN ('seen', 'granted')
                  AND c.at >= e.wired_at AND c.at <= %(now)s::timestamptz),
              (SELECT min(y.at) FROM reply y
                WHERE y.borrower_id = e.borrower_id AND y.at >= e.wired_at
