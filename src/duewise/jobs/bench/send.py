@@ -18,6 +18,7 @@ from duewise.channels.base import Channel
 from duewise.errors import IntegrityBroken
 from duewise.jobs.bench.figure import Figure, rates
 from duewise.jobs.bench.road import ALL_DUE, CLEAR, Desk, admit, counted, release_of
+from duewise.jobs.bench.send_peers import beside
 from duewise.jobs.chunk import CLAIM_MAX, DeliverySettings
 from duewise.jobs.deliver import Run
 from duewise.jobs.delivery_line import run_line
@@ -75,7 +76,8 @@ def send(desk: Desk) -> list[Figure]:
         f"sender's: {_profile(desk)}"
     )
     peer = "the bare SQL of claim, mark and settle"
-    return [rates("send", "envelopes/s", count, seconds, peer_name=peer, note=note)]
+    ours = rates("send", "envelopes/s", count, seconds, peer_name=peer, note=note)
+    return [ours, *beside(desk, parts=best.parts, took_s=best.took_s)]
 
 
 def make_due(desk: Desk, envelopes: int) -> int:
