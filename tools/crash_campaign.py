@@ -1,11 +1,15 @@
 """Kill workers, the gateway and the database at random moments, and count on the gateway's record.
 
 `python tools/crash_campaign.py --messages 20000 --kills 100` plans and releases invented messages,
-sends them by several `duewise send` processes over SMPP to a gateway process, and SIGKILLs one
-process after the other: a worker, the gateway, a session of PostgreSQL (the server then throws
-everybody out and recovers) or its postmaster. What was killed is started again. At the end it
-prints a line of JSON, and leaves with exit code 1 if a message was lost, doubled, cut in half or
-left claimed, if more stayed unknown than the kills can explain, or if the books do not tie.
+sends them by several `duewise send` processes over SMPP to a gateway process, and SIGKILLs them,
+often several of a sort at once: a worker, the gateway, a session of PostgreSQL (the server then
+throws everybody out and recovers) or its postmaster. What was killed is started again, from a
+process that has all imports done. As it goes it prints a line of JSON after each so many kills, and
+another one at the end; it leaves with exit code 1 if a message was lost, doubled or left claimed,
+if more stayed unknown than the kills can explain, or if the books do not tie.
+
+`--minutes` is a limit: three quarters of it may be spent on kills; then the senders are let run at
+full speed, and asked to end in order where the time is over. What then still waits is told.
 
 A killed gateway forgets the receipts it owed. That breaks the promise `resend_unknown_after_s`
 relies on, so it is off, as for a carrier.
@@ -15,9 +19,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -45,13 +49,65 @@ from duewise.jobs.reconcile import reconcile
 from duewise.jobs.release import release_plan
 
 AS_OF = date(2026, 8, 14)  # a Friday, no holiday
-DUEWISE = (sys.executable, "-c", "from duewise.cli import main; main()")
+# In a process that is forked for each of ours: starting again takes no time that is not ours.
+PRELOADED = ["duewise.cli", "duewise.jobs.deliver", "duewise.jobs.delivery_line",
+             "duewise.channels.gateway.server", "duewise.channels.smpp.channel"]  # fmt: skip
 VICTIMS = ("worker",) * 5 + ("gateway",) * 2 + ("session",) * 2 + ("postmaster",)
+AT_ONCE = (1, 1, 2, 3)  # kills before anything is started again
+TOLD_EVERY = 25  # kills
+FULL_SPEED = 100_000.0
+KILLING = 0.75  # of the time that is given
 LIFE_S_MAX = 0.4  # of whatever is killed next, counted from the first message after the last kill
-PROGRESS_S_MAX = 30.0
+PROGRESS_S_MAX = 15.0
 END_S_MAX = 900.0
 BLOCK = 5_000  # borrowers admitted at a time; four in five of them get a message
 _OPEN = "SELECT count(*) FROM envelope WHERE state IN ('ready', 'sending')"
+
+
+class Told:
+    """A `duewise` process, and the file that holds what it prints."""
+
+    def __init__(self, path: Path, environment: dict[str, str], arguments: list[str]) -> None:
+        self._path = path
+        given = (path, environment, arguments)
+        self._process = multiprocessing.get_context("forkserver").Process(target=_be, args=given)
+        self._process.start()
+
+    @property
+    def is_alive(self) -> bool:
+        return self._process.is_alive()
+
+    def first_line(self) -> str:
+        """What it says once it is ready. Raises RuntimeError if it ends before."""
+        for _ in range(3_000):
+            said = self._path.read_text(encoding="utf-8") if self._path.exists() else ""
+            if "\n" in said:
+                return said
+            if not self.is_alive:
+                break
+            time.sleep(0.01)
+        raise RuntimeError("it says nothing")
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.join()
+
+    def end(self) -> None:
+        """In order, or after half a minute by force."""
+        self._process.terminate()
+        self._process.join(30)
+        self.kill()
+
+
+def _be(path: Path, environment: dict[str, str], arguments: list[str]) -> None:
+    """Become a `duewise` process."""
+    os.environ.pop("DUEWISE_DATABASE_URL", None)
+    os.environ.update(environment)
+    os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 1)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+    from duewise.cli import main as duewise
+
+    duewise(arguments)
 
 
 @dataclass
@@ -59,70 +115,77 @@ class Campaign:
     """A lender's workspace, and the processes that live and die in it."""
 
     app: App
-    stack: ExitStack
     workers: int
     rate_per_s: float
+    stack: ExitStack
     clock: str = ""
     dsn: str = ""
     port: int = 0
-    gateway: subprocess.Popen[str] | None = None
-    senders: list[subprocess.Popen[str]] = field(default_factory=list)
+    speed: float = 0.0
+    started: int = 0
+    gateway: Told | None = None
+    senders: list[Told] = field(default_factory=list)
     kills: Counter[str] = field(default_factory=Counter)
 
     @property
     def log(self) -> Path:
         return self.app.workspace / "gateway.jsonl"
 
-    def command(self, *arguments: str) -> subprocess.Popen[str]:
+    def command(self, *arguments: str) -> Told:
         """A `duewise` process of this workspace; all of them share one clock."""
-        environment = {k: v for k, v in os.environ.items() if k != "DUEWISE_DATABASE_URL"} | {
+        self.started += 1
+        environment = {
             "DUEWISE_SMPP__PORT": str(self.port or 2775),
-            "DUEWISE_SMPP__RATE_PER_S": str(self.rate_per_s),
+            "DUEWISE_SMPP__RATE_PER_S": str(self.speed or self.rate_per_s),
             "DUEWISE_LEDGER__FEED": "events",
             "DUEWISE_CLOCK": self.clock,
         }
-        return subprocess.Popen(  # noqa: S603 -- our own program
-            [*DUEWISE, "--workspace", str(self.app.workspace), *arguments],
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        )
+        said = self.app.workspace.parent / f"said-{self.started}"
+        return Told(said, environment, ["--workspace", str(self.app.workspace), *arguments])
 
     def serve(self) -> None:
         """Start the database and the gateway, where they do not run."""
         self.dsn = self.stack.enter_context(self.app.database(migrated=not self.dsn))
-        if self.gateway is None or self.gateway.poll() is not None:
+        if self.gateway is None or not self.gateway.is_alive:
             shares = ("--failed", "0", "--expired", "0", "--silent", "0", "--delay-s", "0")
-            self.gateway = self.command("gateway", "--port", str(self.port), *shares)
-            assert self.gateway.stdout is not None
-            self.port = json.loads(self.gateway.stdout.readline())["port"]
+            self.gateway = self.command("--json", "gateway", "--port", str(self.port), *shares)
+            self.port = json.loads(self.gateway.first_line())["port"]
 
     def man(self) -> None:
         """See that there are as many senders as there should be: some end as their peer dies."""
-        self.senders = [each for each in self.senders if each.poll() is None]
+        self.senders = [each for each in self.senders if each.is_alive]
         while len(self.senders) < self.workers:
             self.senders.append(self.command("send", "--no-until-empty"))
 
     def kill(self, victim: str, chance: float) -> None:
-        """SIGKILL one process of a kind, and start again what it was."""
+        """SIGKILL one process of a kind; one that was killed before is not killed again."""
         match victim:
-            case "worker":
-                doomed = self.senders[int(chance * len(self.senders))]
-                doomed.kill()
-                doomed.wait()
-            case "gateway":
-                assert self.gateway is not None
+            case "worker" if self.senders:
+                self.senders.pop(int(chance * len(self.senders))).kill()
+            case "gateway" if self.gateway is not None and self.gateway.is_alive:
                 self.gateway.kill()
-                self.gateway.wait()
-            case _:
-                postmaster = _postmaster(self.app.workspace)
+            case "session" | "postmaster" if postmaster := _postmaster(self.app.workspace):
                 sessions = _sessions(postmaster)
                 pick = sessions[int(chance * len(sessions))] if sessions else postmaster
-                os.kill(pick if victim == "session" else postmaster, signal.SIGKILL)
+                try:
+                    os.kill(pick if victim == "session" else postmaster, signal.SIGKILL)
+                except ProcessLookupError:
+                    return
+            case _:
+                return
         self.kills[victim] += 1
+
+    def mend(self) -> None:
+        """Start again what was killed."""
         self.serve()
         self.man()
+
+    def hurry(self) -> None:
+        """From now on at full speed."""
+        self.speed = FULL_SPEED
+        for sender in self.senders:
+            sender.end()
+        self.mend()
 
     def ask(self, query: str) -> list[Any]:
         """The rows of a question, asked again while the database recovers."""
@@ -151,20 +214,43 @@ def prepare(campaign: Campaign, messages: int, since: float) -> None:
         complete_feed(conn, task.noon + timedelta(hours=6))
 
 
-def run(campaign: Campaign, kills: int, seed: int) -> None:
-    """Kill so many times, each in the midst of sending, then let everything come to its end."""
+def run(campaign: Campaign, kills: int, seed: int, *, until: float) -> None:
+    """Kill so many times, each in the midst of sending, then let everything come to its end.
+
+    `until`: an instant of the monotonic clock by which all is to be over.
+    """
     campaign.man()
-    for number in range(kills):
-        _wait(partial(_has_grown, campaign.log, _size(campaign.log)), PROGRESS_S_MAX, campaign.man)
+    began = time.monotonic()
+    kill_until = began + KILLING * (until - began)
+    number = told = 0
+    while campaign.kills.total() < kills and time.monotonic() < kill_until:
+        size = _size(campaign.log)
+        _wait(partial(_has_grown, campaign.log, size), PROGRESS_S_MAX, campaign.man)
+        if not _has_grown(campaign.log, size) and campaign.ask(_OPEN) == [(0,)]:
+            break  # nothing is left to be sent
         time.sleep(draw(f"life {number}", seed) * LIFE_S_MAX)
-        victim = VICTIMS[int(draw(f"victim {number}", seed) * len(VICTIMS))]
-        campaign.kill(victim, draw(f"which {number}", seed))
-        print(f"{number + 1} of {kills}: {victim}", file=sys.stderr, flush=True)
-    _wait(lambda: campaign.ask(_OPEN) == [(0,)], END_S_MAX, campaign.man)
+        at_once = AT_ONCE[int(draw(f"at once {number}", seed) * len(AT_ONCE))]
+        for each in range(min(at_once, kills - campaign.kills.total())):
+            name = f"{number} {each}" if each else f"{number}"
+            victim = VICTIMS[int(draw(f"victim {name}", seed) * len(VICTIMS))]
+            campaign.kill(victim, draw(f"which {name}", seed))
+        campaign.mend()
+        number += 1
+        if campaign.kills.total() >= told + TOLD_EVERY:
+            told = campaign.kills.total()
+            _tell(campaign, time.monotonic() - began)
+    campaign.hurry()
+    left_s = min(END_S_MAX, until - time.monotonic())
+    _wait(lambda: campaign.ask(_OPEN) == [(0,)], left_s, campaign.mend, pause_s=0.2)
     for sender in campaign.senders:
-        sender.terminate()
-    for sender in campaign.senders:
-        sender.wait()
+        sender.end()
+
+
+def _tell(campaign: Campaign, after_s: float) -> None:
+    """How it stands."""
+    states = dict(campaign.ask("SELECT state, count(*) FROM envelope GROUP BY state"))
+    told = {"after_s": round(after_s, 1), "kills": dict(campaign.kills), "states": states}
+    print(json.dumps(told), flush=True)
 
 
 def count(campaign: Campaign) -> dict[str, Any]:
@@ -191,6 +277,7 @@ def count(campaign: Campaign) -> dict[str, Any]:
     return {
         "messages": len(states),
         "kills": dict(campaign.kills),
+        "killed": campaign.kills.total(),
         "lost": sum(state in sent and n not in parts for n, (state, _) in states.items()),
         "waiting": sum(state in {"ready", "held"} for state, _ in states.values()),
         "doubled": sum(max(each.values()) > 1 for each in parts.values()),
@@ -205,9 +292,12 @@ def count(campaign: Campaign) -> dict[str, Any]:
     }
 
 
-def is_clean(found: dict[str, Any]) -> bool:
-    """Nothing lost, doubled or stuck, and no more doubts than the kills explain."""
-    bad = ("lost", "waiting", "doubled", "strangers", "claimed")
+def is_clean(found: dict[str, Any], *, is_over: bool) -> bool:
+    """Nothing lost, doubled or stuck, and no more doubts than the kills explain.
+
+    Where time was over something may still wait.
+    """
+    bad = ("lost", "doubled", "strangers", "claimed", *(() if is_over else ("waiting",)))
     return (
         not any(found[name] for name in bad)
         and found["unknown"] <= found["unknown_explained"]
@@ -221,19 +311,23 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--messages", type=int, default=20_000)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--rate", type=float, default=400.0, help="parts a second and worker")
+    parser.add_argument("--rate", type=float, default=800.0, help="parts a second, of all workers")
+    parser.add_argument("--minutes", type=float, default=60.0, help="limit; beyond it 1 to count")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args(arguments)
+    until = time.monotonic() + given.minutes * 60
+    multiprocessing.get_context("forkserver").set_forkserver_preload(PRELOADED)
     with tempfile.TemporaryDirectory(prefix="duewise-crash-") as folder, ExitStack() as stack:
         app = demo_app(Path(folder) / "workspace", AS_OF)
         _promise_nothing(app.workspace / FILE)
-        campaign = Campaign(app, stack, given.workers, given.rate)
+        campaign = Campaign(app, given.workers, given.rate, stack)
         stack.callback(_end, campaign)
         prepare(campaign, given.messages, time.time())  # noqa: TID251 -- a script is its own root
-        run(campaign, given.kills, given.seed)
+        run(campaign, given.kills, given.seed, until=until)
         found = count(campaign)
-    print(json.dumps(found))
-    return 0 if is_clean(found) else 1
+        is_over = time.monotonic() >= until
+    print(json.dumps(found | {"time_was_over": is_over}), flush=True)
+    return 0 if is_clean(found, is_over=is_over) else 1
 
 
 def _promise_nothing(settings: Path) -> None:
@@ -245,13 +339,18 @@ def _promise_nothing(settings: Path) -> None:
 
 def _end(campaign: Campaign) -> None:
     for process in (*campaign.senders, campaign.gateway):
-        if process is not None and process.poll() is None:
+        if process is not None:
             process.kill()
-            process.wait()
 
 
 def _postmaster(workspace: Path) -> int:
-    return int((workspace / "postgres" / "data" / "postmaster.pid").read_text().splitlines()[0])
+    """The number of the server's first process; 0 where there is none."""
+    try:
+        pid = (workspace / "postgres" / "data" / "postmaster.pid").read_text().splitlines()[0]
+        os.kill(int(pid), 0)
+    except (OSError, IndexError):
+        return 0
+    return int(pid)
 
 
 def _sessions(postmaster: int) -> list[int]:
@@ -274,12 +373,18 @@ def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _wait(is_true: Callable[[], bool], seconds: float, keep: Callable[[], None]) -> None:
+def _wait(
+    is_true: Callable[[], bool],
+    seconds: float,
+    keep: Callable[[], None],
+    *,
+    pause_s: float = 0.02,
+) -> None:
     """Until it is true, or so long; meanwhile `keep` sees that everybody is there."""
     ends_at = time.monotonic() + seconds
     while not is_true() and time.monotonic() < ends_at:
         keep()
-        time.sleep(0.02)
+        time.sleep(pause_s)
 
 
 def _patiently(ask: Callable[[], list[Any]]) -> list[Any]:

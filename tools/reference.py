@@ -40,6 +40,9 @@ KINDS: Mapping[str, str] = {
     "state": "States of an envelope",
     "receipt": "Receipts",
     "intent": "What a reply says",
+    "action": "What becomes of a reply",
+    "promise": "States of a promise",
+    "promise_reason": "Why a promise stands so",
 }
 
 

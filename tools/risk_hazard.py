@@ -5,7 +5,8 @@ docs/benchmarks.md: each loan unpaid at the end of its due date, on the next mor
 quarter by time is judged, by models of earlier lapses, each as far as it was known when that
 quarter began. The peers get the same features, or the ten of a notebook, and the day of week and
 month. Differences are bootstrapped by borrower, ours and the peer's on the same draws. Of the
-simulator's book the true hazard is known too, which nobody can beat but by luck.
+simulator's book two more are known that nobody can beat but by luck: the true hazard, and the best
+guess of who knows how borrowers are drawn and has seen all that this one has paid.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy.typing as npt
 import polars as pl
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from statsmodels.duration.hazard_regression import PHReg
+from tools.risk_ceiling import best_guess
 from tools.risk_peers import DRAWS, HELD_OUT, NAMES, NOTEBOOK, SEED, book_of, matrix, span
 
 from duewise.book.align import LoanTables
@@ -75,8 +77,11 @@ def superlender(folder: Path, *, before_end: int) -> tuple[pl.DataFrame, pl.Data
     return fit.sort("due_date", "loan_id"), whole.filter(pl.col("due_date") >= cut)
 
 
-def simulator() -> tuple[pl.DataFrame, pl.DataFrame]:
-    """The same of an invented lender; every lapse that is judged is known for thirty days."""
+def simulator() -> tuple[pl.DataFrame, pl.DataFrame, LoanTables]:
+    """The same of an invented lender; every lapse that is judged is known for thirty days.
+
+    And the lender's tables, as known the day before it starts.
+    """
     lender = synthetic_lender(BORROWERS, seed=SEED, start=START)
     tables = LoanTables(
         lender.loans, lender.instalments, lender.payments, empty(PAUSES), empty(EXTENSIONS)
@@ -92,13 +97,16 @@ def simulator() -> tuple[pl.DataFrame, pl.DataFrame]:
     cut = whole["due_date"].sort()[int(whole.height * (1 - HELD_OUT))]
     seen = known_on(tables, TIMEZONE, cut)
     fit = whole.drop("days", "is_cured").join(seen, on=("loan_id", "number", "due_date"))
-    return fit.sort("due_date", "loan_id"), whole.filter(pl.col("due_date") >= cut)
+    return fit.sort("due_date", "loan_id"), whole.filter(pl.col("due_date") >= cut), tables
 
 
 def truth(_: pl.DataFrame, judged: pl.DataFrame) -> Floats:
-    """What the simulator draws by: one hazard all the while; a part of the debt settles nothing."""
+    """What the simulator draws by: one hazard all the while; a part of the debt settles nothing.
+
+    A debit takes no parts.
+    """
     pays = 1 - np.exp(-judged["cure"].to_numpy())
-    settles = pays * (1 - judged["partial"].to_numpy())
+    settles = pays * (1 - judged["partial"].to_numpy() * (1 - judged["autopay"].to_numpy()))
     return np.asarray(1 - (1 - settles[:, None]) ** np.array(HORIZONS))
 
 
@@ -247,7 +255,17 @@ def main(arguments: Sequence[str]) -> None:
     """Print the tables."""
     warnings.simplefilter("ignore")  # the libraries' word on columns that never move
     if arguments[0] == "simulator":
-        report(*simulator(), {**MODELS, "the truth": truth})
+        fit, judged, tables = simulator()
+        last = START - timedelta(days=1)
+        report(
+            fit,
+            judged,
+            {
+                **MODELS,
+                "the best guess": lambda _, rows: best_guess(rows, tables, last=last),
+                "the truth": truth,
+            },
+        )
         return
     for before_end in (0, 90):
         print(f"without the last {before_end} days of the file")

@@ -161,6 +161,7 @@ class App:
                 licence=config.lender.licence,
                 port=config.account.line,
                 is_signature_registered=config.account.signature_registered,
+                credit_report_day=config.lender.credit_report_day,
                 holds_validity=kinds_held(config),
             ),
             keyring=self.keyring,

@@ -67,6 +67,13 @@ class LenderSection(_Section):
     currency: str = Field(
         default="CNY", pattern=r"^[A-Z]{3}$", description="ISO 4217, of amounts and prices."
     )
+    credit_report_day: int | None = Field(
+        default=None,
+        ge=1,
+        le=28,
+        description="Day of the month on which late loans are reported to the credit register, if"
+        " they are; texts name the next one. Without it nobody is told of a report.",
+    )
 
 
 class GuardSection(_Section):

@@ -11,7 +11,8 @@ GOLDEN = Path(__file__).parent / "help.txt"
 # In a fresh process: how help is drawn is settled by the environment when Typer is loaded.
 PROGRAM = """
 import sys, typer
-from duewise.cli import app, main
+from duewise.cli import main
+from duewise.cli.program import app
 from typer.core import TyperGroup
 
 def walk(command, path):

@@ -116,7 +116,7 @@ def sequential(borrower: str) -> int:
 
 async def drained(desk: Desk, sender: Worker, wire: Wire, clock: ManualClock) -> None:
     """One of the senders, until nothing that is due is left, whoever has it."""
-    settings = DeliverySettings(claim_max=6, chunk_max=3)
+    settings = DeliverySettings(chunk_max=6)
     while True:
         await send_due(sender, wire, tenant=desk.app.tenant, clock=clock, settings=settings)
         due = await (
@@ -154,31 +154,28 @@ async def test_it_holds_every_cap_with_sixty_four_senders_whose_clocks_differ(
     assert len(sent) == BORROWERS
 
 
-async def test_it_judges_again_what_was_claimed_before_an_agency_told_of_its_call(
+async def test_it_judges_on_the_call_an_agency_told_of_at_the_last_moment(
     tmp_path: Path, dsn: str
 ) -> None:
-    """The call was told of between the claim and the wire, and it was the last one allowed."""
+    """The call was told of just before the verdict, and it was the last one allowed."""
     desk = crowded_desk(tmp_path, dsn)
     desk.run("UPDATE envelope SET state = 'cancelled' WHERE borrower_id <> 'B003'")
     desk.clock.set(EVENING)
     numbers: list[str] = []
 
     class Telling(ManualClock):
-        """At the second look at the clock, which is the mark's, the agency has told."""
+        """At the first look at the clock, which is the verdict's, the agency has told."""
 
         looks = 0
 
         def now(self) -> datetime:
             self.looks += 1
-            if self.looks == 2:
+            if self.looks == 1:
                 with desk.app.connect(dsn) as conn:
-                    told = record_contacts(conn, [call("late", "B003", 0)], now=EVENING)
-                assert told.unclaimed == 1
+                    record_contacts(conn, [call("late", "B003", 0)], now=EVENING)
             return super().now()
 
     async with worker(desk.app.connector(dsn)) as sender:
         await drained(desk, sender, Wire(numbers), Telling(EVENING))
     assert numbers == []
-    story = [reason for state, reason in desk.story("B003") if state in ("ready", "lapsed")]
-    assert "contact_reported" in story
     assert {verdict[1] for verdict in desk.verdicts("B003")[-4:]} == {"defer"}

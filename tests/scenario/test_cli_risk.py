@@ -89,6 +89,28 @@ def test_it_scores_with_reasons_in_both_languages(fitted: Path, tmp_path: Path) 
     assert scored["reasons"].list.len().max() == 3
 
 
+def test_it_registers_the_targets_of_one_fit_together_or_not_at_all(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    frame = drawn_frame(1_800).rename({"late": "late_1"})
+    asked = ("--time", "as_of", "--known-after-days", "10", "--folds", "2", "--quick")
+    by_chance = pl.Series(np.random.default_rng(2).random(1_800) < 0.3)
+    for late_7, is_registered in ((by_chance, False), (frame["late_1"], True)):
+        frame.with_columns(late_7=late_7).write_parquet(tmp_path / "frame.parquet")
+        run(tmp_path, "fit", tmp_path / "frame.parquet", "--target", "late_7,late_1", *asked)
+        one, other = told(capsys)["models"]
+        assert [one["target"], other["target"]] == ["late_1", "late_7"]
+        assert one["registered"] == other["registered"] == is_registered
+        broken = {guard["name"] for guard in one["guards"] if not guard["holds"]}
+        assert broken == (set() if is_registered else {"together"})
+        for each in (one, other):
+            assert "late_1" not in each["features"]
+            assert (registry.champion_version(tmp_path, each["target"]) is None) != is_registered
+    with pytest.raises(SystemExit):
+        run(tmp_path, "fit", tmp_path / "frame.parquet", "--target", "late_1,cured")
+    assert "cannot be fitted together" in capsys.readouterr().err
+
+
 def test_it_refuses_a_model_that_is_worse(
     fitted: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

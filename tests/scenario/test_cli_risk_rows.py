@@ -14,6 +14,7 @@ from tests.unit.test_risk_cured import landmarks
 from duewise.book.mapping import load_mapping
 from duewise.jobs.risk_serve import served_hazard
 from duewise.risk.features import feature_table
+from duewise.risk.serve import told
 from duewise.risk.target import TARGETS
 
 DUE = date(2026, 3, 1)
@@ -70,6 +71,39 @@ def test_it_fits_no_model_of_a_small_book(duewise: CommandLine, book: Path, tmp_
     ]
 
 
+def test_it_sets_a_hazard_aside_that_no_longer_holds_and_the_plan_says_so(
+    duewise: CommandLine, tmp_path: Path
+) -> None:
+    named = {"loan_id": pl.col("borrower_id"), "number": pl.lit(1, pl.Int32)}
+    rows, made = landmarks(2_400).with_columns(**named), tmp_path / "lapses.parquet"
+    rows.write_parquet(made)
+    said = duewise("risk", "fit", made, "--target", "cured", "--folds", "2", "--quick")
+    assert said.json["registered"], said.json["guards"]
+    open_still = rows.with_columns(known_days=pl.lit(5), is_cured=pl.col("days") <= 5)
+    turned = rows.with_columns(prompt=1 - pl.col("prompt"))
+    at_once = turned.with_columns(days=pl.col("from_day"), is_cured=pl.lit(value=True))
+    for now, in_use, past, name in (
+        (rows, "hazard", [], "hazard {}"),
+        (open_still, "hazard", [], "hazard {}"),
+        (turned, "usual day", ["out_of_calibration", "no_better_than_usual"], "the usual day of"),
+        (at_once, "rules", ["out_of_calibration"], "nothing, hazard {} being set aside"),
+    ):
+        now.write_parquet(made)
+        found = duewise("risk", "monitor", made, "--target", "cured").json
+        assert found["in_use"] == in_use, found
+        assert set(past) <= set(found["findings"]["hazard"]), found
+        known = {(row["model"], row["horizon"]): row for row in found["performance"]}
+        is_open = now is open_still
+        assert (known["hazard", 30]["open"] > 0) == (known["hazard", 30]["bias"] is None) == is_open
+        served = served_hazard(tmp_path)
+        assert served is not None
+        assert name.format(found["version"]) in told((), served)
+        assert (served.model is None) == (in_use == "rules")
+        assert served.model is None or (set(served.model.parts) > {"usual day"}) == (
+            in_use == "hazard"
+        )
+
+
 def test_it_registers_a_hazard_of_paying_with_its_card(
     duewise: CommandLine, tmp_path: Path
 ) -> None:
@@ -92,10 +126,9 @@ def test_it_registers_a_hazard_of_paying_with_its_card(
     hazard = served_hazard(tmp_path)
     assert hazard is not None
     assert hazard.name == f"hazard {folder.name}"
+    assert hazard.model is not None
     assert (hazard.model.probability_cured(rows)[:, -1] > 0).all()
-    said = duewise("risk", "monitor", made, "--target", "cured", "--segment", "sex")
-    assert said.code == 2
-    assert "name a target such as late_1" in said.err
+    assert duewise("risk", "report", "--target", "cured").json["in_use"] == "hazard"
     rows.drop("is_cured").write_parquet(tmp_path / "other.parquet")
     said = duewise("risk", "fit", tmp_path / "other.parquet", "--target", "cured")
     assert "column 'is_cured' is missing" in said.err

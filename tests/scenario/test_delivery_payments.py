@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.scenario.desk import (
@@ -24,9 +25,9 @@ from tests.scenario.desk import (
 )
 
 from duewise.jobs import deliver
-from duewise.jobs.chunk import flight
 from duewise.jobs.ingest import RecordResult, complete_feed
 from duewise.jobs.replan import replan_held
+from duewise.jobs.verdicts import Verdicts, add_wire_verdicts
 from duewise.store.book import Book
 from duewise.store.sql import queries
 
@@ -127,29 +128,24 @@ async def test_it_counts_a_payment_told_twice_once(desk: Desk, book: Book, folde
     assert desk.rows("SELECT amount_minor FROM envelope WHERE borrower_id = 'Li'") == [(36_840,)]
 
 
-async def test_it_does_not_send_what_is_paid_between_claim_and_wire(
-    desk: Desk, folder: Path
+async def test_it_lets_a_payment_in_the_midst_of_a_verdict_wait_until_the_mark(
+    desk: Desk, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """So that it either holds a notice, or finds it on the wire: nothing lies between the two."""
     release(desk, folder)
+    paying: list[asyncio.Task[RecordResult]] = []
+
+    async def told_meanwhile(cursor: Any, verdicts: Verdicts) -> None:
+        await add_wire_verdicts(cursor, verdicts)
+        paying.append(asyncio.create_task(asyncio.to_thread(pay, desk, "P-1", "Li", "868.40")))
+        await eventually(lambda: bool(desk.rows("SELECT 1 FROM pg_locks WHERE NOT granted")))
+
+    monkeypatch.setattr(deliver, "add_wire_verdicts", told_meanwhile)
     async with delivery_line(desk) as line:
-        later(desk, hours=11)
-        tenant, settings = desk.app.tenant, line.settings
-        batch = await deliver._claim(
-            line.sender,
-            line.channel,
-            tenant=tenant,
-            now=desk.clock.now(),
-            settings=settings,
-            through=(),
-        )
-        assert len(batch.cleared) == 2
-        assert pay(desk, "P-1", "Li", "868.40").held == 1
-        async with flight(
-            line.sender, line.channel, tenant=tenant, clock=desk.clock, settings=settings
-        ) as chunks:
-            await chunks.send(batch.cleared, claim_id=batch.claim_id)
-        await line.settled()
-    assert desk.story("Li")[-1] == ("held", "payment_event")
+        later(desk, hours=10)
+        assert pay(desk, "P-2", "Wang", "868.40").held == 1, "told before the verdict"
+        await line.pass_at(EVENING)
+        assert (await paying[0]).held == 0
     assert desk.states() == {"held": 1, "delivered": 1}
     assert len({record["destination"] for record in submits(desk)}) == 1
     desk.assert_ties()

@@ -18,9 +18,6 @@ from tests.scenario.desk import (
     submits,
 )
 
-from duewise.jobs.deliver import send_due
-from duewise.jobs.ingest import complete_feed
-
 YESTERDAY = date(2026, 8, 13)
 NIGHT = datetime(2026, 8, 14, 14, 5, tzinfo=UTC)  # 22:05 in Shanghai
 NEXT_MORNING = datetime(2026, 8, 15, 0, 0, tzinfo=UTC)  # 08:00
@@ -87,38 +84,6 @@ async def test_it_sends_late_only_by_a_route_that_holds_to_the_end_of_validity(
     assert (gate, outcome) == ("wire", "allow" if holds else "defer")
     assert rules == ([] if holds else ["CN-HRS-03"])
     assert bool(submits(desk)) == holds
-
-
-class Slow:
-    """A clock that stands at the claim, and shows a later instant ever after."""
-
-    def __init__(self, *shown: datetime) -> None:
-        self._shown = list(shown)
-
-    def now(self) -> datetime:
-        return self._shown.pop(0) if len(self._shown) > 1 else self._shown[0]
-
-    async def sleep(self, seconds: float) -> None:
-        raise AssertionError(f"nothing waits {seconds} s here")
-
-
-async def test_it_lets_lapse_what_waited_for_its_turn_until_its_validity_had_ended(
-    desk: Desk,
-) -> None:
-    desk.clock.set(EVENING)
-    with desk.app.connect(desk.dsn) as conn:
-        complete_feed(conn, EVENING)
-    async with delivery_line(desk) as line:
-        await send_due(
-            line.sender,
-            line.channel,
-            tenant=desk.app.tenant,
-            clock=Slow(EVENING, NIGHT),
-            settings=line.settings,
-        )
-    assert desk.story("Li")[-1] == ("lapsed", "validity_ended")
-    assert submits(desk) == []
-    desk.assert_ties()
 
 
 async def test_it_lets_lapse_what_nobody_sent_in_time(desk: Desk) -> None:

@@ -14,13 +14,16 @@ import aiohttp
 from aiohttp import web
 from tests.contract.hook_world import PUBLIC
 from tests.contract.post_world import provider
-from tests.scenario.desk import Desk
+from tests.scenario.desk import Desk, eventually
 from tests.scenario.provider_desk import LI, NUMBERS, WANG, released, send, with_account
 from twilio.request_validator import RequestValidator
 
+from duewise.channels.base import Delivery, Inbound, InboundReceipt, InboundReply
 from duewise.channels.heard import Listener
 from duewise.channels.hooks import CALL_BYTES_MAX, hooks
 from duewise.jobs.delivery_line import listening
+from duewise.jobs.receive_raw import pack
+from duewise.store.sql import queries
 
 TOLD = {"MessageSid": "SMLI", "MessageStatus": "delivered", "To": NUMBERS[LI]}
 
@@ -76,8 +79,8 @@ async def test_it_answers_a_provider_once_what_it_told_is_stored(tmp_path: Path,
         assert desk.states() == {"accepted": 2}
         async with heard(desk) as place:
             assert await tell(place, TOLD) == 204
+            await eventually(lambda: desk.story(LI)[-1] == ("delivered", "receipt: delivered"))
             assert [row[0] for row in desk.rows("SELECT provider_id FROM receipt")] == ["smli"]
-            assert desk.story(LI)[-1] == ("delivered", "receipt: delivered")
             # Told again, and all at once; forged; of nobody; too long.
             assert set(await asyncio.gather(*(tell(place, TOLD) for _ in range(5)))) == {204}
             stranger = TOLD | {"MessageSid": "SM9", "MessageStatus": "failed"}
@@ -90,6 +93,31 @@ async def test_it_answers_a_provider_once_what_it_told_is_stored(tmp_path: Path,
     assert desk.states() == {"delivered": 1, "accepted": 1}
     assert len(desk.rows("SELECT 1 FROM receipt")) == 2
     assert desk.rows("SELECT borrower_id, channel FROM opt_out") == [(WANG, "sms")]
+
+
+async def test_it_takes_in_at_the_next_start_what_was_answered_before_a_kill(
+    tmp_path: Path, dsn: str
+) -> None:
+    async with provider(take) as endpoint:
+        desk = released(tmp_path, dsn, LI, WANG)
+        desk = with_account(desk, endpoint, callback_url=f"{PUBLIC}/hooks/main")
+        await send(desk)
+        at = desk.clock.now()
+        told: list[Inbound] = [
+            InboundReceipt("smli", "delivered", "000", "", at),
+            InboundReply("in-1", NUMBERS[WANG], "x", "退订", at),
+        ]
+        body = pack([Delivery(each, nobody) for each in told], desk.app.keyring, route="main")
+        assert "退订".encode() not in body
+        desk.run(str(queries("inbound")["add_raw"]), route="main", body=body, at=at)
+        async with heard(desk):
+            await eventually(lambda: desk.rows("SELECT 1 FROM raw_inbound") == [])
+    assert desk.story(LI)[-1] == ("delivered", "receipt: 000")
+    assert desk.rows("SELECT borrower_id FROM opt_out") == [(WANG,)]
+
+
+async def nobody() -> None:
+    """Who was answered before."""
 
 
 async def test_it_takes_a_receipt_that_is_there_before_the_answer(tmp_path: Path, dsn: str) -> None:

@@ -33,7 +33,7 @@ async def test_it_sends_required_and_urgent_notices_before_optional_ones(
             who=borrower,
         )
     wire = Wire([])
-    settings = DeliverySettings(claim_max=1)
+    settings = DeliverySettings(chunk_max=1)
     async with worker(desk.app.connector(dsn)) as sender:
         await send_due(sender, wire, tenant=desk.app.tenant, clock=desk.clock, settings=settings)
     order = "SELECT borrower_id FROM envelope JOIN claim c ON envelope_id = c.envelope_ids[1]"

@@ -30,6 +30,7 @@ LISTS = (
     "person",
     "optout",
     "case",
+    "promise",
     "paymentevent",
     "feed",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 
 import pytest
 
@@ -164,3 +165,30 @@ def test_it_is_surer_of_a_plain_word_than_of_a_guess() -> None:
 )
 def test_it_reads_the_day_a_phrase_names(text: str, today: date, day: date | None) -> None:
     assert read_date(text, today=today) == day
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [
+        ("下周五先还500", "500"),
+        ("明天还1,200.50元", "1200.50"),
+        ("周五还2千，剩下的月底", "2000"),
+        ("I will pay 300 dollars on Friday", "300"),
+        ("15号还", None),
+        ("明天10点还", None),
+        ("will pay 15 Aug", None),
+        ("我15号发工资，16号还清", None),
+    ],
+)
+def test_it_reads_how_much_is_promised_and_takes_no_date_for_it(
+    text: str, amount: str | None
+) -> None:
+    found = read_reply(text, today=date(2026, 8, 10))
+    assert found.kind == "promise"
+    assert found.amount == (None if amount is None else Decimal(amount))
+
+
+def test_it_asks_a_person_where_a_promise_has_no_day() -> None:
+    vague, dated = (read_reply(text, today=date(2026, 8, 10)) for text in ("会还的", "明天还"))
+    assert (vague.kind, vague.action) == ("promise", "hand_to_person")
+    assert dated.action == "record_promise"

@@ -165,6 +165,8 @@ def test_it_lets_a_strategy_wait_for_who_will_pay_soon(fitted: Hazard) -> None:
     assert 0.3 < later[0] < later[1] < later[2] < 1
     assert open_loans(given, context=context())["probability_cured_7d"].to_list() == [None, None]
     assert told((), hazard).endswith("late instalments; cure by hazard 0123")
+    aside = open_loans(given, context=context(hazard=ServedHazard("nothing", None)))
+    assert aside["probability_cured_7d"].to_list() == [None, None]
     when = "dpd between 1 and 30 and probability_cured_14d < 0.5"
     assert found.filter(condition(when)).is_empty()
     assert steps_of(given, hazard, "probability_cured_14d < 0.5")["Wang"] is None

@@ -86,6 +86,15 @@ def test_it_finds_a_hazard_that_is_known(fitted: Hazard) -> None:
     assert (error < 0.06).all(), error
 
 
+def test_it_leaves_the_usual_day_where_nobody_is_known() -> None:
+    frame, _ = drawn_lapses(300)
+    by_noise = frame.drop("prompt")
+    found = fit_hazard(by_noise, ["noise"], groups="borrower_id", seed=0, settings=LITTLE)
+    assert isinstance(found, Hazard)
+    assert "usual day" in found.parts
+    assert sum(found.weights) == pytest.approx(1, abs=0.25)  # the days are not flattened
+
+
 def test_it_rises_with_the_horizon_and_stays_a_probability(fitted: Hazard) -> None:
     fresh, _ = drawn_lapses(seed=5)
     extreme = fresh.with_columns(noise=pl.col("noise") * 1e6)

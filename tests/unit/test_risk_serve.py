@@ -11,6 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import isotonic_regression
 from tests.unit.lender import AS_OF, STRATEGY_TEXT, context, strategy, tables
 from tests.unit.test_features import LI, PRODUCTS
 
@@ -21,7 +24,7 @@ from duewise.jobs.plan_day import plan_parts
 from duewise.jobs.risk_serve import score_book, served_models
 from duewise.risk.features import KEY
 from duewise.risk.inputs import Inputs
-from duewise.risk.serve import COLUMNS, FORESEEN, Served, foresee, told
+from duewise.risk.serve import COLUMNS, FORESEEN, Served, foresee, ordered, told
 
 CHEN = {"borrower": "Chen", "due": [AS_OF + timedelta(days=2)]}
 GONE = {"borrower": "Zhao", "due": [AS_OF - timedelta(days=9)]}
@@ -50,6 +53,23 @@ def test_it_takes_the_model_of_the_context() -> None:
     found = risks(LATE, WEEK)
     assert found["Li"] == pytest.approx([1 / 3, 1 / 3, None])
     assert found["Chen"] == [0.25, 0.25, None]
+
+
+@given(st.lists(st.tuples(*[st.floats(0, 1)] * 3), min_size=1, max_size=5))
+def test_it_never_foresees_a_week_late_more_surely_than_a_day(drawn: list[tuple[float]]) -> None:
+    given = np.array(drawn).T
+    found = np.array(ordered(list(given)))
+    assert (np.diff(found, axis=0) <= 1e-12).all()
+    for before, after in zip(given.T, found.T, strict=True):
+        nearest = isotonic_regression(before, increasing=False).x
+        assert after == pytest.approx(nearest, abs=1e-12)
+
+
+def test_it_serves_the_targets_in_order() -> None:
+    month = Served("late_30", "boosting 89ab", OfOne("late_share"))
+    found = risks(month, WEEK, Served("late_1", "scorecard cdef", OfOne("late_7_count")))
+    assert found["Li"] == sorted(found["Li"], key=lambda each: each or 0, reverse=True)
+    assert found["Li"] != risks(LATE, WEEK)["Li"]
 
 
 def test_it_keeps_the_share_where_no_model_speaks() -> None:

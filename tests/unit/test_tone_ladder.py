@@ -5,12 +5,15 @@ Every combination of signs on both sides of every threshold is asked, not a samp
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 from itertools import pairwise, product
+from typing import Any
 
 import polars as pl
 import pytest
+from tests.unit.lender import cases, context, tables
 
+from duewise.engine.loans import open_loans
 from duewise.errors import BadInput
 from duewise.strategy.tone import (
     SIGNS,
@@ -18,7 +21,6 @@ from duewise.strategy.tone import (
     WARMTH,
     load_ladder,
     shipped_ladder,
-    signs,
     tones,
 )
 
@@ -83,19 +85,24 @@ def test_it_urges_nobody_before_the_due_date() -> None:
 
 
 def test_it_reads_habit_and_hardship_from_the_ledger_and_the_desk() -> None:
-    day = {month: date(2026, month, 10) for month in range(1, 9)}
-    paid = [("Zhao", day[month], day[month]) for month in range(1, 5)]
-    late = [("Li", day[month], date(2026, month, 12 if month == 3 else 9)) for month in range(1, 5)]
-    new = [("Chen", day[7], day[7])]
-    open_ones = [(name, day[8], None) for name in ("Zhao", "Li", "Chen")]
-    history = pl.DataFrame(
-        [*paid, *late, *new, *open_ones],
-        schema=["borrower_id", "effective_due_date", "settled_date"],
-        orient="row",
+    due = {month: date(2026, month, 10) for month in range(1, 9)}
+
+    def loan(name: str, months: tuple[int, ...], paid_on: dict[int, int]) -> dict[str, Any]:
+        days = [due[month].replace(day=paid_on.get(month, 10)) for month in months]
+        paid = [(datetime(day.year, day.month, day.day, 4, tzinfo=UTC), 87_000) for day in days]
+        return {"borrower": name, "due": [*(due[month] for month in months), due[8]], "paid": paid}
+
+    given = tables(
+        loan("Zhao", (1, 2, 3, 4), {}),
+        loan("Li", (1, 2, 3, 4), {3: 12}),
+        loan("Chen", (7,), {}),
+        cases=cases(Li="hardship_pending"),
     )
-    cases = pl.DataFrame({"borrower_id": ["Li"], "hardship_pending": [True]})
-    found = signs(history, cases, as_of=date(2026, 8, 14)).sort("borrower_id")
-    assert found.rows() == [("Chen", False, False), ("Li", False, True), ("Zhao", True, False)]
+    found = open_loans(given, context=context()).sort("borrower_id")
+    assert found["usually_punctual"].to_list() == [False, False, True]
+    assert found["hardship"].to_list() == [False, True, False]
+    # One of each has just been missed; 15 % late is believed before any, worth four instalments.
+    assert found["probability_of_default"].to_list() == [1.6 / 6, 2.6 / 9, 1.6 / 9]
 
 
 @pytest.mark.parametrize(

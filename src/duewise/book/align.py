@@ -84,7 +84,8 @@ def align(tables: LoanTables, products: Products, *, known_at: datetime, zone: s
     reversed never was. Raises BadInput for amounts and rates beyond what can be reckoned exactly,
     and for a loan that stands twice.
     """
-    terms = resolve(completed(tables.loans, LOANS), products)
+    loans = tables.loans if tables.spans is not None else completed(tables.loans, LOANS)
+    terms = resolve(loans, products)
     loan_ids = terms.loans["loan_id"]
     instalments, starts = _schedule(tables, loan_ids)
     due = _days(instalments["due_date"])
@@ -299,8 +300,8 @@ class _Roll:
 
     @classmethod
     def of(cls, terms: Terms, starts: Int64s, due: Int32s) -> _Roll:
-        clauses = terms.loans.select("due_roll", "calendar").unique(maintain_order=True)
-        moving = [pair for pair in clauses.rows() if pair[0] != "none"]
+        clauses = terms.rolls.rows()
+        moving = list(dict.fromkeys(pair for pair in clauses if pair[0] != "none"))
         if not moving or not len(due):
             nothing = np.zeros(0, np.bool_)
             return cls(0, (), np.full(len(starts) - 1, NONE, np.int32), nothing)
@@ -310,18 +311,9 @@ class _Roll:
             np.array([day_number(rolled(day, clause, _calendar(name))) for day in days], np.int32)
             for clause, name in moving
         )
-        number = pl.Series(
-            [moving.index(pair) if pair in moving else NONE for pair in clauses.rows()]
-        )
-        clause = terms.loans.join(
-            clauses.with_columns(_clause=number.cast(pl.Int32)),
-            on=["due_roll", "calendar"],
-            how="left",
-            nulls_equal=True,
-            maintain_order="left",
-        )["_clause"]
+        number = np.array([moving.index(p) if p in moving else NONE for p in clauses], np.int32)
         known = np.array([all(_calendar(name).knows(day) for _, name in moving) for day in days])
-        return cls(first, tables, clause.to_numpy(), known)
+        return cls(first, tables, number[terms.rule], known)
 
     def is_unknown(self, due: Int32s, starts: Int64s) -> Bools:
         """Of each loan: may its due dates move, and has one a year whose holidays nobody knows."""

@@ -45,10 +45,14 @@ TERMS: Schema = {
 
 @dataclass(frozen=True)
 class Terms:
-    """`loans` with the columns of TERMS resolved; `rules` has a row per product and currency."""
+    """`loans` with the columns of TERMS resolved; `rules` has a row per product and currency.
+
+    `rolls` says for each row of `rules` how its due dates roll: due_roll, calendar.
+    """
 
     loans: pl.DataFrame
     rules: Int64s
+    rolls: pl.DataFrame
 
     def matrix(self) -> Int64s:
         """The loans' terms as the fold takes them: loans x columns.TERMS."""
@@ -64,23 +68,39 @@ class Terms:
 
 def resolve(loans: pl.DataFrame, products: Products) -> Terms:
     """The terms of loans (schema.LOANS), in their order. Raises BadInput for an absurd rate."""
-    kinds = loans.select("product", "currency").unique(maintain_order=True)
-    named = [(products.of(product), currency) for product, currency in kinds.rows()]
-    defaults = kinds.with_columns(
-        pl.DataFrame([_defaults(product, currency) for product, currency in named], _DEFAULTS)
-        if named
-        else pl.DataFrame(schema=_DEFAULTS),
-        rule=pl.int_range(pl.len(), dtype=pl.Int32),
+    kinds, rule = _kinds(loans.select("product", "currency"))
+    named = [(products.of(product), currency) for product, currency in kinds]
+    defaults = pl.DataFrame(
+        [_defaults(product, currency) for product, currency in named], dict(_DEFAULTS), orient="row"
     )
-    joined = loans.join(
-        defaults, on=["product", "currency"], how="left", maintain_order="left"
+    joined = loans.with_columns(
+        *defaults.select(pl.all().gather(rule)), pl.Series("rule", rule)
     ).with_columns(_resolved())
     _refuse_absurd_rates(joined)
     rules = np.array([_rule(product, currency) for product, currency in named], np.int64)
     return Terms(
         joined.select(*loans.columns, *(name for name in TERMS if name not in loans.columns)),
         rules.reshape(len(named), -1) if named else np.zeros((1, 1), np.int64),
+        defaults.select("due_roll", "calendar"),
     )
+
+
+def _kinds(loans: pl.DataFrame) -> tuple[list[tuple[str, str]], Int32s]:
+    """Each product and currency once, and which of them each loan has.
+
+    Only where one follows another is it looked up: most loans are of the kind of the one before.
+    """
+    changes = [column.ne_missing(column.shift()).to_numpy() for column in loans]
+    is_head = np.logical_or(*changes)
+    is_head[:1] = True
+    heads = np.flatnonzero(is_head)
+    runs = loans.select(pl.all().gather(heads))
+    kinds = runs.unique(maintain_order=True)
+    numbered = kinds.with_columns(rule=pl.int_range(pl.len(), dtype=pl.Int32))
+    rule = runs.join(
+        numbered, on=loans.columns, how="left", maintain_order="left", nulls_equal=True
+    )["rule"].to_numpy()
+    return kinds.rows(), np.repeat(rule, np.diff(heads, append=loans.height))
 
 
 _DEFAULTS: Schema = {

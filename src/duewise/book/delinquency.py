@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 LATE_DAYS = (1, 7, 30)
@@ -86,6 +88,33 @@ def bucket(days_past_due: pl.Expr, buckets: Sequence[Bucket] = BUCKETS) -> pl.Ex
     for step in reversed(bounded):
         name = pl.when(days_past_due <= step.days_max).then(pl.lit(step.name)).otherwise(name)
     return pl.when(days_past_due.is_not_null()).then(name)
+
+
+def places(
+    days_past_due: npt.NDArray[np.int32], buckets: Sequence[Bucket] = BUCKETS
+) -> tuple[npt.NDArray[np.int8], tuple[str, ...]]:
+    """The place among the buckets of each number of days past due, and the buckets' names.
+
+    >>> places(np.array([0, 1, 30, 31, 400], np.int32))[0].tolist()
+    [0, 1, 1, 2, 7]
+    """
+    edges = [step.days_max for step in buckets if step.days_max is not None]
+    of_days = np.searchsorted(edges, np.arange(max(edges, default=0) + 2)).astype(np.int8)
+    names = tuple(step.name for step in buckets)
+    return of_days[np.clip(days_past_due, 0, len(of_days) - 1)], names
+
+
+def places5(
+    days_past_due: npt.NDArray[np.int32], is_charged_off: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.int8], tuple[str, ...]]:
+    """The same for the five classes; what was charged off is lost.
+
+    >>> places5(np.array([0, 91, 91], np.int32), np.array([False, False, True]))[0].tolist()
+    [0, 2, 4]
+    """
+    place, names = places(days_past_due, [Bucket(name, days) for name, days in CLASS5])
+    place[is_charged_off] = len(names) - 1
+    return place, names
 
 
 def bucket_on(days_past_due: pl.Expr, day: pl.Expr, buckets: Buckets) -> pl.Expr:

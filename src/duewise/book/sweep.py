@@ -42,3 +42,14 @@ def trend(runs: Runs, column: npt.NDArray[Any]) -> tuple[bool, bool]:
         falls |= is_same & (column[row] < column[row - 1])
         ties |= is_same & (column[row] == column[row - 1])
     return falls, ties
+
+
+@compiled
+def turned(rows: Int64s) -> Int64s:
+    """A table's columns as rows, each in one piece."""
+    height, width = rows.shape
+    columns = np.empty((width, height), np.int64)
+    for row in range(height):
+        for column in range(width):
+            columns[column, row] = rows[row, column]
+    return columns

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import base64
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import chain
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -155,16 +156,17 @@ def is_signed(url: str, form: Iterable[tuple[str, str]], signature: str, *, toke
     given = signature.encode()
     return any(
         hmac.compare_digest(base64.b64encode(_hmac(token, place + fields)), given)
-        for place in _spellings(url)
+        for place in chain((url,), _spellings(url))
     )
 
 
-def _spellings(url: str) -> tuple[str, ...]:
+def _spellings(url: str) -> Iterator[str]:
     """The same address without its port, and with it."""
     parts = urlsplit(url)
     bare = parts.netloc if parts.port is None else parts.netloc.rpartition(":")[0]
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    return tuple(parts._replace(netloc=each).geturl() for each in (bare, f"{bare}:{port}"))
+    for each in (bare, f"{bare}:{port}"):
+        yield parts._replace(netloc=each).geturl()
 
 
 def _hmac(token: str, text: str) -> bytes:

@@ -19,16 +19,16 @@ from duewise.cli.common import (
     wants_json,
 )
 from duewise.cli.ledger import ProductsFile
-from duewise.errors import BadInput, DuewiseError
+from duewise.cli.risk_told import conclusive, show_card, tell, tell_all, tell_watched
+from duewise.errors import BadInput
 
 if TYPE_CHECKING:
     from datetime import date
 
     import polars as pl
 
-    from duewise.jobs.risk import Registered, Request, Watched
+    from duewise.jobs.risk import Registered, Request
     from duewise.risk.fit import Columns
-    from duewise.risk.inputs import Inconclusive
     from duewise.risk.reasons import Words
 
 risk = typer.Typer(no_args_is_help=True, help="Who is likely to slip, why, and how sure that is.")
@@ -37,7 +37,10 @@ FrameFile = Annotated[Path, typer.Argument(metavar="FRAME", help="A Parquet file
 Target = Annotated[str, typer.Option(help="The column of the outcome, 0 or 1.")]
 FitTarget = Annotated[
     str,
-    typer.Option(help="The column of the outcome, 0 or 1; `cured`: when a missed one is paid."),
+    typer.Option(
+        help="The column of the outcome, 0 or 1; late_1,late_7,late_30 or `all`: together;"
+        " `cured`: when a missed one is paid."
+    ),
 ]
 Dictionary = Annotated[
     Path | None, typer.Option(help="A CSV file: name, sign, reason_en, reason_zh.")
@@ -155,27 +158,41 @@ def fit(
     from duewise.web.report.hazard_card import render_hazard_card
     from duewise.web.report.model_card import render_model_card
 
-    app, banned = opened(context), tuple(protected or ())
+    app, banned, together = opened(context), tuple(protected or ()), _together(target)
     columns = Columns(target, groups, as_of, known_after_days, money, banned)
     if target == CURED:
         chosen = replace(hazard.QUICK if quick else hazard.TREES, threads=threads)
         asked = jobs.Request(
             app.workspace, columns, app.clock.now(), render_hazard_card, seed, folds, chosen
         )
-        _tell(context, _fit_hazard(context, source, (since, until, known), asked))
+        tell(context, _fit_hazard(context, source, (since, until, known), asked))
         return
     if source.is_dir():
         columns = jobs.book_columns(target, banned, known_after_days)
         source = _rows_of(context, source, since, until, known)
     settings = replace(QUICK if quick else Settings(), threads=threads)
-    asked = jobs.Request(
-        app.workspace, _signed(columns, dictionary), app.clock.now(), render_model_card
-    )
+    signed, now = _signed(columns, dictionary), app.clock.now()
+    asked = jobs.Request(app.workspace, signed, now, render_model_card, seed, folds, settings)
     with progress_bar("fit") as step:
-        found = jobs.fit(
-            source, replace(asked, seed=seed, folds=folds, settings=settings, progress=step)
-        )
-    _tell(context, _conclusive(found))
+        asked = replace(asked, progress=step)
+        if not together:
+            tell(context, conclusive(jobs.fit(source, asked)))
+            return
+        found = jobs.fit_together(source, asked, together)
+    tell_all(context, found)
+
+
+def _together(target: str) -> tuple[str, ...]:
+    """The targets of `all`, or of a list; none for a single one."""
+    from duewise.risk.target import TARGETS
+
+    if target != "all" and "," not in target:
+        return ()
+    named = list(TARGETS) if target == "all" else [each.strip() for each in target.split(",")]
+    if set(named) - set(TARGETS):
+        mend = f"a list may hold {', '.join(TARGETS)}; fit others one by one"
+        raise BadInput(f"{target!r} cannot be fitted together", source="--target", mend=mend)
+    return tuple(each for each in TARGETS if each in named)
 
 
 def _rows_of(
@@ -210,56 +227,33 @@ def _fit_hazard(
 ) -> Registered:
     """The hazard of paying, of a book or of the rows that an earlier fit has made of one."""
     from duewise.jobs import risk_hazard as jobs
+
+    lapses = _lapses_of(context, source, days)
+    with progress_bar("fit") as step:
+        return conclusive(jobs.fit(lapses, replace(asked, progress=step)))
+
+
+def _lapses_of(
+    context: typer.Context, source: Path, days: tuple[str | None, str | None, str | None]
+) -> Path:
+    """The file of lapses itself, or the one made of a book, in the workspace."""
+    from duewise.jobs import risk_hazard as jobs
     from duewise.store.book import open_book
 
-    if source.is_dir():
-        into, asked_days = _place_of("lapses", context, source, days)
-        mornings, last = _mornings(*asked_days, every_days=jobs.EVERY_DAYS)
-        products, book = opened(context).products(None), open_book(source)
-        with progress_bar("rows") as step:
-            jobs.write_lapses(book, products, mornings, known_until=last, out=into, progress=step)
-        source = into
-    with progress_bar("fit") as step:
-        return _conclusive(jobs.fit(source, replace(asked, progress=step)))
-
-
-def _conclusive(found: Registered | Inconclusive) -> Registered:
-    from duewise.risk.inputs import Inconclusive
-
-    if isinstance(found, Inconclusive):
-        raise DuewiseError(f"inconclusive, no model: {found.reason.meaning}")
-    return found
+    if not source.is_dir():
+        return source
+    into, asked_days = _place_of("lapses", context, source, days)
+    mornings, last = _mornings(*asked_days, every_days=jobs.EVERY_DAYS)
+    products, book = opened(context).products(None), open_book(source)
+    with progress_bar("rows") as step:
+        jobs.write_lapses(book, products, mornings, known_until=last, out=into, progress=step)
+    return into
 
 
 def _signed(columns: Columns, dictionary: Path | None) -> Columns:
     from duewise.jobs.risk import read_dictionary
 
     return replace(columns, signs=read_dictionary(dictionary)[0]) if dictionary else columns
-
-
-def _tell(context: typer.Context, found: Registered) -> None:
-    if wants_json(context):
-        print_json({"folder": str(found.folder), **found.card})
-        return
-    _show(found.card)
-    broken = [guard["says"] for guard in found.card["guards"] if not guard["holds"]]
-    for says in broken:
-        say(f"Not so: {says}")
-    say("Not registered." if broken else "Registered.")
-    say(f"{found.folder / 'card.html'}")
-
-
-def _show(card: dict[str, object]) -> None:
-    """The figures of a card as tables."""
-    for name in ("metrics", "calibration"):
-        rows = card[name]
-        assert isinstance(rows, list), "a card's tables are lists of rows"
-        shown = [[_rounded(value) for value in row.values()] for row in rows]
-        print_table(f"{card['target']}, {name}", list(rows[0]), shown)
-
-
-def _rounded(value: object) -> object:
-    return f"{value:.4f}" if isinstance(value, float) else value
 
 
 @risk.command()
@@ -306,7 +300,7 @@ def report(context: typer.Context, target: Target) -> None:
     if wants_json(context):
         print_json({**card, "in_use": registry.in_use(workspace, target)})
         return
-    _show(card)
+    show_card(card)
     say(f"In use: {registry.in_use(workspace, target)}")
     say(str(workspace / registry.FOLDER / target / version / "card.html"))
 
@@ -314,36 +308,36 @@ def report(context: typer.Context, target: Target) -> None:
 @risk.command()
 def monitor(
     context: typer.Context,
-    frame: FrameFile,
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FRAME|BOOK", help="A Parquet file of features; of `cured` a book's folder."
+        ),
+    ],
     target: Target,
     segment: Annotated[str, typer.Option(help="The column to divide accounts by.")] = "product",
+    since: FirstDay = None,
+    until: LastDay = None,
+    known: KnownUntil = None,
 ) -> None:
-    """Whether the model still fits: drift, calibration by segment, and what is to be used now."""
+    """Whether the model still fits: drift, calibration by segment, and what is to be used now.
+
+    Of `cured` by horizon, as the days of its mornings become known.
+    """
     from duewise.jobs import risk as jobs
+    from duewise.jobs import risk_hazard
+    from duewise.risk.cured import CURED
 
     app = opened(context)
-    found = jobs.monitor(
-        frame, workspace=app.workspace, target=target, segment=segment, now=app.clock.now()
-    )
-    _watched(context, found)
-
-
-def _watched(context: typer.Context, found: Watched) -> None:
-    from duewise.risk.monitor import Finding
-
-    if wants_json(context):
-        tables = {"drift": found.drift.to_dicts(), "performance": found.performance.to_dicts()}
-        print_json(
-            {"in_use": found.in_use, "findings": found.findings, "version": found.version} | tables
-        )
+    if target == CURED:
+        lapses = _lapses_of(context, source, (since, until, known))
+        found = risk_hazard.monitor(lapses, workspace=app.workspace, now=app.clock.now())
+        tell_watched(context, found)
         return
-    for title, table in (("Drift", found.drift.head(20)), ("Outcomes", found.performance)):
-        rows = [[_rounded(value) for value in row] for row in table.rows()]
-        print_table(title, table.columns, rows)
-    for model, past in found.findings.items():
-        for name in past:
-            say(f"{model}: {Finding(name).meaning}")
-    say(f"To be used: {found.in_use}")
+    found = jobs.monitor(
+        source, workspace=app.workspace, target=target, segment=segment, now=app.clock.now()
+    )
+    tell_watched(context, found)
 
 
 @risk.command()

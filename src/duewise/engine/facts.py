@@ -18,6 +18,8 @@ from duewise.message.choose import PENALTY
 from duewise.message.lint import template_facts
 from duewise.message.template import Sender, Template
 
+REPORTED = "credit_will_be_reported"
+
 
 @dataclass(frozen=True)
 class LenderFacts:
@@ -32,6 +34,7 @@ class LenderFacts:
     is_signature_registered: bool
     is_outsourced: bool = False
     is_collector: bool = False
+    credit_report_day: int | None = None  # of each month; None: nobody is reported
     holds_validity: tuple[str, ...] = ()
 
 
@@ -87,6 +90,7 @@ def message_facts(
 
 def _message_columns(messages: pl.DataFrame, lender: LenderFacts) -> pl.DataFrame:
     """What is said, and over which line."""
+    reported = [] if lender.credit_report_day is None else [REPORTED]
     return messages.select(
         pl.col("stage").alias("msg.stage"),
         pl.col("channel").alias("msg.channel"),
@@ -101,10 +105,10 @@ def _message_columns(messages: pl.DataFrame, lender: LenderFacts) -> pl.DataFram
         pl.lit(value=True).alias("msg.corporate_sender"),
         pl.lit(lender.is_collector).alias("actor.fdcpa_collector"),
         pl.lit(lender.is_outsourced).alias("case.outsourced"),
-        # A penalty clause in the contract is the one consequence that is true of itself.
+        # True of itself are a penalty clause in the contract, and that whoever is late is reported.
         pl.when(pl.col("penalty_multiplier") > 0)
-        .then(pl.lit([PENALTY]))
-        .otherwise(pl.lit([], pl.List(pl.String)))
+        .then(pl.lit([PENALTY, *reported]))
+        .otherwise(pl.lit(reported, pl.List(pl.String)))
         .alias("case.true_claims"),
         # The record of the decision is written in the transaction that lets the message go.
         pl.lit(value=True).alias("rec.decision_logged"),

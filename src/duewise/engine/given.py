@@ -21,6 +21,7 @@ from duewise.risk.model import Prior
 from duewise.risk.serve import Served, ServedHazard
 from duewise.strategy.cascade import SENT
 from duewise.strategy.plan import Strategy
+from duewise.strategy.promise import PROMISES
 from duewise.strategy.timing import PaidByHour
 from duewise.strategy.tone import Rung, shipped_ladder
 
@@ -40,6 +41,7 @@ class Tables:
     extensions: pl.DataFrame = field(default_factory=lambda: empty(EXTENSIONS))
     features: pl.DataFrame = field(default_factory=lambda: empty(FEATURES))
     sent: pl.DataFrame = field(default_factory=lambda: empty(SENT))
+    promises: pl.DataFrame = field(default_factory=lambda: empty(PROMISES))
 
     def ledger(self, products: Products, *, as_of: date, known_at: datetime, zone: str) -> Ledger:
         """What these borrowers' loans owe as of a day, by what was known at an instant."""

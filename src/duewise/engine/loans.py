@@ -6,23 +6,20 @@ are ten times as many, are never joined by name.
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
 
-from duewise.book.align import day_number
 from duewise.book.calendar import rolled_if_known
-from duewise.book.columns import DPD, OLDEST_DUE, PAYMENT
 from duewise.book.ledger import Ledger, asked_for
 from duewise.engine.given import PlanContext, Tables
+from duewise.engine.habits import habits
+from duewise.engine.promised import with_promises
 from duewise.frames import completed, empty
-from duewise.risk.model import probability_of_default
 from duewise.risk.serve import PROBABILITIES, foresee
 from duewise.strategy.conditions import COLUMNS
-from duewise.strategy.tone import signs
 
-PART_DAYS = 28  # as far back as a part payment counts
 WHO = "_who"  # the borrower's place among the group's
 
 # What a strategy, a text or a rule may ask of a loan besides its ledger.
@@ -41,10 +38,8 @@ def open_loans(tables: Tables, *, context: PlanContext) -> pl.DataFrame:
         .with_columns(who.filter(is_open))
         .filter(pl.col(WHO).is_not_null())
     )
-    people = tables.borrowers.drop("borrower_id")
+    people = tables.borrowers.drop("borrower_id").hstack(_habits(known, who, tables, context))
     loans = pl.concat([loans, people[loans[WHO]]], how="horizontal")
-    habits = _habits(known, who, tables, context)
-    loans = loans.join(habits, on=WHO, how="left", maintain_order="left")
     loans = _beside(loans, _foreseen(known, tables, context)).with_columns(
         probability_of_default=pl.coalesce("probability_of_default", "_share")
     )
@@ -52,6 +47,7 @@ def open_loans(tables: Tables, *, context: PlanContext) -> pl.DataFrame:
     loans = loans.with_columns(paused.alias("messages_paused"))
     found = _with_strategy_columns(loans, as_of=context.as_of).drop(WHO, "_share")
     found = found.with_columns(_is_put_off(found["oldest_due_date"], context))
+    found = with_promises(_with_dates(found, context), known, tables, context)
     return completed(found, COLUMNS)  # a probability that no model in use tells is not known
 
 
@@ -72,44 +68,16 @@ def _beside(loans: pl.DataFrame, found: pl.DataFrame) -> pl.DataFrame:
 
 
 def _habits(known: Ledger, who: pl.Series, tables: Tables, context: PlanContext) -> pl.DataFrame:
-    """By WHO: the share of own instalments that came late, and the signs of the tone ladder."""
-    per_loan = np.diff(known.aligned.columns.loans.instalment_start)
-    owner = who.fill_null(tables.borrowers.height)  # who is not known is beyond all who are
-    whose = pl.Series("borrower_id", np.repeat(owner.to_numpy(), per_loan))
-    if owner.is_sorted():
-        whose = whose.set_sorted()
-    days = known.payment_days.insert_column(0, whose)
-    shares = probability_of_default(days, as_of=context.as_of, prior=context.prior)
-    cases = tables.cases.filter("hardship_pending").select("borrower_id", "hardship_pending")
-    place = _places(cases["borrower_id"], tables.borrowers["borrower_id"])
-    marks = signs(days, cases.with_columns(borrower_id=place), as_of=context.as_of)
-    shares = shares.rename({"borrower_id": WHO, "probability_of_default": "_share"})
-    parts = _part_payments(known, owner, as_of=context.as_of)
-    return (
-        shares.join(marks.rename({"borrower_id": WHO}), on=WHO, how="left")
-        .join(parts, on=WHO, how="left")
-        .with_columns(pl.col("part_payments_28d").fill_null(0))
-    )
-
-
-def _part_payments(known: Ledger, owner: pl.Series, *, as_of: date) -> pl.DataFrame:
-    """By WHO the payments of PART_DAYS that left something past due, and the last one's age.
-
-    A payment made on or after the due date of the oldest instalment that is still unpaid was one
-    in part: a full one would have settled it.
-    """
-    columns, today = known.aligned.columns, day_number(as_of)
-    day, kind = columns.events.day, columns.events.kind
-    recent = np.flatnonzero((day > today - PART_DAYS) & (day <= today) & (kind == PAYMENT))
-    loan = np.searchsorted(columns.loans.event_start, recent, side="right") - 1
-    of_loan = known.figures[loan]
-    is_part = (of_loan[:, DPD] > 0) & (day[recent] >= of_loan[:, OLDEST_DUE])
-    made = pl.DataFrame(
-        {WHO: owner.gather(loan[is_part]), "_age": today - day[recent[is_part]].astype(np.int32)},
-        schema={WHO: pl.UInt32, "_age": pl.Int32},
-    )
-    return made.group_by(WHO).agg(
-        part_payments_28d=pl.len().cast(pl.Int32), days_since_part_payment=pl.col("_age").min()
+    """The borrowers' habits, a row for each of the group's."""
+    names = tables.borrowers["borrower_id"]
+    cases = tables.cases.filter("hardship_pending")["borrower_id"]
+    return habits(
+        known,
+        who.cast(pl.Int64).fill_null(len(names)).to_numpy(),  # nobody's are beyond all others
+        _places(cases, names).drop_nulls().to_numpy(),
+        people=len(names),
+        as_of=context.as_of,
+        prior=context.prior,
     )
 
 
@@ -161,12 +129,37 @@ def _with_strategy_columns(loans: pl.DataFrame, *, as_of: date) -> pl.DataFrame:
         .otherwise(-days_ahead)
         .cast(pl.Int32),
         days_past_due=pl.col("days_past_due").cast(pl.Int32),
-        # Nobody records promises yet; unknown, they make no rung of the ladder hold.
-        broken_promises_90d=pl.lit(None, pl.Int32),
         open_loans=pl.Series(open_ones[whose].astype(np.int32)),
     ).with_columns(
         _major("amount_minor").alias("amount"),
         *(_major(minor).alias(name) for name, minor in major.items()),
+    )
+
+
+def _with_dates(loans: pl.DataFrame, context: PlanContext) -> pl.DataFrame:
+    """The loans with grace_until and grace_days_left, once due and while it lasts; report_date."""
+    today = pl.lit(context.as_of)
+    until = pl.col("due_date") + pl.duration(days=pl.col("grace_days"))
+    lasts = (pl.col("grace_days") > 0) & (pl.col("due_date") <= today) & (until >= today)
+    day = next_report(context.as_of, context.lender.credit_report_day)
+    return loans.with_columns(
+        grace_until=pl.when(lasts).then(until), report_date=pl.lit(day, pl.Date)
+    ).with_columns(
+        grace_days_left=(pl.col("grace_until") - today).dt.total_days().cast(pl.Int32),
+    )
+
+
+def next_report(today: date, day_of_month: int | None) -> date | None:
+    """The next day after today on which the lender reports to the credit register.
+
+    >>> next_report(date(2026, 12, 20), 20), next_report(date(2026, 8, 14), None)
+    (datetime.date(2027, 1, 20), None)
+    """
+    if day_of_month is None:
+        return None
+    this = today.replace(day=day_of_month)
+    return (
+        this if this > today else (this.replace(day=1) + timedelta(days=32)).replace(day=this.day)
     )
 
 

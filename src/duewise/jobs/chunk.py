@@ -1,37 +1,29 @@
-"""Chunks of cleared messages: each is marked, written and settled together, two at a time.
+"""Chunks of cleared messages: each is put on the wire, written and settled together, two at a time.
 
-While one chunk is on the wire the next is marked, and the answers of the one before are stored.
-What is marked and not settled is in doubt after a kill: never more than `FLYING_MAX` chunks.
+While one chunk is on the wire the next is judged and marked, and the answers of the one before are
+stored. What is marked and not settled is in doubt after a kill: `FLYING_MAX` chunks at most.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import psycopg
-
 from duewise.channels.base import Accepted, Channel, Message
 from duewise.jobs.circuit import watch
-from duewise.jobs.routes import take_turn
 from duewise.jobs.session import PATIENCE, Patience, Worker
-from duewise.jobs.settle import never_left, said_of, settle, unsent
+from duewise.jobs.settle import Answers, Said, never_left, said_of, settle, unsent
 from duewise.jobs.tenant import Tenant
 from duewise.jobs.ways import Ways
 from duewise.jobs.wire_gate import Claimed
-from duewise.store import arrays
-from duewise.store.sql import queries
 from duewise.times import Clock
 
-CLAIM_MAX = 1_000
-CHUNK_MAX = 250  # marked together
+CHUNK_MAX = 500  # judged and marked together
 FLYING_MAX = 2  # chunks, so at most twice as many are in doubt after a kill
 CHUNK_S_MAX = 0.25
-_SQL = queries("outbox")
 
 
 @dataclass(frozen=True)
@@ -47,7 +39,6 @@ class DeliverySettings:
 
     receipt_horizon_s: int = 72 * 3_600
     resend_unknown_after_s: int | None = None
-    claim_max: int = CLAIM_MAX
     chunk_max: int = CHUNK_MAX
     rate_per_s: float | None = None
     patience: Patience = PATIENCE
@@ -58,7 +49,7 @@ class DeliverySettings:
         """Messages marked together: on a slow route no more than it takes in a quarter of a second.
 
         >>> DeliverySettings(rate_per_s=30).chunk, DeliverySettings().chunk
-        (7, 250)
+        (7, 500)
         """
         if self.rate_per_s is None:
             return self.chunk_max
@@ -76,7 +67,6 @@ class Flight:
     settings: DeliverySettings
     is_linked: bool = True
     _flying: set[asyncio.Task[None]] = field(default_factory=set)
-    _claims: Counter[int] = field(default_factory=Counter)
 
     async def room(self) -> None:
         """Wait until another chunk may be marked. Raises what the storing of answers raised."""
@@ -88,40 +78,14 @@ class Flight:
         while self._flying:
             await self._some_landed()
 
-    def begin(self, claim_id: int) -> None:
-        """The chunks of that claim come next."""
-        self._claims[claim_id] = 0
+    def send(self, chunk: Sequence[Claimed], *, claim_id: int) -> None:
+        """What is marked is written and settled behind our back."""
+        self._flying.add(asyncio.create_task(self._fly(chunk, claim_id)))
 
-    def through(self) -> list[int]:
-        """The claims all of whose chunks have landed, each told once; between claims."""
-        ended = [claim_id for claim_id, flying in self._claims.items() if not flying]
-        for claim_id in ended:
-            del self._claims[claim_id]
-        return ended
-
-    async def send(self, chunk: Sequence[Claimed], *, claim_id: int) -> None:
-        """Wait for its turn and mark it; what is marked is written and settled behind our back.
-
-        What was held or cancelled since its claim, or is no longer valid, is not marked nor sent.
-        """
-        sender, settings = self.sender, self.settings
-        try:
-            if settings.rate_per_s:
-                by_part = self.channel.capabilities.counts_parts
-                parts = sum(each.parts for each in chunk) if by_part else len(chunk)
-                await take_turn(sender.conn, self.channel.name, seconds=parts / settings.rate_per_s)
-            marked = await _mark(sender, self.channel.name, chunk, now=self.clock.now())
-        except psycopg.OperationalError:
-            # Nobody knows whether the mark was stored, but we know that nothing was written.
-            said = [unsent(each, "database_lost_before_wire") for each in chunk]
-            now = self.clock.now()
-            self._claims.pop(claim_id, None)  # what was not marked is still claimed
-            await settle(sender, self.channel.name, said, [], now=now, patience=settings.patience)
-            return
-        if going := [each for each in chunk if each.envelope_id in marked]:
-            if claim_id in self._claims:
-                self._claims[claim_id] += 1
-            self._flying.add(asyncio.create_task(self._fly(going, claim_id)))
+    async def take_back(self, chunk: Sequence[Claimed]) -> None:
+        """Nobody knows whether its mark was stored, but we know that nothing was written."""
+        said = [unsent(each, "database_lost_before_wire") for each in chunk]
+        await self._settle(said, [], claim_id=0, now=self.clock.now())
 
     async def _fly(self, going: Sequence[Claimed], claim_id: int) -> None:
         """Write, wait for the answers, store them."""
@@ -136,11 +100,20 @@ class Flight:
         ]
         said = [said_of(each, result, now=now) for each, result in zip(going, results, strict=True)]
         self.is_linked &= not any(map(never_left, results))
-        patience = self.settings.patience
-        await settle(self.sender, channel.name, said, submissions, now=now, patience=patience)
+        await self._settle(said, submissions, claim_id=claim_id, now=now)
         await watch(self.sender, channel.name, results, now=now)
-        if claim_id in self._claims:
-            self._claims[claim_id] -= 1
+
+    async def _settle(
+        self,
+        said: Sequence[Said],
+        submissions: Sequence[tuple[int, str, int]],
+        *,
+        claim_id: int,
+        now: datetime,
+    ) -> None:
+        route, patience = self.channel.name, self.settings.patience
+        answers = Answers(claim_id, route, said, submissions, now)
+        await settle(self.sender, answers, patience=patience)
 
     async def _some_landed(self) -> None:
         done, self._flying = await asyncio.wait(self._flying, return_when=asyncio.FIRST_COMPLETED)
@@ -170,17 +143,3 @@ def _message(claimed: Claimed, *, tenant: Tenant) -> Message:
         valid_until=claimed.valid_until,
         title=claimed.title,
     )
-
-
-async def _mark(sender: Worker, route: str, chunk: Sequence[Claimed], *, now: datetime) -> set[int]:
-    values = {
-        "now": now,
-        "route": route,
-        "envelope_ids": arrays.numbers(each.envelope_id for each in chunk),
-        "owner": sender.owner,
-    }
-    async with sender.conn.transaction():
-        if any(each.valid_until <= now for each in chunk):
-            await sender.conn.execute(_SQL["lapse_claimed"], values)
-        marked = await sender.conn.execute(_SQL["mark_wired"], values)
-        return {row[0] for row in await marked.fetchall()}

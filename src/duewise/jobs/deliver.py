@@ -1,9 +1,9 @@
-"""The third gate and the wire: claim, judge on facts read now, mark, send, settle.
+"""The third gate and the wire: what is due is judged on facts read now, marked, sent, settled.
 
-Intent is durable before the first byte, in two steps: a claim (nothing written yet: a lost worker
-costs nothing) and a mark on the few about to be written (a lost worker leaves a doubt). A claim
-lives exactly as long as its worker's database session, held by an advisory lock: no clock decides
-whether a worker is alive.
+Intent is durable before the first byte: one transaction locks a chunk of what is due, judges it and
+marks what may go, so that between gate and mark nothing can change. From the mark on a lost worker
+leaves a doubt. Its claim lives exactly as long as its database session, held by an advisory lock:
+no clock decides whether a worker is alive.
 """
 
 from __future__ import annotations
@@ -17,18 +17,19 @@ from typing import Any
 
 import psycopg
 from psycopg import AsyncConnection
-from psycopg.rows import dict_row
 
 from duewise.channels.base import Channel
 from duewise.errors import Unreachable
-from duewise.jobs.chunk import DeliverySettings, flight
+from duewise.jobs.chunk import DeliverySettings, Flight, flight
 from duewise.jobs.gate import Ruling
+from duewise.jobs.routes import take_turn
 from duewise.jobs.session import Connect, Patience, Worker, come_back, recover, worker
 from duewise.jobs.tenant import Tenant
 from duewise.jobs.verdicts import Verdicts, add_wire_verdicts, verdict_of
 from duewise.jobs.ways import NO_SLOTS, slots_of, turn_of
-from duewise.jobs.wire_gate import Claimed, judge_claimed
+from duewise.jobs.wire_gate import Claimed, judge_due
 from duewise.outbox.envelope import State
+from duewise.store import arrays
 from duewise.store.sql import queries
 from duewise.times import Clock
 
@@ -79,32 +80,34 @@ async def send_due(
 ) -> bool:
     """Send all that is due at the clock's instant; false if the link went away meanwhile.
 
-    Told to stop it sends no further chunk, and what it had claimed is given back.
+    Told to stop it sends no further chunk.
     """
     stop = stop or asyncio.Event()
+    sender.begin_pass()
     async with flight(sender, channel, tenant=tenant, clock=clock, settings=settings) as chunks:
-        while True:
-            batch = await _claim(
-                sender,
-                channel,
-                tenant=tenant,
-                now=clock.now(),
-                settings=settings,
-                through=chunks.through(),
-            )
-            if not batch.claim_id:
+        while chunks.is_linked:
+            await chunks.room()
+            if stop.is_set() or sender.claims_no_more:
                 break
-            chunks.begin(batch.claim_id)
-            for start in range(0, len(batch.cleared), settings.chunk):
-                await chunks.room()
-                if stop.is_set() or sender.is_left_alone:
-                    break
-                chunk = batch.cleared[start : start + settings.chunk]
-                await chunks.send(chunk, claim_id=batch.claim_id)
-            if stop.is_set() or sender.claims_no_more or not chunks.is_linked:
+            await _take_turn(sender, channel, settings.chunk, settings=settings)
+            chunk = await _next_chunk(chunks)
+            if chunk is None:
+                await _take_turn(sender, channel, -settings.chunk, settings=settings)
                 break
-    await _end_claims(sender, now=clock.now())
+            if chunk.cleared:
+                chunks.send(chunk.cleared, claim_id=chunk.claim_id)
+            by_part = channel.capabilities.counts_parts
+            taken = sum(each.parts for each in chunk.cleared) if by_part else len(chunk.cleared)
+            await _take_turn(sender, channel, taken - settings.chunk, settings=settings)
     return chunks.is_linked
+
+
+async def _take_turn(
+    sender: Worker, channel: Channel, parts: int, *, settings: DeliverySettings
+) -> None:
+    """Wait for the route's next slots; what was taken too much or too little is set right later."""
+    if settings.rate_per_s and parts:
+        await take_turn(sender.conn, channel.name, seconds=parts / settings.rate_per_s)
 
 
 async def deliver(
@@ -216,51 +219,51 @@ def channel_kind(channel: Channel) -> str:
 
 
 @dataclass(frozen=True)
-class _Batch:
-    """What of a claim may go; claim 0: nothing was due."""
+class _Chunk:
+    """What of the envelopes that were due may go, and is marked for it."""
 
     claim_id: int = 0
     cleared: Sequence[Claimed] = ()
 
 
-async def _claim(
-    sender: Worker,
-    channel: Channel,
-    *,
-    tenant: Tenant,
-    now: datetime,
-    settings: DeliverySettings,
-    through: Sequence[int],
-) -> _Batch:
-    """Claim a batch and judge it on facts read in the same transaction; the ones that may go.
+async def _next_chunk(chunks: Flight) -> _Chunk | None:
+    """The next chunk: judged and marked in one transaction; None where nothing is due."""
+    cleared: list[Claimed] = []
+    try:
+        return await _judge_and_mark(chunks, cleared)
+    except psycopg.OperationalError:
+        if cleared:
+            await chunks.take_back(cleared)
+        raise
 
-    The claims that we are through with are closed with it.
-    """
+
+async def _judge_and_mark(chunks: Flight, cleared: list[Claimed]) -> _Chunk | None:
+    """`cleared` gets what is about to be marked: what is known where the commit is not."""
+    sender, channel, tenant = chunks.sender, chunks.channel, chunks.tenant
+    now, chunk = chunks.clock.now(), _Chunk()
     values: dict[str, Any] = {
         "now": now,
         "channels": [channel_kind(channel)],
         "route": channel.name,
-        "limit": settings.claim_max,
+        "limit": chunks.settings.chunk,
         "owner": sender.owner,
-        "claim_ids": through,
     }
-    async with sender.conn.transaction(), sender.conn.cursor(row_factory=dict_row) as cursor:
-        if through:
-            await cursor.execute(_SQL["close_claims"], values)
-        turn = await turn_of(sender, channel.name, channel_kind(channel), settings.ways, now=now)
-        values |= {"slots": turn.slots, "is_probe": turn.is_probe}
+    async with sender.conn.transaction(), sender.conn.cursor(binary=True) as cursor:
+        turn = await turn_of(
+            sender, channel.name, channel_kind(channel), chunks.settings.ways, now=now
+        )
         if turn.slots == NO_SLOTS:
-            return _Batch()
-        if turn.is_probe:
-            values["limit"] = 1
-        await cursor.execute(_SQL["claim"], values)
-        envelopes = await cursor.fetchall()
-        if not envelopes:
-            return _Batch()
-        values["envelope_ids"] = [row["envelope_id"] for row in envelopes]
-        (claim,) = await (await cursor.execute(_SQL["add_claim"], values)).fetchall()
-        claimed, rulings = await judge_claimed(
-            cursor, envelopes, tenant=tenant.by(channel.capabilities), now=now
+            return None
+        values |= {"slots": turn.slots, "is_probe": turn.is_probe}
+        values["limit"] = 1 if turn.is_probe else values["limit"]
+        await cursor.execute(_SQL["due"], values)
+        names = [column.name for column in cursor.description or ()]
+        rows = await cursor.fetchall()
+        if not rows:
+            return None
+        due = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+        claimed, rulings = await judge_due(
+            cursor, due, tenant=tenant.by(channel.capabilities), now=now
         )
         verdicts = [
             verdict_of(ruling, each.envelope_id)
@@ -271,24 +274,17 @@ async def _claim(
         both = list(zip(claimed, rulings, strict=True))
         stopped = [(each, ruling) for each, ruling in both if not _may_go(ruling)]
         await _put_back(cursor, stopped, sender=sender, now=now)
-    return _Batch(claim["claim_id"], [each for each, ruling in both if _may_go(ruling)])
+        cleared += [each for each, ruling in both if _may_go(ruling)]
+        if cleared:
+            values["envelope_ids"] = arrays.numbers(sorted(each.envelope_id for each in cleared))
+            await cursor.execute(_SQL["mark_wired"], values)
+            ((claim_id,),) = await (await cursor.execute(_SQL["add_claim"], values)).fetchall()
+            chunk = _Chunk(claim_id, cleared)
+    return chunk
 
 
 def _may_go(ruling: Ruling) -> bool:
     return ruling.state is State.READY and ruling.not_before is None
-
-
-async def _end_claims(sender: Worker, *, now: datetime) -> None:
-    """All that was marked is settled; what this worker has not marked another may claim."""
-    values: dict[str, Any] = {"owner": sender.owner, "now": now}
-    async with sender.conn.transaction():
-        claims = await (await sender.conn.execute(_SQL["open_claims"], values)).fetchall()
-        if not claims:
-            return
-        values["claim_ids"] = [claim_id for claim_id, _ in claims]
-        values["envelope_ids"] = [each for _, envelope_ids in claims for each in envelope_ids]
-        for step in ("give_back", "close_claims"):
-            await sender.conn.execute(_SQL[step], values)
 
 
 async def _put_back(
@@ -305,7 +301,6 @@ async def _put_back(
         _SQL["put_back"],
         {
             "now": now,
-            "owner": sender.owner,
             "envelope_ids": [each.envelope_id for each, _ in stopped],
             "states": [ruling.state.value for _, ruling in stopped],
             "reasons": [ruling.reason for _, ruling in stopped],

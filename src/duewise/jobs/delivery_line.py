@@ -16,10 +16,12 @@ import psycopg
 import structlog
 
 from duewise.channels.base import Channel
+from duewise.channels.heard import Listener
 from duewise.errors import Unreachable
 from duewise.jobs.circuit import left_alone
 from duewise.jobs.deliver import Connect, DeliverySettings, Run, awaits_receipts, deliver
 from duewise.jobs.receive import receive
+from duewise.jobs.receive_raw import receive_raw
 from duewise.jobs.session import PATIENCE, Patience, another
 from duewise.jobs.tenant import Tenant
 from duewise.outbox.breaker import PROBE_FIRST_S
@@ -47,8 +49,9 @@ async def receiving(
     lost for good.
     """
     stop = asyncio.Event()
+    taking = receive_raw if isinstance(channel, Listener) else receive  # whoever calls, waits
     task = asyncio.create_task(
-        receive(
+        taking(
             channel,
             await connect(),
             connect=connect,

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import yaml
 
 from duewise.money import Money
-from duewise.store.explain import Considered, Explanation, Finding, Story
+from duewise.store.explain import Considered, Explanation, Finding, PromiseNews, Story
 
 Words = Mapping[str, Mapping[str, str]]
 LANGUAGES = ("en", "zh")
@@ -107,6 +107,10 @@ def _considered_lines(
     if row.amount_minor is not None and row.currency:
         asks = amount(row.amount_minor, row.currency)
         yield f"  asks for     {asks}, due {row.due_date}"
+    if row.promise:
+        yield f"  promise      {_promise(row, words)}"
+    if row.broken_promises_90d:
+        yield f"  broken       {row.broken_promises_90d} promise(s) of the last 90 days"
     if row.losers:
         yield f"  gave way     {', '.join(row.losers)}"
     if row.outcome:
@@ -125,6 +129,12 @@ def _standing(row: Considered) -> str:
         f"probability of default {risk:.3f}" if risk is not None else "",
     ]
     return ", ".join(part for part in parts if part)
+
+
+def _promise(row: Considered, words: Words) -> str:
+    state = meaning(words, "promise", row.promise or "")
+    of = amount(row.promised_minor, row.currency) if row.promised_minor and row.currency else ""
+    return ", ".join(part for part in (state, f"for {row.promised_date}", of) if part)
 
 
 def _story_lines(story: Story, words: Words, zone: ZoneInfo) -> Iterator[str]:
@@ -157,7 +167,7 @@ def _story_lines(story: Story, words: Words, zone: ZoneInfo) -> Iterator[str]:
 
 
 def _news_lines(explanation: Explanation, words: Words, zone: ZoneInfo) -> Iterator[str]:
-    if explanation.payments or explanation.replies:
+    if explanation.payments or explanation.replies or explanation.promises:
         yield ""
         yield "Heard that day"
     for news in explanation.payments:
@@ -172,6 +182,19 @@ def _news_lines(explanation: Explanation, words: Words, zone: ZoneInfo) -> Itera
             f"  {_at(reply.at, zone)}  reply, {meaning(words, 'intent', reply.intent)}{said}"
             f" → {meaning(words, 'action', reply.action)}"
         )
+    for promise in explanation.promises:
+        yield _promise_news(promise, words, zone)
+
+
+def _promise_news(news: PromiseNews, words: Words, zone: ZoneInfo) -> str:
+    minor = news.amount_minor
+    of = "all that is due" if minor is None else amount(minor, news.currency)
+    by = f"promise {news.promise_id}: {of} by {news.day} ({news.source})"
+    said = f"  {_at(news.made_at, zone)}  {by}"
+    if news.cancelled_at is None or news.cancel_reason is None:
+        return said
+    why = meaning(words, "promise_reason", news.cancel_reason)
+    return f"{said}; cancelled at {_at(news.cancelled_at, zone)}: {why}"
 
 
 def _finding_lines(finding: Finding, words: Words, zone: ZoneInfo) -> Iterator[str]:

@@ -14,6 +14,7 @@ from duewise.book.schema import PAYMENTS
 from duewise.frames import INSTANT, Schema, completed, conform, empty
 from duewise.store.sql import queries
 from duewise.strategy.cascade import SENT
+from duewise.strategy.promise import PROMISES, REMEMBERED_DAYS
 
 CONTACT_DAYS = 28
 
@@ -113,6 +114,17 @@ def sent_of(conn: Connection[Any], borrower_ids: Sequence[str], *, now: datetime
     since = now - timedelta(days=CONTACT_DAYS)
     query = queries("planning")["sent_steps"]
     return _in_blocks(conn, query, borrower_ids, SENT, since=since, now=now)
+
+
+def promises_of(
+    conn: Connection[Any], borrower_ids: Sequence[str], *, now: datetime
+) -> pl.DataFrame:
+    """`PROMISES` of these borrowers known by now, but for those whose day is long over."""
+    # A day more than is counted: the last one may be another date there than here.
+    since = (now - timedelta(days=REMEMBERED_DAYS + 1)).date()
+    return _in_blocks(
+        conn, queries("promise")["of_borrowers"], borrower_ids, PROMISES, since=since, now=now
+    )
 
 
 def contact_frame(log: Sequence[Mapping[str, Any]]) -> pl.DataFrame:

@@ -8,6 +8,7 @@ same. Of its footers this knows one thing alone: that the schema stands before t
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
@@ -20,14 +21,21 @@ if TYPE_CHECKING:
 
 _MAGIC = b"PAR1"
 _LENGTH_BYTES = 4  # of the footer, before the magic bytes that end the file
+_PIECE_BYTES = 1 << 20
 _NAMES_BYTES = 1 << 26  # so many bytes of names stand in a row group once, and not per row
 
 
 class ParquetFile:
-    """A Parquet file that is there once its block has ended well; each table is a row group."""
+    """A Parquet file that is there once its block has ended well; each table is a row group.
 
-    def __init__(self, path: Path) -> None:
+    The columns `uneven` are not compressed: so much varies in them that it takes longer than to
+    write them.
+    """
+
+    def __init__(self, path: Path, *, uneven: Collection[str] = ()) -> None:
         self._path, self._unfinished = path, path.with_name(f".{path.name}")
+        self._uneven = uneven
+        self._sink: pa.NativeFile | None = None
         self._writer: ParquetWriter | None = None
         self._schemas: list[pa.Schema] = []  # as it is written, as it is promised
 
@@ -38,13 +46,16 @@ class ParquetFile:
         plain = _in_whole_numbers(table)
         if self._writer is None:
             self._schemas = [plain.schema, table.schema]
-            self._writer = _writer(self._unfinished, plain.schema)
+            self._sink = _sink(self._unfinished)
+            self._writer = _writer(self._sink, plain.schema, self._uneven)
         self._writer.write_table(plain, row_group_size=max(table.num_rows, 1))
 
     def __exit__(self, kind: object, *_: object) -> None:
         try:
             if self._writer is not None:
                 self._writer.close()
+            if self._sink is not None:
+                self._sink.close()
             if kind is None:
                 _tell_types(self._unfinished, *self._schemas)
                 self._unfinished.replace(self._path)
@@ -52,20 +63,29 @@ class ParquetFile:
             self._unfinished.unlink(missing_ok=True)
 
 
-def _writer(where: Path | BytesIO, schema: pa.Schema) -> ParquetWriter:
+def _sink(path: Path) -> pa.NativeFile:
+    """The file, written in large pieces: a page is two calls of the system else."""
+    import pyarrow as pa
+
+    return pa.BufferedOutputStream(pa.OSFile(str(path), "wb"), _PIECE_BYTES)
+
+
+def _writer(
+    where: pa.NativeFile | BytesIO, schema: pa.Schema, uneven: Collection[str] = ()
+) -> ParquetWriter:
     from pyarrow.parquet import ParquetWriter
     from pyarrow.types import is_dictionary
 
     return ParquetWriter(
         where,
         schema,
-        compression="lz4",
+        compression={f.name: "none" if f.name in uneven else "lz4" for f in schema},
         use_dictionary=[f.name for f in schema if is_dictionary(f.type)],
         dictionary_pagesize_limit=_NAMES_BYTES,
         write_statistics=False,
         store_schema=False,  # the types are the files' contract, not our buffers'
         store_decimal_as_integer=True,
-        write_batch_size=1 << 14,
+        write_batch_size=1 << 17,
         data_page_size=1 << 18,
     )
 

@@ -40,9 +40,20 @@ from duewise.jobs.operations import (
     contacts_of,
     feed_complete_until,
     payments_of,
+    promises_of,
     sent_of,
 )
-from duewise.jobs.plan_part import OFFERED, PLANNED, UNREAD, Known, plan_part, read_part
+from duewise.jobs.plan_part import (
+    OFFERED,
+    PLANNED,
+    UNREAD,
+    Known,
+    begin,
+    get_ready,
+    plan_next,
+    plan_part,
+    read_part,
+)
 from duewise.jobs.risk_serve import served_hazard, served_models
 from duewise.jobs.tenant import Tenant
 from duewise.money import Money
@@ -59,7 +70,7 @@ MANIFEST = "plan.json"
 THREADS = "POLARS_MAX_THREADS"
 
 Progress = Callable[[int, int], None]
-Task: TypeAlias = tuple[Callable[[], Tables], PlanContext, Path]
+Task: TypeAlias = tuple[Callable[[], Tables], Path]
 
 # What a plan's manifest says of it, and operations keep.
 PLAN_COLUMNS = (
@@ -202,8 +213,8 @@ def plan_parts(
     targets = [parts / f"{number:04d}{PLANNED}" for number in range(partitions)]
     missing = [number for number, path in enumerate(targets) if not path.exists()]
     done = len(targets) - len(missing)
-    tasks = ((reader_of(number), context, targets[number]) for number in missing)
-    for _ in _run(tasks, workers=workers):
+    tasks = ((reader_of(number), targets[number]) for number in missing)
+    for _ in _run(tasks, context, workers=min(workers, len(missing))):
         done += 1
         if progress:
             progress(done, len(targets))
@@ -237,6 +248,7 @@ def _known(
         contacts=contacts_of(conn, borrower_ids, now=now),
         cases=cases_of(conn, borrower_ids, now=now),
         sent=sent_of(conn, borrower_ids, now=now) if asks else empty(SENT),
+        promises=promises_of(conn, borrower_ids, now=now),
     )
 
 
@@ -278,19 +290,24 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest | finished
 
 
-def _run(tasks: Iterator[Task], *, workers: int) -> Iterator[None]:
-    """Run the tasks, at most `workers` + 1 of them in memory."""
+def _run(tasks: Iterator[Task], context: PlanContext, *, workers: int) -> Iterator[None]:
+    """Run the tasks, at most `workers` + 1 of them in memory; the context goes to each once."""
     if workers <= 1:
-        for task in tasks:
-            plan_part(*task)
+        for read, target in tasks:
+            plan_part(read, context, target)
             yield
         return
     # Spawned, not forked: Polars' thread pool does not survive a fork.
-    pool = multiprocessing.get_context("spawn")
-    with _threads_shared(workers), ProcessPoolExecutor(workers, mp_context=pool) as executor:
+    spawn = multiprocessing.get_context("spawn")
+    with (
+        _threads_shared(workers),
+        ProcessPoolExecutor(workers, spawn, initializer=begin, initargs=(context,)) as executor,
+    ):
+        for _ in range(workers):  # they start while the first partition is looked up
+            executor.submit(get_ready)
         running: set[Future[None]] = set()
         for task in tasks:
-            running.add(executor.submit(plan_part, *task))
+            running.add(executor.submit(plan_next, *task))
             if len(running) > workers:
                 finished, running = wait(running, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in finished)

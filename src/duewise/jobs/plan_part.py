@@ -28,13 +28,14 @@ UNREAD = ".unread"  # and what of the lender's own columns no model could read
 
 @dataclass(frozen=True)
 class Known:
-    """What operations know of some borrowers: payments since, addresses, contacts, cases, steps."""
+    """What operations know of some borrowers: payments since, addresses, contacts and the rest."""
 
     payments: pl.DataFrame
     addresses: pl.DataFrame
     contacts: pl.DataFrame
     cases: pl.DataFrame
     sent: pl.DataFrame
+    promises: pl.DataFrame
 
     def joined(self, found: BookTables) -> Tables:
         """The same borrowers' rows of the book, and these."""
@@ -50,12 +51,13 @@ class Known:
             contacts=self.contacts,
             cases=self.cases,
             sent=self.sent,
+            promises=self.promises,
         )
 
 
 def read_part(book: Book, number: int, known: Known) -> Tables:
     """A partition's tables: the book's are read by the process that plans them."""
-    return known.joined(book.read(number))
+    return known.joined(book.plan_tables(number))
 
 
 def plan_part(read: Callable[[], Tables], context: PlanContext, target: Path) -> None:
@@ -71,6 +73,24 @@ def plan_part(read: Callable[[], Tables], context: PlanContext, target: Path) ->
     unfinished = target.with_suffix(".tmp")
     plan.rows.write_ipc(unfinished, compression="lz4")
     unfinished.rename(target)
+
+
+_given: list[PlanContext] = []
+
+
+def begin(context: PlanContext) -> None:
+    """Keep what all partitions are planned by, in a process that plans one after the other."""
+    _given[:] = [context]
+
+
+def plan_next(read: Callable[[], Tables], target: Path) -> None:
+    """`plan_part` by what was kept."""
+    (context,) = _given
+    plan_part(read, context, target)
+
+
+def get_ready() -> None:
+    """Nothing to plan: a process that was asked for has started when this returns."""
 
 
 def _union(payments: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:

@@ -24,10 +24,12 @@ from duewise.channels.base import (
     Kind,
 )
 from duewise.errors import Unreachable
+from duewise.jobs.promises import HELD_BY_PROMISE, promise_values
 from duewise.jobs.session import Connect, Patience, another
 from duewise.jobs.tenant import Tenant
 from duewise.jobs.wire_gate import COLUMNS
 from duewise.message.reply import Intent, read_reply
+from duewise.money import to_minor
 from duewise.outbox.envelope import State, is_allowed
 from duewise.outbox.receipt import fold_receipts
 from duewise.store import arrays
@@ -66,7 +68,7 @@ async def receive(
     failures = 0
     try:
         while not stop.is_set():
-            batch = await _next_batch(channel.inbound)
+            batch = await next_batch(channel.inbound)
             while True:
                 try:
                     await take_in(
@@ -228,11 +230,14 @@ async def _act_on(
             "at": reply.at,
         },
     )
-    if await added.fetchone() is None:
+    known = await added.fetchone()
+    if known is None:
         return
     # Who refuses a number, or is a stranger to us, speaks for everybody we reach by it.
     for each in borrowers if intent.kind in OF_THE_NUMBER else borrowers[:1]:
         await _carry_out(conn, intent, each, kind=can.carries, now=now)
+    if intent.action == "record_promise" and borrower_id:
+        await _promise(conn, intent, borrower_id, reply_id=known[0], tenant=tenant, now=now)
 
 
 async def _carry_out(
@@ -262,14 +267,47 @@ async def _carry_out(
             await conn.execute(_SQL["hold_unsent"], values | {"reason": "reply_paid"})
 
 
-async def _next_batch(inbound: asyncio.Queue[Delivery]) -> list[Delivery]:
-    """What is waiting, at most `BATCH_MAX`; an empty list if nothing comes for a moment."""
+async def _promise(
+    conn: AsyncConnection[Any],
+    intent: Intent,
+    borrower_id: str,
+    *,
+    reply_id: int,
+    tenant: Tenant,
+    now: datetime,
+) -> None:
+    """Take the promise down; what is unsent waits until it is planned again on it."""
+    assert intent.date is not None, "without a day it is no promise to record"
+    minor = None if intent.amount is None else to_minor(intent.amount, tenant.currency)
+    values = promise_values(
+        ref=f"reply/{reply_id}",
+        borrower_id=borrower_id,
+        day=intent.date,
+        amount_minor=minor,
+        made_at=now,
+        source="reply",
+        reply_id=reply_id,
+        tenant=tenant,
+        now=now,
+    )
+    await conn.execute(queries("promise")["add"], values)
+    held = {"borrower_ids": [borrower_id], "reason": HELD_BY_PROMISE, "now": now}
+    await conn.execute(_SQL["hold_unsent"], held)
+
+
+async def next_batch(
+    inbound: asyncio.Queue[Delivery], *, gather_s: float = BATCH_WAIT_S
+) -> list[Delivery]:
+    """What is waiting, at most `BATCH_MAX`; an empty list if nothing comes for a moment.
+
+    `gather_s`: what comes so soon after the first is taken with it.
+    """
     try:
         first = await asyncio.wait_for(inbound.get(), timeout=IDLE_S)
     except TimeoutError:
         return []
     batch = [first]
-    await asyncio.sleep(BATCH_WAIT_S if inbound.empty() else 0)
+    await asyncio.sleep(gather_s if inbound.empty() else 0)
     while len(batch) < BATCH_MAX and not inbound.empty():
         batch.append(inbound.get_nowait())
     return batch

@@ -1,4 +1,4 @@
-"""After news of a payment: what was held is planned again on the new facts, or cancelled."""
+"""After news of a payment or a promise: what was held is planned again, or cancelled."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from duewise.engine.partition import plan_partition
 from duewise.jobs.ingest import HELD_BY_PAYMENT
 from duewise.jobs.operations import rows
 from duewise.jobs.plan_day import context_for, tables_of
+from duewise.jobs.promises import HELD_BY_PROMISE
 from duewise.jobs.release import Composed, compose_and_rule, envelope_facts
 from duewise.jobs.tenant import Tenant
 from duewise.jobs.verdicts import Verdicts, add_verdicts, verdict_of
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from duewise.store.book import Book
 
 HELD_MAX = 20_000
+# What has held an envelope, and what its end is then said to come after.
+NEWS = {HELD_BY_PAYMENT: "after_payment", HELD_BY_PROMISE: "after_promise"}
 _SQL = queries("planning")
 
 
@@ -39,7 +42,7 @@ def replan_held(
     now: datetime,
     borrower_ids: list[str] | None = None,
 ) -> Counter[str]:
-    """Plan again what payments have held (of these borrowers, or of all); counts by outcome."""
+    """Plan again what payments and promises have held, of these borrowers or of all; counts."""
     counts: Counter[str] = Counter()
     held = _held(conn, now=now, borrower_ids=borrower_ids, limit=HELD_MAX)
     for as_of in sorted({row["as_of"] for row in held}):
@@ -58,7 +61,7 @@ def _held(
     conn: Connection[Any], *, now: datetime, borrower_ids: list[str] | None, limit: int
 ) -> list[dict[str, Any]]:
     values = {
-        "reasons": [HELD_BY_PAYMENT],
+        "reasons": [*NEWS],
         "now": now,
         "borrower_ids": borrower_ids,
         "limit": limit,
@@ -93,7 +96,10 @@ def _replace(
                 "now": now,
                 "envelope_ids": [row["envelope_id"] for row in dropped],
                 "states": [state.value for state, _ in ends],
-                "reasons": [f"after_payment: {reason}" for _, reason in ends],
+                "reasons": [
+                    f"{NEWS[row['reason']]}: {reason}"
+                    for row, (_, reason) in zip(dropped, ends, strict=True)
+                ],
             },
         )
     return Counter(renewed=len(renewed), cancelled=len(dropped))

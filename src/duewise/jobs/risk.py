@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -129,12 +129,69 @@ def prepare(frame: pl.DataFrame, columns: Columns) -> tuple[pl.DataFrame, Column
     return known, replace(columns, features=(*features, *(name for name in owed if name)))
 
 
+@dataclass(frozen=True)
+class Judged:
+    """A model, and its card as far as it alone goes: what it is registered by is `guards`."""
+
+    fitted: Fitted
+    guards: tuple[Guard, ...]
+    card: dict[str, Any]
+
+
 def fit(path: Path, asked: Request) -> Registered | Inconclusive:
     """Judge a model of the file's rows, make it of all of them, and register it if it may be.
 
     Every fit writes a card. The last champion is judged on the same rows; should it have seen some
     of them, that is in its favour.
     """
+    found = _judged(path, asked)
+    return found if isinstance(found, Inconclusive) else _registered([found], asked)[0]
+
+
+def fit_together(
+    path: Path, asked: Request, targets: Sequence[str]
+) -> list[Registered] | tuple[str, Inconclusive]:
+    """`fit` of each target on the same rows; all are registered, or none.
+
+    With the target of which too little is known: then nothing is written.
+    """
+    found = []
+    for target in targets:
+        each = _judged(path, replace(asked, columns=replace(asked.columns, target=target)))
+        if isinstance(each, Inconclusive):
+            return target, each
+        found.append(each)
+    return _registered(found, asked)
+
+
+def _registered(found: Sequence[Judged], asked: Request) -> list[Registered]:
+    """Written, and champions if no guard of any is broken."""
+    broken = {each.fitted.target for each in found if not all(g.holds for g in each.guards)}
+    written = []
+    for each in found:
+        others = broken - {each.fitted.target}
+        said = (
+            f"its guards hold for every target of this fit ({', '.join(sorted(others))} broke one)"
+        )
+        guards = [
+            *each.guards,
+            *([Guard("together", said, len(others), holds=False)] if others else []),
+        ]
+        named = {
+            "version": registry.version_of(each.fitted),
+            **each.card,
+            "registered": not broken,
+            "guards": [asdict(guard) for guard in guards],
+        }
+        folder = registry.save(asked.workspace, each.fitted, named, asked.render(named))
+        written.append(Registered(folder, named))
+    if not broken:
+        for each, one in zip(found, written, strict=True):
+            registry.promote(asked.workspace, each.fitted.target, one.folder.name)
+    return written
+
+
+def _judged(path: Path, asked: Request) -> Judged | Inconclusive:
     read, sha256 = read_frame(path)
     frame, columns = prepare(read, asked.columns)
     asked = replace(asked, columns=columns)
@@ -154,7 +211,7 @@ def fit(path: Path, asked: Request) -> Registered | Inconclusive:
     if isinstance(fitted, Inconclusive):
         return fitted
     groups = group_figures(found.predictions, frame, model=SERVED, protected=columns.protected)
-    guards = [*absolute_guards(found, groups), *_against_champion(frame, found, asked)]
+    guards = (*absolute_guards(found, groups), *_against_champion(frame, found, asked))
     card = model_card(
         fitted,
         found,
@@ -166,11 +223,7 @@ def fit(path: Path, asked: Request) -> Registered | Inconclusive:
         made_at=asked.now,
         versions={name: version(name) for name in VERSIONS_OF},
     )
-    named = {"version": registry.version_of(fitted), **card}
-    folder = registry.save(asked.workspace, fitted, named, asked.render(named))
-    if named["registered"]:
-        registry.promote(asked.workspace, columns.target, folder.name)
-    return Registered(folder, named)
+    return Judged(fitted, guards, card)
 
 
 def _against_champion(frame: pl.DataFrame, found: Validation, asked: Request) -> list[Guard]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,14 +14,16 @@ import polars as pl
 from duewise.book.ledger import ledger
 from duewise.book.product import Products
 from duewise.errors import BadInput
-from duewise.jobs.risk import VERSIONS_OF, Registered, Request, read_frame
+from duewise.jobs.risk import VERSIONS_OF, Registered, Request, Watched, read_frame
 from duewise.risk.card import read_source
 from duewise.risk.cured import CURED, OUTCOME, lapsed, of_lapsed, with_cure
 from duewise.risk.features import feature_table, features_of, morning
 from duewise.risk.folds import drawn_groups
-from duewise.risk.hazard import TREES, FittedHazard, fit_hazard
-from duewise.risk.hazard_check import HazardCheck, check_hazard, hazard_guards
+from duewise.risk.hazard import TREES, USUAL, FittedHazard, fit_hazard
+from duewise.risk.hazard_check import OURS, HazardCheck, check_hazard, hazard_guards
+from duewise.risk.hazard_monitor import SCORE, findings, performance, worse_than_usual
 from duewise.risk.inputs import Inconclusive
+from duewise.risk.monitor import Limits, Reference, drift, model_in_use, reference
 from duewise.store import models_registry as registry
 
 if TYPE_CHECKING:
@@ -81,11 +83,7 @@ def fit(path: Path, asked: Request) -> Registered | Inconclusive:
     Every fit writes a card. Raises BadInput for a file that holds no lapses, or a column no model
     can use; Inconclusive where there is too little.
     """
-    read, sha256 = read_frame(path)
-    lacking = sorted({*NAMES, *OUTCOME} - set(read.columns))
-    if lacking:
-        mend = f"fit it of a book, by `duewise risk fit BOOK --target {CURED}`"
-        raise BadInput(f"column {lacking[0]!r} is missing", source=str(path), mend=mend)
+    read, sha256 = _read(path)
     rows = _some(read, seed=asked.seed)
     names = _features_of(rows, asked.columns.protected)
     groups = asked.columns.groups
@@ -107,7 +105,7 @@ def fit(path: Path, asked: Request) -> Registered | Inconclusive:
     last = _last(asked.workspace, rows)
     guards = hazard_guards(found, last=last, groups=groups, seed=asked.seed)
     columns = replace(asked.columns, target=CURED, time="as_of")
-    fitted = FittedHazard(CURED, hazard)
+    fitted = FittedHazard(CURED, hazard, _references(hazard, rows, names))
     card = {
         "version": registry.version_of(fitted),
         "target": CURED,
@@ -130,6 +128,51 @@ def fit(path: Path, asked: Request) -> Registered | Inconclusive:
     if card["registered"]:
         registry.promote(asked.workspace, CURED, folder.name)
     return Registered(folder, card)
+
+
+def monitor(path: Path, *, workspace: Path, now: datetime, groups: str = "borrower_id") -> Watched:
+    """Look at what the champion foresees of these mornings, and at what has become of them by now.
+
+    `path` holds the rows that `write_lapses` writes. What is to be used is written beside the
+    champion, so that plans follow it and say so: the hazard, the usual day, or nothing. Raises
+    BadInput for a file that holds no lapses, or where no hazard is registered.
+    """
+    rows = _read(path)[0]
+    fitted = registry.load_hazard(workspace)
+    hazard, usual = fitted.hazard, fitted.hazard.usual()
+    foreseen = {OURS: hazard.probability_cured(rows)}
+    if usual is not None:
+        foreseen[USUAL] = usual.probability_cured(rows)
+    scored = rows.with_columns(pl.Series(SCORE, foreseen[OURS][:, -1]))
+    drifted = drift(fitted.references, scored, unread=hazard.inputs.unread(rows))
+    performed = performance(rows, foreseen, groups=groups)
+    worse = (
+        worse_than_usual(rows, foreseen[OURS], foreseen[USUAL], groups=groups)
+        if usual is not None
+        else (0.0, 0.0)
+    )
+    found = findings(drifted, performed, worse=worse, limits=Limits())
+    in_use = model_in_use(list(found.items()))
+    said = {name: [each.value for each in past] for name, past in found.items()}
+    registry.use(workspace, CURED, {"model": in_use, "findings": said, "at": now.isoformat()})
+    version = registry.champion_version(workspace, CURED) or ""
+    return Watched(version, in_use, said, drifted, performed)
+
+
+def _references(hazard: Hazard, rows: pl.DataFrame, names: Sequence[str]) -> dict[str, Reference]:
+    """Where the features lay, and what was foreseen of these mornings by day 30."""
+    score = pl.Series(SCORE, hazard.probability_cured(rows)[:, -1])
+    return {SCORE: reference(score), **{name: reference(rows[name]) for name in names}}
+
+
+def _read(path: Path) -> tuple[pl.DataFrame, str]:
+    """The rows of a file of lapses, and its SHA-256."""
+    read, sha256 = read_frame(path)
+    lacking = sorted({*NAMES, *OUTCOME} - set(read.columns))
+    if lacking:
+        mend = f"fit it of a book, by `duewise risk fit BOOK --target {CURED}`"
+        raise BadInput(f"column {lacking[0]!r} is missing", source=str(path), mend=mend)
+    return read, sha256
 
 
 def _some(rows: pl.DataFrame, *, seed: int) -> pl.DataFrame:

@@ -44,21 +44,32 @@ def served_models(workspace: Path) -> tuple[Served, ...]:
 
 
 def served_hazard(workspace: Path) -> ServedHazard | None:
-    """The hazard of paying that was registered last; None where there is none."""
+    """The hazard of paying that was registered last; None where there is none.
+
+    By the monitor's word its usual day stands in for it, or nothing does.
+    """
     if not (workspace / MODELS).is_dir():
         return None
     from duewise.risk.cured import CURED
     from duewise.store import models_registry as registry
 
     version = registry.champion_version(workspace, CURED)
-    return None if version is None else _loaded_hazard(workspace, version)
+    if version is None:
+        return None
+    return _loaded_hazard(workspace, version, registry.in_use(workspace, CURED))
 
 
 @lru_cache(maxsize=2)
-def _loaded_hazard(workspace: Path, version: str) -> ServedHazard:
+def _loaded_hazard(workspace: Path, version: str, used: str) -> ServedHazard:
+    from duewise.risk.hazard import USUAL
     from duewise.store import models_registry as registry
 
-    return ServedHazard(f"hazard {version}", registry.load_hazard(workspace, version).hazard)
+    if used == RULES:
+        return ServedHazard(f"nothing, hazard {version} being set aside", None)
+    found = registry.load_hazard(workspace, version).hazard
+    if used == USUAL:
+        return ServedHazard(f"the usual day of hazard {version}", found.usual())
+    return ServedHazard(f"hazard {version}", found)
 
 
 @lru_cache(maxsize=MODELS_MAX)

@@ -10,7 +10,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
@@ -63,6 +63,11 @@ class Worker:
     circuit: Circuit = field(default_factory=Circuit)
     answers: AsyncConnection[Any] | None = None
     storing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def begin_pass(self) -> None:
+        """What the last pass found of the route is asked anew."""
+        self.is_left_alone = False
+        self.circuit = replace(self.circuit, is_probe=False)
 
     @property
     def claims_no_more(self) -> bool:

@@ -44,6 +44,17 @@ class Said:
     dead_token: str | None = None
 
 
+@dataclass(frozen=True)
+class Answers:
+    """What became of a chunk. `submissions`: envelope, the gateway's id, part; claim 0: of none."""
+
+    claim_id: int
+    route: str
+    said: Sequence[Said]
+    submissions: Sequence[tuple[int, str, int]]
+    now: datetime
+
+
 def never_left(result: SendResult) -> bool:
     """Whether the link was away, and the message for certain still here.
 
@@ -88,25 +99,18 @@ def unsent(claimed: Claimed, reason: str, not_before: datetime | None = None) ->
     )
 
 
-async def settle(
-    sender: Worker,
-    route: str,
-    said: Sequence[Said],
-    submissions: Sequence[tuple[int, str, int]],
-    *,
-    now: datetime,
-    patience: Patience,
-) -> None:
+async def settle(sender: Worker, answers: Answers, *, patience: Patience) -> None:
     """Store what was said; while the database is away, keep it and try again.
 
-    `submissions`: envelope, the gateway's id, part. Raises Unreachable if it stays away.
+    Raises Unreachable if it stays away.
     """
+    said = answers.said
     async with sender.storing:
         for _ in range(STORE_TRIES_MAX):
             try:
                 conn = sender.answers or await another(None, sender.connect, patience)
                 sender.answers = conn
-                await _store(conn, sender.owner, route, said, submissions, now=now)
+                await _store(conn, sender.owner, answers)
             except psycopg.OperationalError:
                 await conn.close()
                 sender.answers = None
@@ -114,7 +118,7 @@ async def settle(
                 raise _not_stored(len(said)) from error
             else:
                 sender.done.update(each.state.value for each in said)
-                sender.done["parts"] += len(submissions)
+                sender.done["parts"] += len(answers.submissions)
                 return
     raise _not_stored(len(said))
 
@@ -127,17 +131,10 @@ def _not_stored(answers: int) -> Unreachable:
     )
 
 
-async def _store(
-    conn: AsyncConnection[Any],
-    owner: int,
-    route: str,
-    said: Sequence[Said],
-    submissions: Sequence[tuple[int, str, int]],
-    *,
-    now: datetime,
-) -> None:
+async def _store(conn: AsyncConnection[Any], owner: int, answers: Answers) -> None:
+    said, submissions, now = answers.said, answers.submissions, answers.now
     parts = {
-        "route": route,
+        "route": answers.route,
         "now": now,
         "envelope_ids": arrays.numbers(envelope_id for envelope_id, _, _ in submissions),
         "provider_ids": arrays.texts([provider_id for _, provider_id, _ in submissions]),
@@ -164,6 +161,8 @@ async def _store(
         if submissions:
             await conn.execute(_SQL["drop_adopted"], parts)
             await conn.execute(_SQL["add_submissions"], parts)
+        values = {"claim_ids": [answers.claim_id], "owner": owner, "now": now}
+        await conn.execute(_SQL["close_claims"], values)
 
 
 def _alike(said: Sequence[Said]) -> dict[_Word, list[Said]]:

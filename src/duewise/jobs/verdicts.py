@@ -121,10 +121,10 @@ def add_verdicts(conn: Connection[Any], verdicts: Verdicts) -> None:
         conn.execute(_AUDIT["add_unsealed"], row)
 
 
-async def add_wire_verdicts(cursor: AsyncCursor[dict[str, Any]], verdicts: Verdicts) -> None:
+async def add_wire_verdicts(cursor: AsyncCursor[Any], verdicts: Verdicts) -> None:
     """`add_verdicts` in the claim's transaction."""
     await cursor.execute(_AUDIT["verdict_numbers"], {"n": len(verdicts.each)})
-    numbers = [row["nextval"] for row in await cursor.fetchall()]
+    numbers = [number for (number,) in await cursor.fetchall()]
     async with cursor.copy(COPY_VERDICTS) as copy:
         await copy.write(verdict_lines(verdicts, numbers))
     for row in unsealed_rows(verdicts, numbers):

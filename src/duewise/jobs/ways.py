@@ -49,7 +49,6 @@ async def turn_of(sender: Worker, route: str, kind: str, ways: Ways, *, now: dat
     """The turn of a route at its claim; takes the right to probe if there is one to be had."""
     out = await _out(sender, route, ways, now=now)
     is_probe = out.get(route, False) and await _take_probe(sender, route, kind, now=now)
-    sender.is_left_alone = False
     if is_probe != sender.circuit.is_probe:
         sender.circuit = Circuit(is_probe=is_probe)
     if is_probe:

@@ -1,25 +1,27 @@
-"""What the wire's gate sees: the claimed envelopes on facts re-read in the claim's transaction."""
+"""What the wire's gate sees: the envelopes that are due, on facts read while they are locked."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
 
 import polars as pl
 from psycopg import AsyncCursor
+from psycopg.rows import dict_row
 
-from duewise.frames import INSTANT, empty
+from duewise.frames import INSTANT, Schema, empty
 from duewise.jobs.gate import Known, Ruling, rule_on
 from duewise.jobs.operations import (
     ADDRESSES,
     CASES,
     CONTACT_DAYS,
+    CONTACTS,
     case_frame,
-    contact_frame,
 )
 from duewise.jobs.tenant import Tenant
+from duewise.store import arrays
 from duewise.store.sql import queries
 
 _SQL = queries("outbox")
@@ -27,11 +29,31 @@ _SQL = queries("outbox")
 COLUMNS = {"sms": "phone", "push": "push_token", "wechat": "wechat_openid", "email": "email"}
 # Without a word from the payments feed the ledger is older than any rule allows.
 NEVER_HEARD = timedelta(days=3_650)
+_MESSAGES: Schema = {
+    "key": pl.String,
+    "borrower_id": pl.String,
+    "loan_id": pl.String,
+    "number_token": pl.String,
+    "stage": pl.String,
+    "channel": pl.String,
+    "template": pl.String,
+    "text": pl.String,
+    "amount_minor": pl.Int64,
+    "paid_minor": pl.Int64,
+    "due_date": pl.Date,
+    "grace_days": pl.Int64,
+    "tolerance_minor": pl.Int64,
+    "annual_rate": pl.Float64,
+    "penalty_multiplier": pl.Float64,
+    "valid_until": INSTANT,
+    "now": INSTANT,
+}
+Columns: TypeAlias = Mapping[str, Sequence[Any]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Claimed:
-    """A claimed envelope, unsealed for the wire. Never logged, never shown: it is personal.
+    """An envelope for the wire, unsealed. Never logged, never shown: it is personal.
 
     `token` is the blind index of its address.
     """
@@ -51,136 +73,139 @@ class Claimed:
         return f"Claimed({self.envelope_id})"
 
 
-async def judge_claimed(
-    cursor: AsyncCursor[dict[str, Any]],
-    envelopes: Sequence[dict[str, Any]],
-    *,
-    tenant: Tenant,
-    now: datetime,
+async def judge_due(
+    cursor: AsyncCursor[Any], due: Columns, *, tenant: Tenant, now: datetime
 ) -> tuple[list[Claimed], list[Ruling]]:
-    """The claimed envelopes and the guard's ruling on each, in one order."""
-    ids = [row["envelope_id"] for row in envelopes]
-    await cursor.execute(_SQL["wire_facts"], {"envelope_ids": ids})
-    facts = {row["envelope_id"]: row for row in await cursor.fetchall()}
-    claimed = [_unsealed(row, facts[row["envelope_id"]], tenant=tenant) for row in envelopes]
-    messages = pl.DataFrame(
-        [
-            _message_row(row, facts[row["envelope_id"]], each.text, now=now)
-            for row, each in zip(envelopes, claimed, strict=True)
-        ],
-        schema_overrides={
-            "now": INSTANT,
-            "valid_until": INSTANT,
-            "due_date": pl.Date,
-            "penalty_multiplier": pl.Float64,
-            "annual_rate": pl.Float64,
-        },
-        infer_schema_length=None,
-    )
+    """The envelopes that are due and the guard's ruling on each, in one order.
+
+    `due`: the columns of the statement of that name, of one channel; read in its transaction.
+    """
+    (channel,) = set(due["channel"])
+    claimed = _unsealed(due, column=COLUMNS[channel], tenant=tenant)
+    refused = await _refused(cursor, due, channel)
     known = Known(
-        addresses=_addresses(envelopes, facts),
-        contacts=await _contacts(cursor, envelopes, now=now),
-        cases=await _cases(cursor, envelopes, now=now),
+        addresses=_addresses(due, *refused),
+        contacts=await _contacts(cursor, due, now=now),
+        cases=await _cases(cursor, due["borrower_id"], now=now),
         ledger_age=await _ledger_age(cursor, now=now),
     )
+    given = due | {  # type: ignore[operator]
+        "text": [each.text or None for each in claimed],
+        "paid_minor": await _paid(cursor, due),
+        "now": [now] * len(claimed),
+    }
+    messages = pl.DataFrame({name: given[name] for name in _MESSAGES}, schema=dict(_MESSAGES))
     return claimed, rule_on(messages, known, tenant=tenant)
 
 
-def _unsealed(row: dict[str, Any], fact: dict[str, Any], *, tenant: Tenant) -> Claimed:
-    keyring, borrower_id = tenant.keyring, row["borrower_id"]
-    column = COLUMNS[row["channel"]]
-    sealed = fact[f"{column}_sealed"]  # None: it was taken away, and its state says so
-    address = keyring.unseal(sealed, column=column, borrower_id=borrower_id) if sealed else ""
-    template = tenant.templates.get(row["template"])
-    return Claimed(
-        envelope_id=row["envelope_id"],
-        key=row["key"],
-        address=address,
-        sender_id=row["sender_id"],
-        text=keyring.unseal(row["text_sealed"], column="text", borrower_id=borrower_id),
-        valid_until=row["valid_until"],
-        attempt=row["attempt"],
-        parts=row["parts"],
-        token=row["number_token"] if column == "phone" else keyring.number_token(address),
-        title=(template.subject or template.preview or "") if template else "",
-    )
-
-
-def _message_row(
-    row: dict[str, Any], fact: dict[str, Any], text: str, *, now: datetime
-) -> dict[str, Any]:
-    planned = row["facts"]
-    due_date: date = row["due_date"]
-    return {
-        "key": row["key"],
-        "borrower_id": row["borrower_id"],
-        "loan_id": row["loan_id"],
-        "number_token": row["number_token"],
-        "stage": row["stage"],
-        "channel": row["channel"],
-        "template": row["template"],
-        "text": text,
-        "amount_minor": row["amount_minor"],
-        "paid_minor": fact["paid_minor"],
-        "due_date": due_date,
-        "grace_days": planned["grace_days"],
-        "tolerance_minor": planned["tolerance_minor"],
-        "annual_rate": planned["annual_rate"],
-        "penalty_multiplier": planned["penalty_multiplier"],
-        "valid_until": row["valid_until"],
-        "now": now,
-    }
-
-
-def _addresses(
-    envelopes: Sequence[dict[str, Any]], facts: dict[int, dict[str, Any]]
-) -> pl.DataFrame:
-    found = [
-        (
-            row["borrower_id"],
-            row["channel"],
-            row["number_token"],
-            _number_state(row, facts[row["envelope_id"]]),
-            "debtor",
-            facts[row["envelope_id"]]["is_wrong_party"],
-            facts[row["envelope_id"]]["opted_out"],
-            facts[row["envelope_id"]]["timezone"],
+def _unsealed(due: Columns, *, column: str, tenant: Tenant) -> list[Claimed]:
+    keyring, borrower_ids = tenant.keyring, due["borrower_id"]
+    # A sealed address that is None was taken away, and the envelope's gate is told so.
+    opened = keyring.unseal_column(due["address_sealed"], column=column, borrower_ids=borrower_ids)
+    addresses = [address or "" for address in opened]
+    texts = keyring.unseal_column(due["text_sealed"], column="text", borrower_ids=borrower_ids)
+    titles = {name: _title(tenant, name) for name in set(due["template"])}
+    return list(
+        map(
+            Claimed,
+            due["envelope_id"],
+            due["key"],
+            addresses,
+            due["sender_id"],
+            [text or "" for text in texts],
+            due["valid_until"],
+            due["attempt"],
+            due["parts"],
+            due["number_token"] if column == "phone" else keyring.number_tokens(addresses),
+            [titles[name] for name in due["template"]],
         )
-        for row in envelopes
-    ]
-    return pl.DataFrame(found, schema=dict(ADDRESSES), orient="row")
-
-
-def _number_state(row: dict[str, Any], fact: dict[str, Any]) -> str:
-    state: str = fact["number_state"]
-    return state if fact[f"{COLUMNS[row['channel']]}_sealed"] else "missing"
-
-
-async def _contacts(
-    cursor: AsyncCursor[dict[str, Any]], envelopes: Sequence[dict[str, Any]], *, now: datetime
-) -> pl.DataFrame:
-    await cursor.execute(
-        _SQL["contact_log"],
-        {
-            "borrower_ids": [row["borrower_id"] for row in envelopes],
-            "now": now,
-            "since": now - timedelta(days=CONTACT_DAYS),
-            "except_ids": [row["envelope_id"] for row in envelopes],
-        },
     )
-    return contact_frame(await cursor.fetchall())
+
+
+def _title(tenant: Tenant, template: str) -> str:
+    found = tenant.templates.get(template)
+    return (found.subject or found.preview or "") if found else ""
+
+
+def _addresses(due: Columns, opted_out: set[str], states_told: Mapping[str, str]) -> pl.DataFrame:
+    borrower_ids = due["borrower_id"]
+    is_number = due["channel"][0] == "sms"
+    states = [
+        "missing" if sealed is None else states_told.get(borrower_id, state)
+        for sealed, borrower_id, state in zip(
+            due["address_sealed"],
+            borrower_ids,
+            due["number_state"] if is_number else ["valid"] * len(borrower_ids),
+            strict=True,
+        )
+    ]
+    return pl.DataFrame(
+        {
+            "borrower_id": borrower_ids,
+            "channel": due["channel"],
+            "number_token": due["number_token"],
+            "number_state": states,
+            "role": ["debtor"] * len(borrower_ids),
+            "wrong_party": due["is_wrong_party"],
+            "opted_out": [borrower_id in opted_out for borrower_id in borrower_ids],
+            "timezone": due["timezone"],
+        },
+        schema=dict(ADDRESSES),
+    )
+
+
+async def _refused(
+    cursor: AsyncCursor[Any], due: Columns, channel: str
+) -> tuple[set[str], dict[str, str]]:
+    """The borrowers who want nothing more, and whose address is of no use, and why."""
+    values = {"borrower_ids": due["borrower_id"], "channels": [channel]}
+    await cursor.execute(_SQL["refusals"], values)
+    opted_out, states = set[str](), dict[str, str]()
+    for borrower_id, _, what in await cursor.fetchall():
+        if what == "opted_out":
+            opted_out.add(borrower_id)
+        else:
+            states[borrower_id] = what
+    # A number says so of itself, among the person's columns.
+    return opted_out, states if channel != "sms" else {}
+
+
+async def _paid(cursor: AsyncCursor[Any], due: Columns) -> list[int]:
+    values = {
+        "envelope_ids": arrays.numbers(due["envelope_id"]),
+        "loan_ids": due["loan_id"],
+        "known_ats": due["known_at"],
+    }
+    await cursor.execute(_SQL["paid_since"], values)
+    paid: dict[int, int] = dict(await cursor.fetchall())
+    return [paid.get(envelope_id, 0) for envelope_id in due["envelope_id"]]
+
+
+async def _contacts(cursor: AsyncCursor[Any], due: Columns, *, now: datetime) -> pl.DataFrame:
+    values = {
+        "borrower_ids": due["borrower_id"],
+        "now": now,
+        "since": now - timedelta(days=CONTACT_DAYS),
+        "except_ids": [],  # these are not on the wire yet
+    }
+    await cursor.execute(_SQL["contact_log"], values)
+    found = await cursor.fetchall()
+    if not found:
+        return empty(CONTACTS)
+    return pl.DataFrame(found, schema=dict(CONTACTS), orient="row")
 
 
 async def _cases(
-    cursor: AsyncCursor[dict[str, Any]], envelopes: Sequence[dict[str, Any]], *, now: datetime
+    cursor: AsyncCursor[Any], borrower_ids: Sequence[str], *, now: datetime
 ) -> pl.DataFrame:
-    borrower_ids = [row["borrower_id"] for row in envelopes]
-    await cursor.execute(_SQL["open_cases"], {"borrower_ids": borrower_ids, "now": now})
-    rows = await cursor.fetchall()
-    return case_frame(rows) if rows else empty(CASES)
+    values = {"borrower_ids": borrower_ids, "now": now}
+    async with cursor.connection.cursor(row_factory=dict_row) as of_cases:
+        await of_cases.execute(_SQL["open_cases"], values)
+        found = await of_cases.fetchall()
+    return case_frame(found) if found else empty(CASES)
 
 
-async def _ledger_age(cursor: AsyncCursor[dict[str, Any]], *, now: datetime) -> timedelta:
+async def _ledger_age(cursor: AsyncCursor[Any], *, now: datetime) -> timedelta:
     await cursor.execute(_SQL["feed_complete_until"])
     row = await cursor.fetchone()
-    return now - row["complete_until"] if row else NEVER_HEARD
+    return now - row[0] if row else NEVER_HEARD

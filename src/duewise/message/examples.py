@@ -13,6 +13,7 @@ _BY_NAME: Mapping[str, Value] = {
     "amount": Money(86840, "CNY"),
     "penalty": Money(450, "CNY"),
     "total": Money(173680, "CNY"),
+    "promised": Money(86840, "CNY"),
     "per_term": Money(14474, "CNY"),
     "plan_total": Money(86844, "CNY"),
     "due_date": date(2026, 8, 10),

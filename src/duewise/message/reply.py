@@ -10,7 +10,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 
+from duewise.message.how_much import read_amount
 from duewise.message.normal import normalise
 from duewise.message.reply_words import OPT_OUT_WORDS, PAID_WORDS, READINGS, Reading
 from duewise.message.when import read_date
@@ -32,16 +34,21 @@ ACTIONS: Mapping[str, str] = {
 
 @dataclass(frozen=True)
 class Intent:
-    """What a reply means: one of `ACTIONS`. `confidence` in [0, 1]; `date` is the day promised."""
+    """What a reply means: one of `ACTIONS`. `confidence` in [0, 1]; `date` is the day promised.
+
+    `amount` is what is promised by then, in major units; None: all that is asked for.
+    """
 
     kind: str
     confidence: float
     date: date | None = None
+    amount: Decimal | None = None
 
     @property
     def action(self) -> str:
-        """What becomes of it."""
-        return ACTIONS[self.kind]
+        """What becomes of it. A promise without a day is no promise yet: a person asks for one."""
+        is_vague = self.kind == "promise" and self.date is None
+        return "hand_to_person" if is_vague else ACTIONS[self.kind]
 
 
 def read_reply(text: str, *, today: date) -> Intent:
@@ -50,7 +57,7 @@ def read_reply(text: str, *, today: date) -> Intent:
     >>> read_reply("Ｒ。", today=date(2026, 8, 10)).kind
     'opt_out'
     >>> read_reply("明天发工资就还", today=date(2026, 8, 10))
-    Intent(kind='promise', confidence=0.9, date=datetime.date(2026, 8, 11))
+    Intent(kind='promise', confidence=0.9, date=datetime.date(2026, 8, 11), amount=None)
     """
     said = normalise(text[:CHARACTERS_MAX]).text.replace("\u2019", "'").strip()
     word = re.sub(r"[\W_]+", "", said)
@@ -62,9 +69,10 @@ def read_reply(text: str, *, today: date) -> Intent:
     for reading in READINGS:
         if _means(said, reading):
             is_dated = reading.kind in {"promise", "hardship"}
-            return Intent(reading.kind, reading.confidence, named if is_dated else None)
+            amount = read_amount(said) if reading.kind == "promise" else None
+            return Intent(reading.kind, reading.confidence, named if is_dated else None, amount)
     # A bare date in answer to a reminder is a promise, if a vague one.
-    return Intent("promise", 0.5, named) if named else Intent("other", 0.3)
+    return Intent("promise", 0.5, named, read_amount(said)) if named else Intent("other", 0.3)
 
 
 def _means(said: str, reading: Reading) -> bool:

@@ -97,10 +97,10 @@ class Boosting:
 
     def odds(self, frame: pl.DataFrame) -> Floats:
         """Blended log-odds, before calibration."""
-        matrix = self.inputs.matrix(frame)
-        found = np.full(len(matrix), self.intercept)
+        columns = self.inputs.columns(frame)
+        found = np.full(len(frame), self.intercept)
         for text, weight in zip(self.boosters, self.weights, strict=True):
-            found += weight * _laid_out(text).score(matrix.T)
+            found += weight * _laid_out(text).score(columns)
         return found
 
     def probability(self, frame: pl.DataFrame) -> Floats:

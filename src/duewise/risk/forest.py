@@ -12,16 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from duewise.book.compiled import compiled, inlined
+from duewise.book.compiled import compiled, uncounted
 from duewise.errors import BadInput
 
 Int32s = npt.NDArray[np.int32]
+Float32s = npt.NDArray[np.float32]
 Float64s = npt.NDArray[np.float64]
+Floats = Float32s | Float64s
 Places = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 BLOCK = 512  # rows whose places and leaves stay in the nearest cache
@@ -32,6 +35,7 @@ NO_MISSING, ZERO_MISSING, NAN_MISSING = range(3)
 MISSING = -1  # the highest number of a byte, or of two
 ANY_OF = 3  # a column of ours: 0 where the value is one of a set of categories, else 1
 WORD = 32
+FEW = 256  # thresholds that are all asked
 
 
 class Question(NamedTuple):
@@ -45,11 +49,10 @@ class Question(NamedTuple):
 class Splits(NamedTuple):
     """All splits of all trees, in order; `tree_end` is where each tree's splits end."""
 
-    question: Int32s
-    threshold: Places  # goes right if its place, and one more where `shift`, is above
-    shift: Places
+    row: Int32s  # of places: a question's, or beyond all questions its own with one added
+    threshold: Places  # goes right if its place is above
     leaf: Places  # whose rows are asked
-    right: Places  # the leaf of those that go right
+    turn: Places  # the bits by which the leaf of those that go right differs
     tree_end: Int32s
     value: Float64s  # of the leaves, tree after tree: one more than a tree has splits
 
@@ -60,7 +63,8 @@ class Cuts(NamedTuple):
     feature: Int32s
     missing: Int32s
     end: Int32s
-    threshold: Float64s
+    threshold: Floats
+    category: Float64s  # the thresholds once more: where a set of categories is asked for
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,28 @@ class Forest:
         """The raw scores (log-odds) of `columns` (features x rows; nan is missing)."""
         assert len(columns) == len(self.features), "a column per feature"
         out = np.zeros(columns.shape[1], np.float64)
-        _score(np.ascontiguousarray(columns, np.float64), self.cuts, self.splits, out)
+        if columns.dtype == np.float32:
+            _score(np.ascontiguousarray(columns, np.float32), self._lowered, self.splits, out)
+        else:
+            _score(np.ascontiguousarray(columns, np.float64), self.cuts, self.splits, out)
         return out
+
+    @cached_property
+    def _lowered(self) -> Cuts:
+        """The cuts for numbers of single precision, which are above both or above neither."""
+        return self.cuts._replace(threshold=lowered(self.cuts.category))
+
+
+def lowered(thresholds: Float64s) -> Float32s:
+    """The highest numbers of single precision that are not above them.
+
+    >>> float(lowered(np.array([0.1]))[0]) <= 0.1 < float(np.float32(0.1))
+    True
+    """
+    with np.errstate(over="ignore"):
+        near = thresholds.astype(np.float32)
+    below = np.nextafter(near, np.float32(-np.inf))
+    return np.where(near > thresholds, below, near)
 
 
 def forest_of(model: str) -> Forest:
@@ -170,17 +194,19 @@ def _cuts(asked: Sequence[Question], trees: Iterable[_Tree]) -> Cuts:
         for question, threshold in zip(tree.question, tree.threshold, strict=True):
             found[question] |= set(question.categories) or {threshold}
     lists = [sorted(found[question]) for question in asked]
+    thresholds = np.array([cut for each in lists for cut in each], np.float64)
     return Cuts(
         np.array([question.feature for question in asked], np.int32),
         np.array([question.missing for question in asked], np.int32),
         np.cumsum([len(each) for each in lists], dtype=np.int32),
-        np.array([cut for each in lists for cut in each], np.float64),
+        thresholds,
+        thresholds,
     )
 
 
 def _splits(asked: Sequence[Question], cuts: Cuts, trees: Sequence[_Tree]) -> Splits:
     number = {question: n for n, question in enumerate(asked)}
-    lists = [own.tolist() for own in np.split(cuts.threshold, cuts.end[:-1])]
+    lists = [own.tolist() for own in np.split(cuts.category, cuts.end[:-1])]
     places = [{cut: place for place, cut in enumerate(own)} for own in lists]
     rows = []
     for tree in trees:
@@ -188,20 +214,19 @@ def _splits(asked: Sequence[Question], cuts: Cuts, trees: Sequence[_Tree]) -> Sp
             q, shift = number[question], tree.is_default_left[n]
             place = 0 if question.categories else places[q][tree.threshold[n]]
             leaf, right = _first_leaf(tree, tree.left[n]), _first_leaf(tree, tree.right[n])
-            rows.append((q, place + shift, shift, leaf, right))
-    table = np.array(rows, np.int32).reshape(-1, 5)
-    most = max([*np.diff(cuts.end, prepend=0), *table[:, 3:].ravel()], default=0)
+            rows.append((q + shift * len(asked), place + shift, leaf, leaf ^ right))
+    table = np.array(rows, np.int32).reshape(-1, 4)
+    most = max([*np.diff(cuts.end, prepend=0), *(len(tree.value) for tree in trees)], default=0)
     size: type[np.uint8 | np.uint16] = np.uint8 if most < np.iinfo(np.uint8).max else np.uint16
     if most >= np.iinfo(np.uint16).max:
         raise _unlike("more thresholds or leaves than can be counted in two bytes")
-    question, *small = np.ascontiguousarray(table.T)
-    threshold, shift, leaf, right = (each.astype(size) for each in small)
+    row, *small = np.ascontiguousarray(table.T)
+    threshold, leaf, turn = (each.astype(size) for each in small)
     return Splits(
-        question,
+        row,
         threshold,
-        shift,
         leaf,
-        right,
+        turn,
         np.cumsum([len(tree.question) for tree in trees], dtype=np.int32),
         np.array([value for tree in trees for value in tree.value], np.float64),
     )
@@ -218,62 +243,84 @@ def _first_leaf(tree: _Tree, child: int) -> int:
 
 
 @compiled
-def _score(columns: Float64s, cuts: Cuts, splits: Splits, out: Float64s) -> None:
+def _score(columns: Floats, cuts: Cuts, splits: Splits, out: Float64s) -> None:
     """Add every tree's leaf to `out`, block by block of rows."""
-    tree_end, value = splits.tree_end, splits.value
-    places = np.empty((len(cuts.end), BLOCK), splits.threshold.dtype)
+    tree_end, value, questions = splits.tree_end, splits.value, len(cuts.end)
+    places = np.empty((2 * questions, BLOCK), splits.threshold.dtype)
     at = np.empty(BLOCK, splits.threshold.dtype)
     for first in range(0, columns.shape[1], BLOCK):
         n = min(BLOCK, columns.shape[1] - first)
         _place(columns, cuts, first, n, places)
+        # One more than the highest number is 0: there what is missing goes left.
+        places[questions:] = places[:questions] + at.dtype.type(1)
         split = base = 0
         for tree in range(len(tree_end)):
             at[:] = 0
-            for s in range(split, tree_end[tree]):
-                _divide(places[splits.question[s]], at, splits, s)
+            _grow(places, at, splits, split, tree_end[tree])
             for r in range(n):
                 out[first + r] += value[base + at[r]]
             base += tree_end[tree] - split + 1
             split = tree_end[tree]
 
 
-@compiled
-def _divide(place: Places, at: Places, splits: Splits, s: int) -> None:
-    """Send the rows that are at the split's leaf, and answer above its threshold, to the right."""
-    threshold, shift = splits.threshold[s], splits.shift[s]
-    leaf, right = splits.leaf[s], splits.right[s]
-    for r in range(BLOCK):  # no branch and no longer number: or it is not 32 rows at a time
-        asked = at.dtype.type(place[r] + shift)  # the highest number and one more is 0: left
-        at[r] = right if (at[r] == leaf) & (asked > threshold) else at[r]
+@uncounted
+def _grow(places: Places, at: Places, splits: Splits, split: int, end: int) -> None:
+    """Split after split, send the rows that are at its leaf, and lie above it, to the right."""
+    row, threshold, leaf, turn, _, _ = splits
+    stay = at.dtype.type(0)
+    for s in range(split, end):
+        place, above, mine, other = places[row[s]], threshold[s], leaf[s], turn[s]
+        for r in range(BLOCK):  # no branch and no longer number: or it is not 32 rows at a time
+            at[r] = at.dtype.type(at[r] ^ (other if (at[r] == mine) & (place[r] > above) else stay))
 
 
 @compiled
-def _place(columns: Float64s, cuts: Cuts, first: int, n: int, places: Places) -> None:
+def _place(columns: Floats, cuts: Cuts, first: int, n: int, places: Places) -> None:
     """How many thresholds of its question lie below each value; missing is the highest number."""
-    feature, missing, end, threshold = cuts
-    start = 0
-    for q in range(len(end)):
-        column, own, kind = columns[feature[q]], threshold[start : end[q]], missing[q]
-        for r in range(n):
-            x = column[first + r]
-            if kind == ANY_OF:
-                places[q, r] = _is_none_of(x, own)
-            elif _is_missing(x, kind):
-                places[q, r] = MISSING
-            else:
-                places[q, r] = _below(0.0 if np.isnan(x) else x, own)
-        start = end[q]
-
-
-@inlined
-def _is_missing(x: float, kind: int) -> bool:
-    if kind == ZERO_MISSING:
-        return bool(np.isnan(x) | (abs(x) <= ZERO))
-    return bool(np.isnan(x) & (kind == NAN_MISSING))
+    start, below = 0, np.empty(BLOCK, np.int32)
+    for q in range(len(cuts.end)):
+        end, kind = cuts.end[q], cuts.missing[q]
+        column, own = columns[cuts.feature[q], first : first + n], cuts.threshold[start:end]
+        if kind == ANY_OF:
+            for r in range(n):
+                places[q, r] = _is_none_of(column[r], cuts.category[start:end])
+        else:
+            nothing = _below(0.0, own) if kind == NO_MISSING else MISSING
+            _count_below(column, own, below)
+            for r in range(n):
+                places[q, r] = nothing if np.isnan(column[r]) else below[r]
+            if kind == ZERO_MISSING:
+                for r in range(n):
+                    if abs(column[r]) <= ZERO:
+                        places[q, r] = MISSING
+        start = end
 
 
 @compiled
-def _below(x: float, own: Float64s) -> int:
+def _count_below(column: Floats, own: Floats, below: Int32s) -> None:
+    """How many of the rising thresholds are below each value.
+
+    Few are all asked, of eight values at a time: sooner done than to look for a value's place.
+    """
+    n, few = len(column), len(own) // 4 * 4
+    if len(own) > FEW:
+        for r in range(n):
+            below[r] = _below(float(column[r]), own)
+        return
+    for r in range(n):
+        below[r] = 0
+    for t in range(0, few, 4):
+        a, b, c, d = own[t], own[t + 1], own[t + 2], own[t + 3]
+        for r in range(n):
+            x = column[r]
+            below[r] += np.int32(a < x) + np.int32(b < x) + np.int32(c < x) + np.int32(d < x)
+    for t in range(few, len(own)):
+        for r in range(n):
+            below[r] += np.int32(own[t] < column[r])
+
+
+@compiled
+def _below(x: float, own: Floats) -> int:
     """How many of the rising thresholds are below x; without a branch."""
     low, size = 0, len(own)
     while size > 1:

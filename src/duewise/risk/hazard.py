@@ -10,7 +10,7 @@ Scandinavian Journal of Statistics 34, 70-85: landmarks).
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
@@ -33,6 +33,7 @@ from duewise.risk.inputs import (
     require,
 )
 from duewise.risk.logistic import logit
+from duewise.risk.monitor import Reference
 from duewise.risk.splines import CLOCK, Splines, fit_splines
 
 Floats = npt.NDArray[np.float64]
@@ -43,6 +44,8 @@ DAYS = 30  # at risk, from the day after the effective due date
 HORIZONS = (3, 7, 14, 30)
 FOLDS = 3
 PAID = "is_paid_today"
+AS_IT_IS = Calibration("platt", (0.0, 1.0))
+USUAL = "usual day"  # the part that knows nobody: the day since due, and the calendar
 # Few leaves: a lapse makes up to thirty rows that differ in their day only.
 TREES = Settings(
     folds=FOLDS,
@@ -118,7 +121,10 @@ def cured_by(hazards: Floats) -> Floats:
 
 @dataclass(frozen=True)
 class Hazard:
-    """A fitted model: parts blended in the log-odds of a day's hazard, then calibrated."""
+    """A fitted model: parts blended in the log-odds of a day's hazard, then calibrated.
+
+    `weights` may be below 0: what a part says counts by how far it is from everybody's usual day.
+    """
 
     inputs: Inputs
     parts: Mapping[str, Boosting | Splines]
@@ -147,13 +153,24 @@ class Hazard:
         """
         return cured_by(self.hazards(rows))[:, [horizon - 1 for horizon in HORIZONS]]
 
+    def usual(self) -> Hazard | None:
+        """The part that knows nobody, by itself; None in a model that was made without it."""
+        part = self.parts.get(USUAL)
+        if part is None:
+            return None
+        return Hazard(part.inputs, {USUAL: part}, (1.0,), 0.0, AS_IT_IS)
+
 
 @dataclass(frozen=True)
 class FittedHazard:
-    """A hazard as it is registered: under the name of its target."""
+    """A hazard as it is registered: under the name of its target.
+
+    `references` say where features and score lay in its rows.
+    """
 
     target: str
     hazard: Hazard
+    references: Mapping[str, Reference] = field(default_factory=dict)
 
 
 def fit_hazard(
@@ -164,11 +181,13 @@ def fit_hazard(
     seed: int,
     settings: Settings = TREES,
 ) -> Hazard | Inconclusive:
-    """Trees and a logit on splines of the day, as far as each helps on folds it has not seen.
+    """Everybody's usual day, and what trees and a logit on splines say beyond it.
 
-    `rows` are lapses with their features: due_date, days, is_cured, and from_day unless all are of
-    the first morning. A part that adds nothing is left out. Raises BadInput for a column no model
-    can use, or days outside from_day to 30; Inconclusive where there is too little to learn from.
+    Each counts as far as it helps on folds it has not seen, and one that adds nothing is left out:
+    who is little known of is as everybody, and not the same on all days. `rows` are lapses with
+    their features: due_date, days, is_cured, and from_day unless all are of the first morning.
+    Raises BadInput for a column no model can use, or days outside from_day to 30; Inconclusive
+    where there is too little to learn from.
     """
     days = _read_days(rows)
     if rows.height < ROWS_MIN:
@@ -183,23 +202,34 @@ def fit_hazard(
     # Whole borrowers, so that no fold has seen a day of a lapse it judges.
     fold = group_folds(periods[groups], pl.Series(target), folds=FOLDS, seed=seed)
     learners: dict[str, Part] = {
-        "trees": partial(fit_boosting, settings=settings),
-        "splines": fit_splines,
+        USUAL: partial(fit_splines, inputs=read_inputs(periods, CLOCK, signs={})),
+        "trees": partial(fit_boosting, inputs=inputs, settings=settings),
+        "splines": partial(fit_splines, inputs=inputs),
     }
-    learn = partial(_learn, periods, target, groups, inputs=inputs, seed=seed)
+    learn = partial(_learn, periods, target, groups, seed=seed)
     unseen = np.column_stack(
         [_unseen(partial(learn, each), periods, fold) for each in learners.values()]
     )
-    intercept, weights = blend(unseen, target)
+    intercept, weights = _beyond_usual(unseen, target)
     every = np.ones(len(target), dtype=bool)
-    kept = [name for name, weight in zip(learners, weights, strict=True) if weight > 0]
+    kept = [name for name, weight in zip(learners, weights, strict=True) if weight != 0]
     return Hazard(
         inputs,
         {name: learn(learners[name], every) for name in kept},
-        tuple(weights[weights > 0].tolist()),
+        tuple(weights[weights != 0].tolist()),
         intercept,
         calibrate(intercept + unseen @ weights, target, fold=fold),
     )
+
+
+def _beyond_usual(unseen: Floats, target: Floats) -> tuple[float, Floats]:
+    """Intercept, and weights of log-odds whose first column is the usual day's.
+
+    The others are weighed by how far they are from it, so that little weight leaves the usual.
+    """
+    beyond = np.column_stack((unseen[:, :1], unseen[:, 1:] - unseen[:, :1]))
+    intercept, weights = blend(beyond, target)
+    return intercept, np.concatenate(([weights[0] - weights[1:].sum()], weights[1:]))
 
 
 def judge(rows: pl.DataFrame, probability: Floats) -> pl.DataFrame:
@@ -235,11 +265,10 @@ def _learn(
     learner: Part,
     kept: npt.NDArray[np.bool_],
     *,
-    inputs: Inputs,
     seed: int,
 ) -> Boosting | Splines:
     chosen = periods.filter(kept)
-    return learner(chosen, target[kept], chosen[groups], inputs=inputs, seed=seed)
+    return learner(chosen, target[kept], chosen[groups], seed=seed)
 
 
 def _unseen(

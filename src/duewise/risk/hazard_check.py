@@ -199,7 +199,7 @@ def _calibration(judged: pl.DataFrame, model: str, probability: Floats) -> pl.Da
     rows = []
     for horizon, of, event, foreseen in zip(HORIZONS, ahead.T, paid.T, probability.T, strict=True):
         target, told = event[of > 0], foreseen[of > 0]
-        slope, error = _slope(target, told)
+        slope, error = slope_of(target, told)
         rows.append(
             {
                 "model": model,
@@ -215,7 +215,7 @@ def _calibration(judged: pl.DataFrame, model: str, probability: Floats) -> pl.Da
     return pl.DataFrame(rows)
 
 
-def _slope(target: Floats, probability: Floats) -> tuple[float, float]:
+def slope_of(target: Floats, probability: Floats) -> tuple[float, float]:
     """The calibration slope and its standard error (the inverse information); nan for no line."""
     odds = logit(probability)
     if not 0 < target.mean() < 1 or np.ptp(odds) == 0:

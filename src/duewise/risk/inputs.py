@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ import polars.selectors as cs
 from duewise.errors import BadInput
 
 Floats = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
+Kind: TypeAlias = type[pl.Float32 | pl.Float64]
 
 ROWS_MIN = 200
 EVENTS_MIN = 20  # of either class
@@ -77,16 +80,25 @@ class Inputs:
         NaN is null, infinite, a text that is no number, or a category not known: see `unread`.
         Raises BadInput for a missing column.
         """
+        return self._laid_out(frame, pl.Float64)
+
+    def columns(self, frame: pl.DataFrame) -> Singles | Floats:
+        """The same, features x rows, in single precision where all numbers have no more."""
+        require(frame, self.names)
+        schema = frame.schema
+        is_single = all(schema[name] == pl.Float32 for name in self.numbers)
+        return self._laid_out(frame, pl.Float32 if is_single else pl.Float64).T
+
+    def _laid_out(self, frame: pl.DataFrame, kind: Kind) -> npt.NDArray[Any]:
         require(frame, self.names)
         places = [
             pl.col(name)
             .cast(pl.String)
-            .replace_strict(
-                list(known), list(range(len(known))), default=None, return_dtype=pl.Float64
-            )
+            .replace_strict(list(known), list(range(len(known))), default=None, return_dtype=kind)
             for name, known in self.categories.items()
         ]
-        rows = frame.select(*map(_number, self.numbers), *places)
+        numbers = (_number(name, kind) for name in self.numbers)
+        rows = frame.select(*numbers, *places)
         matrix = rows.to_numpy(order="fortran", writable=True)
         matrix = matrix.reshape(len(frame), len(self.names), order="F")
         for column in matrix.T[: len(self.numbers)]:
@@ -115,8 +127,8 @@ class Inputs:
         return {name: count for name, count in found if count}
 
 
-def _number(name: str) -> pl.Expr:
-    return pl.col(name).cast(pl.Float64, strict=False)
+def _number(name: str, kind: Kind = pl.Float64) -> pl.Expr:
+    return pl.col(name).cast(kind, strict=False)
 
 
 def read_inputs(

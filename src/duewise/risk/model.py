@@ -8,9 +8,12 @@ Analysis, 3rd ed., section 2.4) over the instalments of the borrower due before 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
 
-import polars as pl
+import numpy as np
+import numpy.typing as npt
+
+Int64s = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -21,18 +24,10 @@ class Prior:
     strength: float = 4.0
 
 
-def probability_of_default(instalments: pl.DataFrame, *, as_of: date, prior: Prior) -> pl.DataFrame:
-    """One row per borrower with an instalment: borrower_id, probability_of_default.
+def probability_of_default(late: Int64s, due: Int64s, prior: Prior) -> Floats:
+    """Of borrowers of whose instalments so many were due before the day, and so many of them late.
 
-    `instalments` are the ledger's on the as-of date, with borrower_id, effective_due_date,
-    settled_date and days_past_due. An instalment is late if it was not settled by the end of its
-    effective due date.
+    An instalment is late if it was not settled by the end of its effective due date.
     """
-    is_due = pl.col("effective_due_date") < as_of
-    is_late = (pl.col("settled_date") > pl.col("effective_due_date")).fill_null(
-        pl.col("days_past_due") > 0
-    )
-    late, due = (is_due & is_late).sum().cast(pl.Int64), is_due.sum().cast(pl.Int64)
-    return instalments.group_by("borrower_id", maintain_order=True).agg(
-        probability_of_default=(late + prior.mean * prior.strength) / (due + prior.strength)
-    )
+    shares: Floats = (late + prior.mean * prior.strength) / (due + prior.strength)
+    return shares

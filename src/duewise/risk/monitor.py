@@ -29,6 +29,7 @@ class Finding(StrEnum):
     FEATURES_MOVED = "features_moved"
     OUT_OF_CALIBRATION = "out_of_calibration"
     RANKS_NO_BETTER = "ranks_no_better"
+    NO_BETTER_THAN_USUAL = "no_better_than_usual"
 
     @property
     def meaning(self) -> str:
@@ -41,6 +42,7 @@ _MEANINGS: Mapping[Finding, str] = {
     Finding.FEATURES_MOVED: "more than a quarter of the features have moved",
     Finding.OUT_OF_CALIBRATION: "probabilities no longer mean what they say",
     Finding.RANKS_NO_BETTER: "late accounts no longer rank above punctual ones as they did",
+    Finding.NO_BETTER_THAN_USUAL: "who pays when is foreseen worse than by everybody's usual day",
 }
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from duewise.frames import Schema, completed
@@ -15,7 +17,10 @@ if TYPE_CHECKING:
     from duewise.risk.hazard import Hazard
     from duewise.risk.inputs import Inputs
 
-# By target of `risk.target` the column that a plan, a strategy and a score know it by.
+Floats = npt.NDArray[np.float64]
+
+# By target of `risk.target`, the least late first, the column that a plan, a strategy and a score
+# know it by.
 FORESEEN: Mapping[str, str] = {
     "late_1": "probability_of_default",
     "late_7": "probability_late_7",
@@ -42,15 +47,15 @@ class Served:
 
 @dataclass(frozen=True)
 class ServedHazard:
-    """The hazard of paying in use."""
+    """The hazard of paying in use; without a model where the monitor has set it aside."""
 
     name: str
-    model: Hazard
+    model: Hazard | None
 
     @property
-    def inputs(self) -> Inputs:
+    def inputs(self) -> Inputs | None:
         """What it reads."""
-        return self.model.inputs
+        return self.model.inputs if self.model else None
 
 
 def foresee(
@@ -62,21 +67,23 @@ def foresee(
 ) -> pl.DataFrame:
     """PROBABILITIES of the rows of `features`.
 
-    Of late payment where an instalment is to come; of cure for the loans of `lapses`, which are
-    `cured.of_lapsed` of these rows. Null where no model is served, and for a horizon that is past.
-    Raises BadInput where the rows lack a model's column.
+    Of late payment where an instalment is to come, as `ordered`; of cure for the loans of `lapses`,
+    which are `cured.of_lapsed` of these rows. Null where no model is served, and for a horizon that
+    is past. Raises BadInput where the rows lack a model's column.
     """
     found = _late(models, rows)
-    if hazard is None or lapses is None or lapses.is_empty():
+    if hazard is None or hazard.model is None or lapses is None or lapses.is_empty():
         return completed(found, PROBABILITIES)
-    cured = _cured(hazard, lapses)
+    cured = _cured(hazard.model, lapses)
     joined = found.join(cured, on="loan_id", how="full", coalesce=True, maintain_order="left_right")
     return joined.select(list(PROBABILITIES))
 
 
 def _late(models: Sequence[Served], rows: pl.DataFrame) -> pl.DataFrame:
-    ahead = rows.filter(pl.col("number").is_not_null())
-    found = {FORESEEN[each.target]: each.model.probability(ahead) for each in models}
+    ahead = rows.filter(pl.col("number").is_not_null()) if rows["number"].null_count() else rows
+    ranked = sorted(models, key=lambda each: list(FORESEEN).index(each.target))
+    said = ordered([each.model.probability(ahead) for each in ranked])
+    found = {FORESEEN[each.target]: column for each, column in zip(ranked, said, strict=True)}
     return ahead.select(
         "loan_id",
         *(
@@ -86,8 +93,27 @@ def _late(models: Sequence[Served], rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _cured(hazard: ServedHazard, lapses: pl.DataFrame) -> pl.DataFrame:
-    found = hazard.model.probability_cured(lapses)
+def ordered(columns: Sequence[Floats]) -> list[Floats]:
+    """Probabilities that cannot rise from one column to the next: who is 7 days late is 1 day late.
+
+    What is in order stays as it is; neighbours that are not take their mean. These are the nearest
+    values in order, in squares (Barlow et al. 1972: pooled adjacent violators, by its closed form).
+
+    >>> ordered([np.array([0.2, 0.1]), np.array([0.1, 0.3])])
+    [array([0.2, 0.2]), array([0.1, 0.2])]
+    """
+    every = range(len(columns))
+    mean = {(i, j): np.mean(columns[i : j + 1], axis=0) for i in every for j in every if i <= j}
+    return [
+        np.minimum.reduce(
+            [np.maximum.reduce([mean[i, j] for j in every if j >= k]) for i in range(k + 1)]
+        )
+        for k in every
+    ]
+
+
+def _cured(hazard: Hazard, lapses: pl.DataFrame) -> pl.DataFrame:
+    found = hazard.probability_cured(lapses)
     first = pl.col("from_day")
     return lapses.select(
         "loan_id",

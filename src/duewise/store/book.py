@@ -36,6 +36,19 @@ __all__ = [
 
 
 # By table, the columns that the ledger reads; None is all of them.
+_OF_LOAN = (
+    "loan_id",
+    "borrower_id",
+    "product",
+    "currency",
+    "opened_date",
+    "annual_rate",
+    "penalty_rate",
+    "penalty_multiplier",
+    "day_count",
+    "grace_days",
+    "tolerance_minor",
+)
 _SCHEDULE = ("number", "due_date", "principal_minor", "interest_minor", "fee_minor")
 _OF_LEDGER: dict[str, tuple[str, ...] | None] = {
     "loans": None,
@@ -52,6 +65,12 @@ _OF_LEDGER: dict[str, tuple[str, ...] | None] = {
     "pauses": None,
     "extensions": None,
 }
+
+
+def of_plan(table: str) -> tuple[str, ...] | None:
+    """The columns of a table that a plan reads; None is all of them."""
+    columns = _OF_LEDGER.get(table)
+    return (*columns, "borrower_id") if table == "payments" and columns else columns
 
 
 @dataclass(frozen=True)
@@ -126,7 +145,7 @@ class Book:
         if spans is None:
             return self.loan_tables(partition)
         of = {name: int(spans[name].sum()) for name in SPANS}
-        columns = dict(_OF_LEDGER)
+        columns = {**_OF_LEDGER, "loans": _OF_LOAN}
         if not of["extensions"]:
             columns["instalments"] = _SCHEDULE
             if not of["other_payments"]:
@@ -138,6 +157,13 @@ class Book:
         }
         lacking = {name: empty(SCHEMAS[name]) for name in columns if name not in rows}
         return LoanTables(**rows, **lacking, spans=spans)
+
+    def plan_tables(self, partition: int) -> BookTables:
+        """What a plan needs of a partition, and no column more."""
+        columns = {name: of_plan(name) for name in SCHEMAS}
+        return BookTables(
+            **{name: self._table(name, [partition], None, columns[name]) for name in SCHEMAS}
+        )
 
     def features(self, partition: int) -> pl.DataFrame:
         """The partition's table `features`; no rows where the book has none."""

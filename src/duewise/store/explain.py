@@ -69,6 +69,10 @@ class Considered:
     currency: str | None
     due_date: date | None
     probability_of_default: float | None
+    promise: str | None
+    promised_date: date | None
+    promised_minor: int | None
+    broken_promises_90d: int | None
     not_before: datetime | None
     valid_until: datetime | None
     key: str | None
@@ -181,6 +185,21 @@ class ReplyNews:
 
 
 @dataclass(frozen=True)
+class PromiseNews:
+    """A promise taken down or cancelled on the day; without an amount, of all that is due."""
+
+    promise_id: int
+    made_at: datetime
+    day: date
+    loan_id: str | None
+    amount_minor: int | None
+    currency: str
+    source: str
+    cancelled_at: datetime | None
+    cancel_reason: str | None
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Everything on record about one borrower and one as-of date."""
 
@@ -192,6 +211,7 @@ class Explanation:
     stories: tuple[Story, ...] = ()
     payments: tuple[PaymentNews, ...] = ()
     replies: tuple[ReplyNews, ...] = ()
+    promises: tuple[PromiseNews, ...] = ()
     problems: tuple[str, ...] = ()  # journal_unreadable, text_sealed
 
 
@@ -236,6 +256,15 @@ SELECT at, intent, action, text_sealed, number_token
  WHERE borrower_id = %(borrower_id)s AND (at AT TIME ZONE %(timezone)s)::date = %(as_of)s
  ORDER BY at, reply_id
 """
+_PROMISES = """
+SELECT promise_id, made_at, day, loan_id, amount_minor, currency, source, cancelled_at,
+       cancel_reason
+  FROM promise
+ WHERE borrower_id = %(borrower_id)s
+   AND %(as_of)s IN ((known_at AT TIME ZONE %(timezone)s)::date,
+                     (cancelled_at AT TIME ZONE %(timezone)s)::date)
+ ORDER BY promise_id
+"""
 _TIMEZONE = "SELECT timezone FROM person WHERE borrower_id = %(borrower_id)s"
 _ENVELOPE_DAY = "SELECT borrower_id, as_of FROM envelope WHERE envelope_id = %(envelope_id)s"
 
@@ -273,6 +302,7 @@ def explain(
         stories=stories,
         payments=tuple(_record(PaymentNews, row) for row in _rows(conn, _PAYMENTS, asked)),
         replies=tuple(_reply(row, keyring) for row in _rows(conn, _REPLIES, asked)),
+        promises=tuple(_record(PromiseNews, row) for row in _rows(conn, _PROMISES, asked)),
         problems=problems,
     )
 

@@ -92,6 +92,32 @@ class Case(models.Model):
         verbose_name_plural = _("cases")
 
 
+class Promise(models.Model):
+    """A day by which a borrower said they would pay. Whether it was kept the ledger says, each day.
+
+    Without a loan it is of all the borrower's; without an amount, of all that is asked for.
+    """
+
+    promise_id = models.BigAutoField(_("promise"), primary_key=True)
+    ref = models.TextField(unique=True)  # by which the same promise told twice is one
+    borrower_id = models.TextField(_("borrower"), db_index=True)
+    loan_id = models.TextField(_("loan"), null=True)
+    made_at = models.DateTimeField(_("made at"))
+    known_at = models.DateTimeField(_("known at"))
+    day = models.DateField(_("promised day"))
+    amount_minor = models.BigIntegerField(_("amount (minor units)"), null=True)
+    currency = models.CharField(_("currency"), max_length=3)
+    source = models.TextField(_("source"))  # reply, or who took it down
+    reply_id = models.BigIntegerField(_("reply"), null=True)
+    cancelled_at = models.DateTimeField(_("cancelled at"), null=True)
+    cancel_reason = models.TextField(_("cancelled because"), null=True)
+
+    class Meta:
+        db_table = "promise"
+        verbose_name = _("promise")
+        verbose_name_plural = _("promises")
+
+
 class Blackout(models.Model):
     """A region in which nobody is told anything for a while. Ended early by `lifted_at`."""
 
@@ -395,6 +421,18 @@ class Submission(models.Model):
         ]
 
 
+class RawInbound(models.Model):
+    """What callers told, sealed, as it was answered; gone once it is taken in."""
+
+    raw_id = models.BigAutoField(primary_key=True)
+    route = models.TextField()
+    body = models.BinaryField()
+    at = models.DateTimeField()
+
+    class Meta:
+        db_table = "raw_inbound"
+
+
 class Receipt(models.Model):
     """What the gateway said later about a submitted part. A receipt said twice is kept once."""
 
@@ -435,6 +473,8 @@ class Reply(models.Model):
     intent = models.TextField(_("intent"))
     action = models.TextField(_("action"))
     at = models.DateTimeField(_("at"))
+    done_at = models.DateTimeField(_("seen to at"), null=True)
+    done_by = models.TextField(_("seen to by"), null=True)
 
     class Meta:
         db_table = "reply"

@@ -19,6 +19,7 @@ from duewise.errors import BadInput, IntegrityBroken
 from duewise.risk.cured import CURED
 from duewise.risk.fit import Fitted
 from duewise.risk.hazard import FittedHazard
+from duewise.risk.hazard_check import OURS
 from duewise.store.files import write_atomically, write_once
 
 FOLDER = "models"
@@ -72,9 +73,14 @@ def use(workspace: Path, target: str, said: dict[str, Any]) -> None:
 
 
 def in_use(workspace: Path, target: str) -> str:
-    """`boosting`, `scorecard` or `rules`; boosting until a monitor says otherwise."""
+    """`boosting`, `scorecard` or `rules`; boosting until a monitor says otherwise.
+
+    Of the hazard of paying `hazard`, `usual day` or `rules`.
+    """
     path = workspace / FOLDER / target / IN_USE
-    return str(json.loads(path.read_bytes())["model"]) if path.exists() else "boosting"
+    if not path.exists():
+        return OURS if target == CURED else "boosting"
+    return str(json.loads(path.read_bytes())["model"])
 
 
 def load(workspace: Path, target: str, version: str | None = None) -> Fitted:

@@ -19,8 +19,8 @@ import polars as pl
 
 from duewise.book.delinquency import bucket
 from duewise.strategy.cascade import Link
-from duewise.strategy.conditions import COLUMNS, condition
-from duewise.strategy.plan import STAGES, Arm, Strategy
+from duewise.strategy.conditions import COLUMNS, GRACE, condition
+from duewise.strategy.plan import DAY_STAGES, SERVICE, Arm, Strategy
 
 DAYS = (-60, 180)  # days past due that are looked at, and those the file names
 OF_DAYS = ("dpd", "days_past_due", "bucket")  # these three are one: the day
@@ -128,9 +128,13 @@ def _unreachable(strategy: Strategy, holds: pl.DataFrame, taken: pl.Series) -> I
 
 
 def _of_another_stage(strategy: Strategy, taken: pl.DataFrame) -> Iterator[Finding]:
-    stage = pl.col("dpd").sign() + 1  # before, on, after the due date: as STAGES are ordered
+    stage = pl.col("dpd").sign() + 1  # before, on, after the due date: as DAY_STAGES are ordered
     for n, step in enumerate(strategy.steps):
-        days = taken.filter((pl.col("step") == n) & (stage != STAGES.index(step.stage)))["dpd"]
+        in_grace = step.stage == "due_day" and GRACE in condition(step.when).meta.root_names()
+        if step.stage == SERVICE or in_grace:
+            continue
+        own = DAY_STAGES.index(step.stage)
+        days = taken.filter((pl.col("step") == n) & (stage != own))["dpd"]
         if len(days):
             yield Finding(
                 "error",
@@ -230,7 +234,7 @@ def _empty_cells(
         for step in (strategy.steps[n],)
         for arm in (*(arm for arm in step.arms if arm.share_bp), *step.then)
     }
-    for stage, risk in product(STAGES, RISKS):
+    for stage, risk in product(DAY_STAGES, RISKS):
         empty = [
             f"{tone} {channel}"
             for tone, channel in product(sorted(said), sorted(channels))

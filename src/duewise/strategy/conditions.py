@@ -29,7 +29,13 @@ COLUMNS: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "days_since_part_payment": pl.Int32,
     "usually_punctual": pl.Boolean,
     "hardship": pl.Boolean,
+    "grace_days_left": pl.Int32,
+    "promise": pl.String,
+    "promise_age": pl.Int32,
+    "broken_promises_90d": pl.Int32,
 }
+OF_PROMISE = ("promise", "promise_age")
+GRACE = "grace_days_left"
 
 
 def condition(when: str) -> pl.Expr:
@@ -40,6 +46,11 @@ def condition(when: str) -> pl.Expr:
 def amount_of(worth: str) -> pl.Expr:
     """An amount in major units over `COLUMNS`; 0 where unknown. Raises ValueError."""
     return _expression(worth, pl.Float64).cast(pl.Float64).fill_null(0.0)
+
+
+def speaks_of_promise(when: str) -> bool:
+    """Whether the condition asks for the borrower's promise."""
+    return any(name in OF_PROMISE for name in condition(when).meta.root_names())
 
 
 def _expression(text: str, kind: type[pl.DataType]) -> pl.Expr:

@@ -10,8 +10,8 @@ import polars as pl
 from duewise.frames import empty
 from duewise.strategy.assign import is_held_out
 from duewise.strategy.cascade import SENT
-from duewise.strategy.conditions import condition
-from duewise.strategy.plan import Strategy
+from duewise.strategy.conditions import condition, speaks_of_promise
+from duewise.strategy.plan import SERVICE, Strategy
 from duewise.strategy.reading import WHOLE_BP
 from duewise.strategy.reason import Decision, Reason
 from duewise.strategy.timing import PaidByHour
@@ -150,12 +150,35 @@ def _recent_contacts(contacts: pl.DataFrame, rows: pl.DataFrame, *, now: datetim
 
 
 def _conclude(rows: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
-    """The decision and its reason, in order of precedence."""
+    """The decision and its reason."""
+    optional = ~pl.col("required").fill_null(value=False)
+    decision = (
+        pl.when(pl.col("reason") == "")
+        .then(pl.lit(Decision.PROPOSED.value))
+        .when(pl.col("reason") == Reason.HOLD_OUT.value)
+        .then(pl.lit(Decision.HELD_OUT.value))
+        .otherwise(pl.lit(Decision.NONE.value))
+    )
+    held_out_share = strategy.hold_out_bp / WHOLE_BP
+    return rows.with_columns(reason=_reason(strategy, optional), required=~optional).with_columns(
+        decision=decision,
+        # For the hold-out the logged action is "no contact", drawn with the hold-out's share.
+        propensity=pl.when(pl.col("reason") == Reason.HOLD_OUT.value)
+        .then(pl.lit(held_out_share))
+        .otherwise(pl.col("propensity")),
+        arm=pl.when(pl.col("reason") == Reason.HOLD_OUT.value)
+        .then(pl.lit(None, pl.String))
+        .otherwise(pl.col("arm")),
+    )
+
+
+def _reason(strategy: Strategy, optional: pl.Expr) -> pl.Expr:
+    """Why nothing is proposed, in order of precedence; empty where something is."""
     limit = strategy.fatigue_28d
     tired = pl.col("contacts_28d").fill_null(0) >= limit if limit else pl.lit(value=False)
-    optional = ~pl.col("required").fill_null(value=False)
-    reason = (
-        pl.when(pl.col("days_past_due") == 0, pl.col("outstanding_minor") <= 0)
+    is_service = (pl.col("stage") == SERVICE).fill_null(value=False)
+    return (
+        pl.when(pl.col("days_past_due") == 0, pl.col("outstanding_minor") <= 0, ~is_service)
         .then(pl.lit(Reason.NOTHING_OWED.value))
         .when(pl.col("step").is_null() & pl.col("stopped"))
         .then(pl.lit(Reason.MESSAGES_PAUSED.value))
@@ -163,10 +186,12 @@ def _conclude(rows: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
         .then(pl.lit(Reason.NO_STEP.value))
         .when(optional & pl.col("hold_out"))
         .then(pl.lit(Reason.HOLD_OUT.value))
-        .when(pl.col("is_put_off") & (pl.col("days_past_due") > 0))
+        .when(pl.col("is_put_off") & (pl.col("days_past_due") > 0) & ~is_service)
         .then(pl.lit(Reason.NOT_OVERDUE_YET.value))
         .when(optional & _is_quiet(strategy))
         .then(pl.lit(Reason.PART_PAYMENT.value))
+        .when(optional & _rests_on_promise(strategy))
+        .then(pl.lit(Reason.PROMISE_OPEN.value))
         .when(optional & _waits(strategy))
         .then(pl.lit(Reason.SELF_CURE_LIKELY.value))
         .when(pl.col("halt") != "")
@@ -181,24 +206,6 @@ def _conclude(rows: pl.DataFrame, strategy: Strategy) -> pl.DataFrame:
         .then(pl.lit(Reason.WINDOW_OVER.value))
         .otherwise(pl.lit(""))
     )
-    decision = (
-        pl.when(pl.col("reason") == "")
-        .then(pl.lit(Decision.PROPOSED.value))
-        .when(pl.col("reason") == Reason.HOLD_OUT.value)
-        .then(pl.lit(Decision.HELD_OUT.value))
-        .otherwise(pl.lit(Decision.NONE.value))
-    )
-    held_out_share = strategy.hold_out_bp / WHOLE_BP
-    return rows.with_columns(reason=reason, required=~optional).with_columns(
-        decision=decision,
-        # For the hold-out the logged action is "no contact", drawn with the hold-out's share.
-        propensity=pl.when(pl.col("reason") == Reason.HOLD_OUT.value)
-        .then(pl.lit(held_out_share))
-        .otherwise(pl.col("propensity")),
-        arm=pl.when(pl.col("reason") == Reason.HOLD_OUT.value)
-        .then(pl.lit(None, pl.String))
-        .otherwise(pl.col("arm")),
-    )
 
 
 def _is_quiet(strategy: Strategy) -> pl.Expr:
@@ -207,6 +214,15 @@ def _is_quiet(strategy: Strategy) -> pl.Expr:
         return pl.lit(value=False)
     lately = pl.col("days_since_part_payment") < strategy.quiet_days
     return lately.fill_null(value=False)
+
+
+def _rests_on_promise(strategy: Strategy) -> pl.Expr:
+    """Whether a promised day is still ahead, and the step does not speak of the promise itself."""
+    if strategy.quiet_promise_days is None:
+        return pl.lit(value=False)
+    speaks = [step.name for step in strategy.steps if speaks_of_promise(step.when)]
+    is_ahead = pl.col("promise_span") <= strategy.quiet_promise_days
+    return (is_ahead & ~pl.col("step").is_in(speaks)).fill_null(value=False)
 
 
 def _waits(strategy: Strategy) -> pl.Expr:

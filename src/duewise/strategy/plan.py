@@ -16,7 +16,9 @@ from duewise.strategy.reading import WHOLE_BP, Reader, read_mapping
 
 STEPS_MAX = 64
 ARMS_MAX = 16
-STAGES = ("pre_due", "due_day", "overdue")
+DAY_STAGES = ("pre_due", "due_day", "overdue")
+SERVICE = "service"  # thanks and confirmations: on any day
+STAGES = (*DAY_STAGES, SERVICE)
 CHANNELS = ("sms", "push", "wechat", "email")
 SEND_TIMES = ("even", "learned")
 TOP = {"strategy", "version", "timezone", "hold_out", "fatigue", "steps"}
@@ -24,6 +26,7 @@ TOP |= {"worth", "budgets", "send_time", "quiet"}
 STEP = {"name", "stage", "when", "arms", "choose", "required", "wait", "then", "stop", "sticky"}
 ARM = {"channel", "template", "hours"}
 QUIET_DAYS_MAX = 28
+PROMISE_DAYS_MAX = 62  # an open promise silences nobody for longer
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ class Strategy:
 
     `worth` is what a message is worth, in major units, as an expression over the columns; where
     `budgets` are short, the messages worth most are sent. `send_time` is one of SEND_TIMES. For
-    `quiet_days` after a part payment nothing optional goes.
+    `quiet_days` after a part payment nothing optional goes, nor until a promised day that is at
+    most `quiet_promise_days` after the promise was made.
     """
 
     name: str
@@ -78,6 +82,7 @@ class Strategy:
     budgets: tuple[Budget, ...] = ()
     send_time: str = "even"
     quiet_days: int | None = None
+    quiet_promise_days: int | None = None
 
     @property
     def remembers(self) -> bool:
@@ -120,7 +125,7 @@ def parse_strategy(text: str, *, source: str, templates: Mapping[str, str]) -> S
         worth=read_worth(reader, top),
         budgets=read_budgets(reader, top, CHANNELS),
         send_time=reader.choice({"send_time": "even"} | top, "send_time", SEND_TIMES),
-        quiet_days=_quiet(reader, top),
+        **_quiet(reader, top),
     )
 
 
@@ -271,9 +276,18 @@ def _fatigue(reader: Reader, top: dict[str, Any]) -> int | None:
     return reader.whole(fatigue, "messages_28d", 1, 1_000)
 
 
-def _quiet(reader: Reader, top: dict[str, Any]) -> int | None:
+def _quiet(reader: Reader, top: dict[str, Any]) -> dict[str, int]:
+    """What `quiet` says, by the field of a strategy that keeps it."""
     if top.get("quiet") is None:
-        return None
+        return {}
     quiet = reader.mapping(top["quiet"], "quiet")
-    reader.only(quiet, {"after_part_payment_d"}, "quiet")
-    return reader.whole(quiet, "after_part_payment_d", 1, QUIET_DAYS_MAX)
+    limits = {
+        "after_part_payment_d": ("quiet_days", QUIET_DAYS_MAX),
+        "until_promise_d": ("quiet_promise_days", PROMISE_DAYS_MAX),
+    }
+    reader.only(quiet, set(limits), "quiet")
+    return {
+        field: reader.whole(quiet, key, 1, most)
+        for key, (field, most) in limits.items()
+        if key in quiet
+    }

@@ -27,6 +27,7 @@ class Reason(StrEnum):
     OVER_BUDGET = "over_budget"
     NOT_OVERDUE_YET = "not_overdue_yet"
     PART_PAYMENT = "part_payment"
+    PROMISE_OPEN = "promise_open"
     SELF_CURE_LIKELY = "self_cure_likely"
     CASCADE_STOPPED = "cascade_stopped"
     CASCADE_OVER = "cascade_over"

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
 from functools import lru_cache
 from importlib.resources import files
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 import yaml
 
 from duewise.errors import BadInput
+from duewise.strategy.offers import Wholes
 
 # From the warmest to the firmest. Help is no rung between them: it is another conversation.
 WARMTH = ("thank", "gentle", "neutral", "clear", "urgent")
@@ -84,33 +86,13 @@ def tones(rows: pl.DataFrame, ladder: Sequence[Rung]) -> pl.DataFrame:
     return told[spoken]
 
 
-def signs(instalments: pl.DataFrame, cases: pl.DataFrame, *, as_of: date) -> pl.DataFrame:
-    """Per borrower with an instalment: `usually_punctual` of the year before, and `hardship`.
+def is_usually_punctual(settled: Wholes, late: Wholes) -> npt.NDArray[np.bool_]:
+    """Of borrowers who settled so many instalments of the last HISTORY_DAYS, so many of them late.
 
-    `instalments` are the ledger's, with borrower_id, effective_due_date and settled_date; `cases`
-    the desk's, with hardship_pending. What is not settled yet says nothing of habit.
+    What is not settled yet says nothing of habit.
     """
-    is_old = (
-        pl.col("effective_due_date").is_between(
-            as_of - timedelta(days=HISTORY_DAYS), as_of, closed="left"
-        )
-        & pl.col("settled_date").is_not_null()
-    )
-    is_late = is_old & (pl.col("settled_date") > pl.col("effective_due_date"))
-    declared = cases.filter("hardship_pending").select("borrower_id").unique()
-    return (
-        instalments.group_by("borrower_id")
-        .agg(
-            usually_punctual=(is_old.sum() >= PUNCTUAL_INSTALMENTS_MIN) & (is_late.sum() == 0),
-        )
-        .join(
-            declared.with_columns(hardship=pl.lit(value=True)),
-            on="borrower_id",
-            how="left",
-            maintain_order="left",
-        )
-        .with_columns(pl.col("hardship").fill_null(value=False))
-    )
+    found: npt.NDArray[np.bool_] = (settled >= PUNCTUAL_INSTALMENTS_MIN) & (late == 0)
+    return found
 
 
 def _rung(raw: object, number: int, source: str) -> Rung:

@@ -206,8 +206,12 @@ class ReceiptAdmin(ReadOnly):
 class ReplyAdmin(ReadOnly):
     """What borrowers answered; the text stays sealed."""
 
-    list_display = ("at", "borrower_id", "route", "understood", "acted")
-    list_filter = (code_filter("intent", "intent", _("intent")), ("at", RangeDateTimeFilter))
+    list_display = ("at", "borrower_id", "route", "understood", "acted", "done_at", "done_by")
+    list_filter = (
+        code_filter("intent", "intent", _("intent")),
+        code_filter("action", "action", _("action")),
+        ("at", RangeDateTimeFilter),
+    )
     search_fields = ("borrower_id__exact",)
     search_help_text = _("Borrower, in full")
     ordering = ("-reply_id",)
@@ -305,6 +309,36 @@ class CaseAdmin(ReadOnly):
     @display(description=_("kind"))
     def of_kind(self, row: models.Case) -> str:
         return label("case", row.kind)
+
+
+@admin.register(models.Promise)
+class PromiseAdmin(ReadOnly):
+    """What borrowers promised; whether it was kept, the ledger says each day."""
+
+    list_display = (
+        "promise_id",
+        "made_at",
+        "borrower_id",
+        "loan_id",
+        "day",
+        "amount",
+        "source",
+        "cancelled_at",
+        "ended",
+        "explained",
+    )
+    list_filter = (("day", RangeDateFilter), ("made_at", RangeDateTimeFilter))
+    search_fields = ("borrower_id__exact", "loan_id__exact")
+    search_help_text = _("Borrower or loan, in full")
+    ordering = ("-promise_id",)
+
+    @display(description=_("cancelled because"))
+    def ended(self, row: models.Promise) -> str:
+        return label("promise_reason", row.cancel_reason)
+
+    @display(description=_("Explain"))
+    def explained(self, row: models.Promise) -> SafeString:
+        return link(reverse("explain", query={"borrower": row.borrower_id}), _("Explain"))
 
 
 @admin.register(models.PaymentEvent)

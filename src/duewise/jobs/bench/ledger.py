@@ -3,13 +3,16 @@
 From a book's Parquet to the ledger's Parquet, with penalty. The peers settle first in, first out by
 running sums, which cannot follow what a late payment paid of the penalty: so they are compared,
 cell by cell, on the loans that have no late payment, and timed on all. They write whole minor
-units, which is less work than our decimals. The limit is to read the columns and write as many.
+units, which is less work than our decimals. The limits are to read the columns and write as many:
+by streaming Polars in its own way, and by our readers and writers, as many bytes as the ledger.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -25,7 +28,14 @@ from duewise.jobs.bench.big_book import write_book
 from duewise.jobs.bench.book import Task
 from duewise.jobs.bench.figure import Figure, forget_peak, in_turns, peak_rss_mib, rates
 from duewise.jobs.bench.ledger_peers import PEERS, Peer
-from duewise.jobs.ledger_files import end_of, write_ledger
+from duewise.jobs.ledger_files import (
+    IN_FLIGHT,
+    end_of,
+    ledger_of_part,
+    ledger_writers,
+    write_ledger,
+)
+from duewise.jobs.ledger_tables import Decimals, tables_of
 from duewise.store.book import Book
 
 KERNEL_TURNS = 20
@@ -78,6 +88,7 @@ def _files(scene: _Scene, task: Task) -> Iterator[Figure]:
     def ours() -> None:
         write_ledger(scene.book, products, as_of=scene.as_of, out=scene.out)
 
+    copy = _copy_of(scene)
     before = forget_peak()
     ours()
     peak = peak_rss_mib()
@@ -95,6 +106,31 @@ def _files(scene: _Scene, task: Task) -> Iterator[Figure]:
         seconds = in_turns(ours, run, turns=turns, timer=task.timer)
         figure = rates("ledger", "loans/s", count, seconds, peer_name=peer.name)
         yield replace(figure, note=f"{same}{peak} MiB at most, {before} before")
+    copy()
+    seconds = in_turns(ours, copy, turns=task.sizes.turns, timer=task.timer)
+    yield rates("ledger", "loans/s", count, seconds, peer_name="our files read and written alone")
+
+
+def _copy_of(scene: _Scene) -> Callable[[], None]:
+    """The limit: read what the ledger reads, and write the first partition's answer as often."""
+    book, products, out = scene.book, shipped_products(), scene.out.with_name("copied")
+    found = ledger_of_part(book, products, 0, as_of=scene.as_of)
+    tables = tables_of(found, Decimals(book.currency))
+    out.mkdir()
+
+    def read(number: int) -> None:
+        book.bare_tables(number)
+
+    def run() -> None:
+        with ExitStack() as files, ThreadPoolExecutor(IN_FLIGHT) as reading:
+            writers = ledger_writers(out, files)
+            writing = files.enter_context(ThreadPoolExecutor(len(writers)))
+            for _ in reading.map(read, range(book.partitions)):
+                written = [writing.submit(writers[name].write, tables[name]) for name in writers]
+                for future in written:
+                    future.result()
+
+    return run
 
 
 def _prove_same(ours: Path, theirs: Path, name: str) -> str:

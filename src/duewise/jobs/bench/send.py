@@ -19,7 +19,7 @@ from duewise.errors import IntegrityBroken
 from duewise.jobs.bench.figure import Figure, rates
 from duewise.jobs.bench.road import ALL_DUE, CLEAR, Desk, admit, counted, release_of
 from duewise.jobs.bench.send_peers import beside
-from duewise.jobs.chunk import CLAIM_MAX, DeliverySettings
+from duewise.jobs.chunk import CHUNK_MAX, DeliverySettings
 from duewise.jobs.deliver import Run
 from duewise.jobs.delivery_line import run_line
 from duewise.jobs.demo import gateway_process
@@ -135,9 +135,9 @@ def _stage(path: str) -> str:
 def _bare(conn: Connection[Any], *, now: object) -> None:
     """Claim, mark and settle a copy of the envelopes: the statements alone, and no trigger."""
     while True:
-        values = {"now": now, "channels": ["sms"], "route": "bare", "limit": CLAIM_MAX, "owner": 1}
+        values = {"now": now, "channels": ["sms"], "route": "bare", "limit": CHUNK_MAX, "owner": 1}
         values |= {"slots": ALL_SLOTS, "is_probe": False}
-        claimed = conn.execute(_on_copy("claim"), values).fetchall()
+        claimed = conn.execute(_on_copy("due"), values).fetchall()
         if not claimed:
             return
         ids = [row[0] for row in claimed]

@@ -1,3 +1,13 @@
+-- add_raw
+-- What callers told in a moment, sealed, before they are answered.
+INSERT INTO raw_inbound (route, body, at) VALUES (%(route)s, %(body)s, %(at)s) RETURNING raw_id;
+
+-- drop_raw
+DELETE FROM raw_inbound WHERE raw_id = ANY(%(raw_ids)s);
+
+-- raw_of
+SELECT raw_id, body FROM raw_inbound WHERE route = %(route)s ORDER BY raw_id;
+
 -- add_receipts
 -- A receipt said twice is kept once. Most are given their envelope at once, by the two surest of the
 -- means of `match_receipts`: to do so later would write each of them twice.

@@ -32,13 +32,6 @@ SELECT claim_id, envelope_ids FROM claim WHERE owner = %(owner)s AND settled_at 
 UPDATE claim SET settled_at = %(now)s
  WHERE claim_id = ANY(%(claim_ids)s::bigint[]) AND owner = %(owner)s AND settled_at IS NULL;
 
--- give_back
--- The worker was told to stop, and not a byte of these was written.
-UPDATE envelope
-   SET state = 'ready', owner = NULL, reason = 'worker_stopped', changed_at = %(now)s
- WHERE envelope_id = ANY(%(envelope_ids)s::bigint[]) AND state = 'sending' AND owner = %(owner)s
-   AND wired_at IS NULL;
-
 -- release_lock
 SELECT pg_advisory_unlock(%(lock_class)s, %(owner)s::int);
 
@@ -56,65 +49,63 @@ UPDATE envelope
   FROM late
  WHERE envelope.envelope_id = late.envelope_id;
 
--- claim
--- Take up to limit envelopes that are due and whose slot is the route's (`outbox.ways`), one per
--- borrower; none while the route is paused, but for a probe. The
--- person's row is locked with it, so that two workers cannot judge one borrower's caps side by side.
--- Workers may race: none waits. Lane after lane (`outbox.envelope`), each read in its own order by the
--- index and only as far as is needed: no sort, and no row locked that is not claimed. The CASE hides the
--- slots from the planner, which takes any multirange for one that hardly a row is in, and would sort.
-WITH due AS (
+-- due
+-- Up to limit envelopes that may go now and whose slot is the route's (`outbox.ways`), one per borrower,
+-- locked with their people until the commit that puts them on the wire: two workers cannot judge one
+-- borrower's caps side by side, and whoever would hold one of these waits. None while the route is
+-- paused, but for a probe. Workers may race: none waits. Lane after lane (`outbox.envelope`), each read
+-- in its own order by the index and only as far as is needed: no sort, and no row locked that is not
+-- taken. The CASE hides the slots from the planner, which takes any multirange for one that hardly a
+-- row is in, and would sort.
+WITH due AS MATERIALIZED (
     SELECT d.*
       FROM generate_series(0, 2) AS lane,
            LATERAL (
-        SELECT e.envelope_id, e.borrower_id, e.lane, e.not_before
-          FROM envelope e
-          JOIN person p USING (borrower_id)
-         WHERE e.open_as = 'ready' AND e.state = 'ready' AND e.lane = lane.lane
-           AND e.not_before <= %(now)s AND e.valid_until > %(now)s
-           AND e.channel = ANY(%(channels)s)
-           AND CASE WHEN %(slots)s::int4multirange @> mod(e.envelope_id * 621, 1000)::int
-                    THEN true ELSE false END
-           AND (%(is_probe)s
-                OR NOT EXISTS (SELECT 1 FROM route WHERE name = %(route)s AND paused_at IS NOT NULL))
-         ORDER BY e.not_before, e.envelope_id
-         LIMIT %(limit)s
-           FOR UPDATE OF e, p SKIP LOCKED) AS d
+    SELECT e.envelope_id, e.key, e.borrower_id, e.loan_id, e.stage, e.channel, e.template,
+           e.amount_minor, e.currency, e.due_date, e.facts, e.text_sealed, e.parts, e.sender_id,
+           e.number_token, e.lane, e.not_before, e.valid_until, e.attempt + 1 AS attempt,
+           CASE e.channel WHEN 'sms' THEN p.phone_sealed WHEN 'push' THEN p.push_token_sealed
+                          WHEN 'wechat' THEN p.wechat_openid_sealed
+                          ELSE p.email_sealed END AS address_sealed,
+           p.number_state, p.is_wrong_party, p.timezone
+      FROM envelope e
+      JOIN person p USING (borrower_id)
+     WHERE e.open_as = 'ready' AND e.state = 'ready' AND e.lane = lane.lane
+       AND e.not_before <= %(now)s AND e.valid_until > %(now)s
+       AND e.channel = ANY(%(channels)s)
+       AND CASE WHEN %(slots)s::int4multirange @> mod(e.envelope_id * 621, 1000)::int
+                THEN true ELSE false END
+       AND (%(is_probe)s
+            OR NOT EXISTS (SELECT 1 FROM route WHERE name = %(route)s AND paused_at IS NOT NULL))
+     ORDER BY e.not_before, e.envelope_id
      LIMIT %(limit)s
-), one AS (
-    SELECT DISTINCT ON (borrower_id) envelope_id
-      FROM due
-     ORDER BY borrower_id, lane, not_before, envelope_id
+       FOR UPDATE OF e, p SKIP LOCKED) AS d
+     LIMIT %(limit)s
 )
-UPDATE envelope
-   SET state = 'sending', owner = %(owner)s, wired_at = NULL, reason = 'claimed',
-       changed_at = %(now)s
-  FROM one
- WHERE envelope.envelope_id = one.envelope_id
-RETURNING envelope.envelope_id, key, borrower_id, loan_id, step, stage, channel, template,
-          amount_minor, currency, due_date, facts, text_sealed, parts, sender_id, number_token,
-          valid_until, attempt + 1 AS attempt, created_at;
+SELECT DISTINCT ON (borrower_id)
+       envelope_id, key, borrower_id, loan_id, stage, channel, template, amount_minor, currency,
+       due_date, (facts->>'grace_days')::bigint AS grace_days,
+       (facts->>'tolerance_minor')::bigint AS tolerance_minor,
+       (facts->>'annual_rate')::float8 AS annual_rate,
+       (facts->>'penalty_multiplier')::float8 AS penalty_multiplier,
+       (facts->>'known_at')::timestamptz AS known_at,
+       text_sealed, parts, sender_id, number_token, valid_until, attempt,
+       address_sealed, number_state, is_wrong_party, timezone
+  FROM due
+ ORDER BY borrower_id, lane, not_before, envelope_id;
 
 -- add_claim
--- One row for all that was claimed at once: by it a lost worker's envelopes are found.
+-- One row for all that goes on the wire together: by it a lost worker's envelopes are found.
 INSERT INTO claim (owner, envelope_ids, at)
 VALUES (%(owner)s, %(envelope_ids)s::bigint[], %(now)s) RETURNING claim_id;
 
 -- mark_wired
--- The intent, durable before the first byte: from here on a lost worker leaves a doubt. Here, not
--- at the claim, the attempt counts: what a gate defers has not been tried.
+-- The intent, durable before the first byte: from here on a lost worker leaves a doubt. Here the
+-- attempt counts: what a gate defers has not been tried.
 UPDATE envelope
-   SET wired_at = %(now)s, attempt = attempt + 1, route = %(route)s
- WHERE envelope_id = ANY(%(envelope_ids)s::bigint[]) AND owner = %(owner)s AND state = 'sending'
-   AND valid_until > %(now)s
-RETURNING envelope_id;
-
--- lapse_claimed
--- It waited for its route's turn until its validity, and with it the hours of contact, had ended.
-UPDATE envelope
-   SET state = 'lapsed', owner = NULL, reason = 'validity_ended', changed_at = %(now)s
- WHERE envelope_id = ANY(%(envelope_ids)s::bigint[]) AND owner = %(owner)s AND state = 'sending'
-   AND wired_at IS NULL AND valid_until <= %(now)s;
+   SET state = 'sending', owner = %(owner)s, wired_at = %(now)s, attempt = attempt + 1,
+       route = %(route)s, reason = 'claimed', changed_at = %(now)s
+ WHERE envelope_id = ANY(%(envelope_ids)s::bigint[]) AND state = 'ready';
 
 -- settle
 -- What the gateway answered to one attempt. An envelope that a receipt has already carried further
@@ -161,35 +152,38 @@ ON CONFLICT (route, provider_id) DO UPDATE SET part = excluded.part
  WHERE submission.part = 0 AND submission.envelope_id = excluded.envelope_id;
 
 -- put_back
--- Claimed, then forbidden, deferred or held by the wire's gate.
+-- Due, then forbidden, deferred or held by the wire's gate.
 UPDATE envelope
-   SET state = said.state, reason = said.reason, changed_at = %(now)s, owner = NULL,
+   SET state = said.state, reason = said.reason, changed_at = %(now)s,
        not_before = COALESCE(said.not_before, envelope.not_before)
   FROM unnest(%(envelope_ids)s::bigint[], %(states)s::text[], %(reasons)s::text[],
               %(not_before)s::timestamptz[]) AS said (envelope_id, state, reason, not_before)
- WHERE envelope.envelope_id = said.envelope_id AND envelope.owner = %(owner)s
-   AND envelope.state = 'sending' AND envelope.wired_at IS NULL;
+ WHERE envelope.envelope_id = said.envelope_id AND envelope.state = 'ready';
 
--- wire_facts
--- Everything the wire's gate re-reads about the claimed envelopes, in the claim's transaction.
-SELECT e.envelope_id, p.phone_sealed, p.push_token_sealed, p.wechat_openid_sealed, p.email_sealed,
-       CASE WHEN e.channel = 'sms' THEN p.number_state
-            WHEN d.borrower_id IS NOT NULL THEN 'dead'
-            WHEN e.channel = 'wechat' AND wechat_grants_left(e.borrower_id, e.envelope_id) <= 0
-            THEN 'no_grant' ELSE 'valid' END AS number_state,
-       p.is_wrong_party, p.timezone,
-       EXISTS (SELECT 1 FROM opt_out o
-                WHERE o.borrower_id = e.borrower_id AND o.channel = e.channel AND o.is_active)
-           AS opted_out,
-       COALESCE((SELECT sum(CASE WHEN y.kind IN ('reversal', 'chargeback') THEN -y.amount_minor
-                                 ELSE y.amount_minor END)
-                   FROM payment_event y
-                  WHERE y.loan_id = e.loan_id AND y.known_at > (e.facts->>'known_at')::timestamptz),
-                0)::bigint AS paid_minor
-  FROM envelope e
-  JOIN person p USING (borrower_id)
-  LEFT JOIN dead_address d ON d.borrower_id = e.borrower_id AND d.channel = e.channel
- WHERE e.envelope_id = ANY(%(envelope_ids)s::bigint[]);
+-- refusals
+-- Who wants nothing more on this channel, where nothing is received any more, and who has no grant left
+-- (none of what is asked about is on the wire yet).
+SELECT o.borrower_id, o.channel, 'opted_out' AS what
+  FROM opt_out o
+ WHERE o.borrower_id = ANY(%(borrower_ids)s) AND o.channel = ANY(%(channels)s) AND o.is_active
+ UNION ALL
+SELECT d.borrower_id, d.channel, 'dead'
+  FROM dead_address d
+ WHERE d.borrower_id = ANY(%(borrower_ids)s) AND d.channel = ANY(%(channels)s)
+ UNION ALL
+SELECT w.borrower_id, 'wechat', 'no_grant'
+  FROM unnest(%(borrower_ids)s::text[]) AS w (borrower_id)
+ WHERE 'wechat' = ANY(%(channels)s) AND wechat_grants_left(w.borrower_id) <= 0;
+
+-- paid_since
+-- What was paid on these loans that the facts of their envelopes do not know of yet.
+SELECT due.envelope_id,
+       sum(CASE WHEN y.kind IN ('reversal', 'chargeback') THEN -y.amount_minor
+                ELSE y.amount_minor END)::bigint AS paid_minor
+  FROM unnest(%(envelope_ids)s::bigint[], %(loan_ids)s::text[], %(known_ats)s::timestamptz[])
+       AS due (envelope_id, loan_id, known_at)
+  JOIN payment_event y ON y.loan_id = due.loan_id AND y.known_at > due.known_at
+ GROUP BY due.envelope_id;
 
 -- contact_log
 -- Every contact with these borrowers, on whatever channel and whoever made it: envelopes that reached

@@ -18,7 +18,7 @@ SELECT p.borrower_id, a.channel, a.number_token,
        AS a (channel, number_token)
   LEFT JOIN dead_address d ON d.borrower_id = p.borrower_id AND d.channel = a.channel
  WHERE p.borrower_id = ANY(%(borrower_ids)s) AND a.number_token IS NOT NULL
-   AND NOT (a.channel = 'wechat' AND COALESCE(wechat_grants_left(p.borrower_id, 0) <= 0, false))
+   AND NOT (a.channel = 'wechat' AND COALESCE(wechat_grants_left(p.borrower_id) <= 0, false))
  ORDER BY p.borrower_id, a.channel;
 
 -- payments

@@ -68,6 +68,7 @@ NAVIGATION = [
             _list("person", _("People"), "groups"),
             _list("optout", _("Opt-outs"), "do_not_disturb_on"),
             _list("case", _("Cases"), "folder_shared"),
+            _list("promise", _("Promises"), "handshake"),
             _list("paymentevent", _("Payments"), "payments"),
             _list("feed", _("Feeds"), "database"),
         ],

@@ -21,19 +21,18 @@ CREATE TRIGGER envelope_accepted_late AFTER UPDATE ON envelope
 """
 
 # A subscription message of WeChat uses up one grant of its follower, who gives one with a tap. Grants
-# are contacts that came in; what has left since the first of them, or is about to, has used one up,
-# unless it was refused. NULL: nobody's grants are told of, so that none are counted.
+# are contacts that came in; what was put on the wire since the first of them has used one up, unless it
+# was refused. NULL: nobody's grants are told of, so that none are counted.
 GRANTS_SQL = """
 CREATE INDEX contact_granted ON contact (borrower_id, at) WHERE outcome = 'granted';
 
-CREATE FUNCTION wechat_grants_left(who text, but_id bigint) RETURNS bigint LANGUAGE sql STABLE AS $$
+CREATE FUNCTION wechat_grants_left(who text) RETURNS bigint LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN EXISTS (SELECT 1 FROM contact WHERE outcome = 'granted') THEN
                (SELECT count(*) FROM contact WHERE borrower_id = who AND outcome = 'granted')
              - (SELECT count(*) FROM envelope e
-                 WHERE e.borrower_id = who AND e.channel = 'wechat' AND e.envelope_id <> but_id
-                   AND (e.wired_at >= (SELECT min(at) FROM contact
-                                        WHERE borrower_id = who AND outcome = 'granted')
-                        OR (e.state = 'sending' AND e.wired_at IS NULL))
+                 WHERE e.borrower_id = who AND e.channel = 'wechat'
+                   AND e.wired_at >= (SELECT min(at) FROM contact
+                                       WHERE borrower_id = who AND outcome = 'granted')
                    AND NOT (e.state = 'failed' AND e.reason LIKE 'refused%')) END
 $$;
 """
@@ -48,7 +47,7 @@ UPDATE envelope
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("store", "0012_dead_address"),
+        ("store", "0017_promise"),
     ]
 
     operations = [
