@@ -10,6 +10,7 @@ from tools.reference import PAGES, REFERENCE, commands, settings_page
 from typer.core import TyperGroup
 
 from duewise.channels.gateway import control
+from duewise.cli import program  # noqa: F401 — registers every command
 from duewise.cli.common import app
 from duewise.guard.profile import load_rulebook
 from duewise.jobs.explain import load_words

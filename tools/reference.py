@@ -18,6 +18,7 @@ from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
 from duewise.channels.provider import Provider, find_provider, provider_names
 from duewise.channels.table import table
+from duewise.cli import program  # noqa: F401 — registers every command
 from duewise.cli.common import app
 from duewise.config import AccountSection, Config
 from duewise.guard.profile import load_rulebook, profile_names

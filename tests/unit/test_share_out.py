@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,8 @@ import pytest
 from tests.unit.lender import AS_OF, STRATEGY_TEXT, context, strategy, tables
 
 from duewise.engine.partition import Plan, plan_partition
-from duewise.engine.share_out import SharedOut, share_out, within_budgets
+from duewise.engine.share_out import SharedOut, share_out, with_arms, within_budgets
+from duewise.errors import BadInput
 from duewise.money import Money
 
 DAYS_LATE = {"Chen": 1, "Li": 2, "Wang": 7, "Zhao": 1}  # seven days: a notice that is required
@@ -79,3 +81,92 @@ def test_it_cuts_the_same_however_the_book_is_divided() -> None:
 def test_it_sends_to_those_worth_nothing_while_there_is_room() -> None:
     plan = _planned("{messages: 4}", worth="0")
     assert _shared("{messages: 4}", [plan]).cut[0].to_list() == []
+
+
+CHOICE = """steps:
+  - name: late
+    stage: overdue
+    when: dpd between 1 and 2
+    arms:
+      app: {channel: push, template: zh.m1_day1.gentle, hours: [9, 12], worth: 1}
+      text: {channel: sms, template: zh.m1_day1.gentle, hours: [9, 20], worth: days_past_due * 10}
+    choose: budget
+  - name: m1_day7
+    stage: overdue
+    required: true
+    when: dpd = 7
+    arms:
+      neutral: {channel: sms, template: zh.m1_day7.neutral, hours: [9, 20]}
+"""
+
+
+def _chosen(budgets: str, *groups: tuple[str, ...], lost: str = "") -> dict[str, str]:
+    """The arm of each who gets a message; `lost` has no app."""
+    text = f"{STRATEGY_TEXT.split('steps:', maxsplit=1)[0]}budgets: {budgets}\n{CHOICE}"
+    tried, plans = strategy(text, hold_out_bp=0), []
+    for names in groups:
+        dues = (
+            {"borrower": each, "due": [AS_OF - timedelta(days=DAYS_LATE[each])]} for each in names
+        )
+        given = tables(*dues)
+        push = given.addresses.filter(pl.col("borrower_id") != lost)
+        both = pl.concat([given.addresses, push.with_columns(channel=pl.lit("push"))])
+        asked = context(strategy=tried, part_price=PRICE)
+        plans.append(plan_partition(replace(given, addresses=both), context=asked))
+    shared = share_out([plan.offers for plan in plans], tried, currency="CNY")
+    found: dict[str, str] = {}
+    for plan, arms, cut in zip(plans, shared.arms, shared.cut, strict=True):
+        rows = within_budgets(with_arms(plan.rows, plan.others, arms), cut)
+        assert rows["borrower_id"].to_list() == plan.rows["borrower_id"].to_list()
+        sent = rows.filter(decision="proposed")
+        assert sent["key"].null_count() == 0
+        found |= dict(sent.select("borrower_id", "arm").rows())
+    return found
+
+
+@pytest.mark.parametrize(
+    ("budgets", "lost", "found"),
+    [
+        ("{sms: 9}", "", {"Chen": "text", "Li": "text", "Zhao": "text"}),
+        ("{sms: 2}", "", {"Chen": "app", "Li": "text", "Zhao": "app"}),  # Wang's is required
+        ("{sms: 1}", "", {"Chen": "app", "Li": "app", "Zhao": "app"}),
+        ("{sms: 1}", "Zhao", {"Chen": "app", "Li": "app"}),
+        ("{sms: 2, push: 1}", "Chen", {"Li": "text", "Zhao": "app"}),
+        ("{sms: 1, push: 0}", "", {}),
+    ],
+)
+def test_it_chooses_between_arms_by_what_each_is_worth_at_the_budgets_prices(
+    budgets: str, lost: str, found: dict[str, str]
+) -> None:
+    assert _chosen(budgets, tuple(DAYS_LATE), lost=lost) == {"Wang": "neutral"} | found
+
+
+def test_it_chooses_the_same_arms_however_the_book_is_divided() -> None:
+    budgets = "{sms: 3, push: 1}"
+    whole = _chosen(budgets, tuple(DAYS_LATE))
+    assert _chosen(budgets, *((name,) for name in DAYS_LATE)) == whole
+    assert sorted(whole.values()) == ["app", "neutral", "text", "text"]
+
+
+def test_it_leaves_fixed_and_random_arms_alone() -> None:
+    plan = _planned("{sms: 2}")
+    assert plan.others.is_empty()
+    shared = _shared("{sms: 2}", [plan])
+    assert shared.arms[0].is_empty()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("    choose: budget", "    choose: budget\n    required: true"), "has `required`"),
+        (("    choose: budget", "    choose: budget\n    sticky: true"), "has `sticky`"),
+        (("    choose: budget\n", ""), "has a worth"),
+        (("budgets: {sms: 2}\n", ""), "there is none"),
+        (("worth: 1}", "worth: income}"), "unknown column 'income'"),
+    ],
+)
+def test_it_refuses_a_choice_that_cannot_be_made(change: tuple[str, str], said: str) -> None:
+    text = f"{STRATEGY_TEXT.split('steps:', maxsplit=1)[0]}budgets: {{sms: 2}}\n{CHOICE}"
+    assert change[0] in text
+    with pytest.raises(BadInput, match=said):
+        strategy(text.replace(*change, 1))

@@ -98,8 +98,12 @@ def _write_page(folder: Path, tenant: Tenant) -> Path:
 
 def _print_budgets(shared: SharedOut, *, currency: str) -> None:
     """What each budget came to, and what one more unit of it would be worth."""
+    from duewise.engine.share_out import in_words
+
     rows = [
         [use.name, f"{use.limit:,} {use.of}", f"{use.used:,.10g}", f"{currency} {use.price:,.2f}"]
         for use in shared.uses
     ]
     print_table("Budgets", ["budget", "limit", "used", "one more is worth"], rows)
+    for use in shared.uses:
+        say(in_words(use, currency))

@@ -24,12 +24,14 @@ from duewise.errors import BadInput
 from duewise.times import local_date
 
 if TYPE_CHECKING:
+    from duewise.app import App
     from duewise.jobs.rehearse import Replay, Side
 
 DAYS_MAX = 366
 
 strategy = typer.Typer(no_args_is_help=True, help="Whom, when and how: the strategy file.")
 
+Draft = Annotated[Path, typer.Argument(metavar="FILE", help="A strategy file.")]
 File = Annotated[Path | None, typer.Argument(help="Default: the workspace's.")]
 
 
@@ -78,6 +80,64 @@ def diff(
         print_json([asdict(each) for each in found])
     else:
         say("\n".join(str(each) for each in found) or "No difference but in comments and layout.")
+
+
+@strategy.command("set")
+def set_one(
+    context: typer.Context,
+    file: Draft,
+    path: Annotated[str, typer.Argument(metavar="PATH", help="As in steps.m1_day1.when.")],
+    value: Annotated[str, typer.Argument(metavar="VALUE", help="YAML on one line.")],
+    write: Annotated[bool, typer.Option(help="Write it; else only show the change.")] = False,
+) -> None:
+    """Change one value of a file, comments and layout kept; checked before it is written."""
+    from duewise.strategy.edit import set_value
+
+    text = _read(file)
+    _change(opened(context), file, text, set_value(text, path, value, source=str(file)), write)
+
+
+@strategy.command()
+def restore(
+    context: typer.Context,
+    file: Draft,
+    content_hash: Annotated[str, typer.Argument(metavar="HASH", help="As `set` told it.")],
+    write: Annotated[bool, typer.Option(help="Write it; else only show the change.")] = False,
+) -> None:
+    """Put back what an edit has replaced."""
+    from duewise.jobs.versions import kept_draft
+
+    app = opened(context)
+    _change(app, file, _read(file), kept_draft(app.workspace, content_hash).decode(), write)
+
+
+def _change(app: App, file: Path, old: str, new: str, write: bool) -> None:  # noqa: FBT001
+    """Show what changes; check it; write it if asked, the old text kept."""
+    import difflib
+
+    from duewise.jobs.versions import keep_draft
+    from duewise.message.choose import stages_of
+    from duewise.store.files import write_atomically
+    from duewise.strategy.plan import parse_strategy
+
+    lines = (old.splitlines(keepends=True), new.splitlines(keepends=True))
+    say("".join(difflib.unified_diff(*lines, str(file), str(file), n=1)) or "No change.")
+    parse_strategy(new, source=str(file), templates=stages_of(app.tenant.templates))
+    if not write or new == old:
+        return
+    if file.resolve() == (app.workspace / app.config.strategy).resolve():
+        mend = "edit a copy, then `duewise strategy replay` and `publish`"
+        raise BadInput("this strategy is in force", source=str(file), mend=mend)
+    kept = keep_draft(app.workspace, old.encode())
+    write_atomically(file, new.encode())
+    say(f"Written. Back: duewise strategy restore {file} {kept[:12]} --write")
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput("cannot read the strategy", source=str(file), mend=str(error)) from error
 
 
 @strategy.command()

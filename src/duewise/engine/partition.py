@@ -11,13 +11,14 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
+from duewise.engine.alternatives import other_arms
 from duewise.engine.compose import STAND_IN, compose
 from duewise.engine.facts import CaseFacts, message_facts
 from duewise.engine.given import PlanContext, Tables
 from duewise.engine.loans import open_loans
 from duewise.engine.share_out import offers
 from duewise.engine.versions import decide_by_version
-from duewise.frames import INSTANT, Schema, conform
+from duewise.frames import INSTANT, Schema, conform, empty
 from duewise.guard.judge import judge
 from duewise.message.choose import choose_column
 from duewise.risk.serve import unread
@@ -83,18 +84,39 @@ class Plan:
     """`rows` conforms to `PLAN`: one row per borrower with a loan, sorted by borrower_id.
 
     `offers` are what its messages would take of the strategy's budgets, before any is cut.
-    `unread`: of how many borrowers a model could not read a column of the lender's own.
+    `unread`: of how many borrowers a model could not read a column of the lender's own. `others`
+    are like `rows`: other arms of steps that leave the choice to the budgets.
     """
 
     rows: pl.DataFrame
     offers: pl.DataFrame
     unread: Mapping[str, int] = field(default_factory=dict)
+    others: pl.DataFrame = field(default_factory=lambda: empty(PLAN))
 
 
 def plan_partition(tables: Tables, *, context: PlanContext) -> Plan:
     """Ledger, score, decision and the guard's first gate for one group of borrowers."""
     loans = open_loans(tables, context=context)
     decided = decide_by_version(loans, tables, context=context)
+    judged = _said_and_judged(decided, loans, tables, context)
+    others, asked = judged.clear(), judged
+    if any(step.by_budget for step in context.strategy.steps):
+        arms = other_arms(decided, loans, tables, context)
+        found = [_said_and_judged(each, loans, tables, context) for each in arms]
+        others = pl.concat([others, *found]).sort("borrower_id", maintain_order=True)
+        asked = pl.concat([judged, others]).sort("borrower_id", maintain_order=True)
+    return Plan(
+        conform(judged, PLAN, name="plan"),
+        offers(asked, context.strategy, part_price=context.part_price),
+        _unread(tables, context),
+        conform(others, PLAN, name="plan"),
+    )
+
+
+def _said_and_judged(
+    decided: pl.DataFrame, loans: pl.DataFrame, tables: Tables, context: PlanContext
+) -> pl.DataFrame:
+    """The decisions in words, with their keys and the first gate's findings."""
     nth = pl.when(pl.col("link") > 0).then(pl.format("+{}", "link")).otherwise(pl.lit(""))
     rows = _in_words(_together(decided, loans), context=context).with_columns(
         plan_id=pl.lit(context.plan_id),
@@ -104,9 +126,7 @@ def plan_partition(tables: Tables, *, context: PlanContext) -> Plan:
             pl.format("{}|{}{}|{}", "borrower_id", "step", nth, pl.lit(context.as_of.isoformat()))
         ),
     )
-    judged = _first_gate(rows, tables, context=context)
-    asked = offers(judged, context.strategy, part_price=context.part_price)
-    return Plan(conform(judged, PLAN, name="plan"), asked, _unread(tables, context))
+    return _first_gate(rows, tables, context=context)
 
 
 def _unread(tables: Tables, context: PlanContext) -> dict[str, int]:

@@ -1,8 +1,9 @@
 """Budgets over a whole plan: what every partition would send in, prices and what is cut out.
 
 Partitions tell what their messages are worth and take (`offers`); one small reduce finds the prices
-(`share_out`); each partition then drops what is not worth them (`within_budgets`). The same offers
-give the same plan, whoever planned them.
+(`share_out`); each partition then drops what is not worth them (`within_budgets`), and takes the
+arm worth most at them where a step leaves that to the budgets (`with_arms`). The same offers give
+the same plan, whoever planned them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from duewise.strategy.allocate import Each, allocate, chosen
 from duewise.strategy.budget import Budget
 from duewise.strategy.conditions import amount_of
 from duewise.strategy.decide import Decision, Reason
-from duewise.strategy.offers import NOTHING, Costs, Offers
+from duewise.strategy.offers import NOTHING, Costs, Offers, Wholes
 from duewise.strategy.plan import Strategy
 
 Rows = TypeVar("Rows", pl.DataFrame, pl.LazyFrame)
@@ -32,6 +33,7 @@ OFFERS: Schema = {
     "borrower_id": pl.String,
     "borrower_hash": pl.Int64,
     "required": pl.Boolean,
+    "arm": pl.String,
     "worth": pl.Float64,
 }
 
@@ -51,23 +53,27 @@ class BudgetUse:
 class SharedOut:
     """Each budget's use; per partition the borrowers whose message it had no room for.
 
-    `gap` is the share of the best worth that is at most missed.
+    `arms` (borrower_id, arm) per partition are chosen for those who had a choice. `gap` is the
+    share of the best worth that is at most missed.
     """
 
     uses: tuple[BudgetUse, ...]
     cut: tuple[pl.Series, ...]
+    arms: tuple[pl.DataFrame, ...]
     gap: float
 
 
 def offers(judged: pl.DataFrame, strategy: Strategy, *, part_price: Money) -> pl.DataFrame:
-    """Per message that may go out: its worth, and what it takes of each budget, in their order."""
+    """Per message that may go out: its worth, and what it takes of each budget, in their order.
+
+    A borrower's alternatives are rows one after the other, the step's first arm first.
+    """
     may_go = (pl.col("decision") == Decision.PROPOSED.value) & (pl.col("outcome") != "block")
     takes = {
         f"takes_{n}": budget.takes(price_minor=part_price.minor)
         for n, budget in enumerate(strategy.budgets)
     }
-    worth = amount_of(strategy.worth).clip(LEAST_WORTH)
-    found = judged.filter(may_go).with_columns(worth=worth, **takes)
+    found = judged.filter(may_go).with_columns(worth=_worth(strategy), **takes)
     return conform(found, {**OFFERS, **dict.fromkeys(takes, pl.Int32)}, name="offers")
 
 
@@ -80,10 +86,12 @@ def share_out(
     optional = [part.filter(~pl.col("required")) for part in parts]
     demanded = np.sum([_cost(part.filter("required")).sum(axis=0) for part in parts], axis=0)
     groups = [_offers(part, salt=f"budget:{strategy.name}") for part in optional]
+    several = [step.name for step in strategy.steps if step.by_budget]
     allocation = allocate(groups, np.maximum(limits - demanded, 0).tolist(), each=each)
-    cut = [
-        part["borrower_id"].filter(pl.Series(pick == NOTHING))
-        for part, pick in zip(optional, chosen(groups, allocation, each=each), strict=True)
+    picks = chosen(groups, allocation, each=each)
+    told = [
+        _told(part, group, pick, has_choice=bool(several))
+        for part, group, pick in zip(optional, groups, picks, strict=True)
     ]
     used = (allocation.used + demanded).tolist()
     uses = [
@@ -92,13 +100,54 @@ def share_out(
             strategy.budgets, used, allocation.prices, units, strict=True
         )
     ]
-    return SharedOut(tuple(uses), tuple(cut), allocation.gap)
+    cut, arms = [each[0] for each in told], [each[1] for each in told]
+    return SharedOut(tuple(uses), tuple(cut), tuple(arms), allocation.gap)
+
+
+def in_words(use: BudgetUse, currency: str) -> str:
+    """What a budget's price says.
+
+    >>> in_words(BudgetUse("calls", "messages", 500, 500.0, 3.2), "CNY")
+    'calls: one more message is worth CNY 3.20'
+    >>> in_words(BudgetUse("sms", "parts", 500, 480.0, 0.0), "CNY")
+    'sms: not short, 20 of 500 parts are left'
+    """
+    if use.price > 0:
+        one = {"messages": "one more message", "parts": "one more part"}
+        more = one.get(use.of, f"one more {currency}")
+        return f"{use.name}: {more} is worth {currency} {use.price:,.2f}"
+    left = f"{use.limit - use.used:,.10g} of {use.limit:,}"
+    return f"{use.name}: not short, {left} {currency if use.of == 'money' else use.of} are left"
+
+
+def _worth(strategy: Strategy) -> pl.Expr:
+    """What each message is worth: by its arm, where the arm says so."""
+    worth = amount_of(strategy.worth)
+    for step in strategy.steps:
+        for arm in step.arms:
+            if arm.worth is not None:
+                is_it = (pl.col("step") == step.name) & (pl.col("arm") == arm.name)
+                worth = pl.when(is_it).then(amount_of(arm.worth)).otherwise(worth)
+    return worth.clip(LEAST_WORTH)
+
+
+def _told(
+    part: pl.DataFrame, group: Offers, pick: Wholes, *, has_choice: bool
+) -> tuple[pl.Series, pl.DataFrame]:
+    """The borrowers who get nothing, and the arm of each other one, where there is a choice."""
+    first, gets = part["borrower_id"].gather(group.starts[:-1]), pick != NOTHING
+    names = part.select("borrower_id", "arm")
+    arms = names[pick[gets]] if has_choice else names.clear()
+    return first.filter(pl.Series(~gets)), arms
 
 
 def _offers(part: pl.DataFrame, *, salt: str) -> Offers:
-    """One offer to each borrower: the message drawn, or nothing."""
-    alone = Offers(np.arange(part.height + 1), part["worth"].to_numpy(), _cost(part))
-    return alone.untied(draws(salt, part["borrower_hash"]).to_numpy())
+    """To each borrower the message drawn, or one of several, or nothing."""
+    lengths = part["borrower_id"].rle().struct.field("len").to_numpy()
+    starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    whose = part["borrower_hash"].gather(starts[:-1])
+    offered = Offers(starts, part["worth"].to_numpy(), _cost(part))
+    return offered.untied(draws(salt, whose).to_numpy())
 
 
 def _cost(part: pl.DataFrame) -> Costs:
@@ -109,6 +158,13 @@ def _cost(part: pl.DataFrame) -> Costs:
 def _unit(budget: Budget, currency: str) -> int:
     """How many of what messages take make one of what the limit counts."""
     return int(10 ** minor_digits(currency)) if budget.of == "money" else 1
+
+
+def with_arms(rows: Rows, others: Rows, arms: Rows) -> Rows:
+    """A partition's plan with the arms chosen: of the `others`, where not the step's first."""
+    taken = others.join(arms, on=["borrower_id", "arm"], how="semi").unique("borrower_id")
+    rest = rows.join(taken, on="borrower_id", how="anti")
+    return pl.concat([rest, taken]).sort("borrower_id")
 
 
 def within_budgets(rows: Rows, cut: pl.Series) -> Rows:

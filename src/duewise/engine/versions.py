@@ -19,7 +19,7 @@ _ENTERED = ["borrower_id", "step", "due_date"]
 
 def decide_by_version(loans: pl.DataFrame, tables: Tables, *, context: PlanContext) -> pl.DataFrame:
     """`decide` for the loans, each borrower under the version he is on."""
-    decided = _under(context.strategy, loans, tables, context)
+    decided = decide_under(context.strategy, loans, tables, context)
     if not context.earlier or tables.sent.is_empty():
         return decided
     first = tables.sent.sort("at").unique(_ENTERED, keep="first", maintain_order=True)
@@ -31,14 +31,15 @@ def decide_by_version(loans: pl.DataFrame, tables: Tables, *, context: PlanConte
         )
         theirs = loans.join(entered, on="borrower_id", how="semi")
         if theirs.height:
-            kept = _under(replace(version, steps=steps), theirs, tables, context)
+            kept = decide_under(replace(version, steps=steps), theirs, tables, context)
             decided = _kept(decided, kept.join(entered, on=_ENTERED, how="semi"))
     return decided
 
 
-def _under(
+def decide_under(
     strategy: Strategy, loans: pl.DataFrame, tables: Tables, context: PlanContext
 ) -> pl.DataFrame:
+    """`decide` by one version of the strategy for all."""
     return decide(
         loans,
         tables.addresses,

@@ -27,6 +27,7 @@ from duewise.money import minor_digits
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from duewise.book.align import LoanTables
     from duewise.store.book import Book
 
 TABLES = ("instalments", "loans", "borrowers")
@@ -123,7 +124,7 @@ def _parts(
 
     def of(number: int) -> _Part:
         room = _free(rooms)
-        found = ledger_of_part(book, products, number, as_of=as_of, room=room)
+        found = bare_ledger_of_part(book, products, number, as_of=as_of, room=room)
         findings = {name: int(found.aligned.loans[name].sum()) for name in FINDINGS}
         return _Part(tables_of(found, decimals), room, findings)
 
@@ -144,12 +145,22 @@ def _free(rooms: SimpleQueue[Room]) -> Room:
         return Room()
 
 
-def ledger_of_part(
+def ledger_of_part(book: Book, products: Products, number: int, *, as_of: date) -> Ledger:
+    """The ledger of one partition as of the end of the day."""
+    return _ledger(book, book.loan_tables(number), products, as_of)
+
+
+def bare_ledger_of_part(
     book: Book, products: Products, number: int, *, as_of: date, room: Room | None = None
 ) -> Ledger:
-    """The ledger of one partition as of the end of the day."""
+    """The same; where the book says how its rows lie, instalments and events have no names."""
+    return _ledger(book, book.bare_tables(number), products, as_of, room)
+
+
+def _ledger(
+    book: Book, tables: LoanTables, products: Products, as_of: date, room: Room | None = None
+) -> Ledger:
     known_at, zone = end_of(as_of, book.timezone), book.timezone
-    tables = book.bare_tables(number)
     return ledger(tables, products, as_of=as_of, known_at=known_at, zone=zone, room=room)
 
 

@@ -31,7 +31,7 @@ import polars as pl
 from psycopg import Connection
 
 from duewise.engine.partition import PlanContext, Tables
-from duewise.engine.share_out import SharedOut, share_out, within_budgets
+from duewise.engine.share_out import SharedOut, share_out, with_arms, within_budgets
 from duewise.errors import BadInput
 from duewise.frames import empty
 from duewise.jobs.operations import (
@@ -45,6 +45,7 @@ from duewise.jobs.operations import (
 )
 from duewise.jobs.plan_part import (
     OFFERED,
+    OTHERS,
     PLANNED,
     UNREAD,
     Known,
@@ -59,6 +60,7 @@ from duewise.jobs.tenant import Tenant
 from duewise.money import Money
 from duewise.risk.serve import told
 from duewise.store.files import write_atomically
+from duewise.strategy import prices
 from duewise.strategy.cascade import SENT
 from duewise.strategy.plan import Strategy
 from duewise.strategy.timing import HOURS, PaidByHour
@@ -68,6 +70,13 @@ if TYPE_CHECKING:
 
 MANIFEST = "plan.json"
 THREADS = "POLARS_MAX_THREADS"
+# A worker's memory serves its next partition: to give it back, and take it anew a page at a time,
+# took a seventh of a partition. The second is for the allocator in Polars (jemalloc).
+KEEP_MEMORY = {
+    "MALLOC_TRIM_THRESHOLD_": str(2**30),
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),  # the most that glibc takes
+    "_RJEM_MALLOC_CONF": "dirty_decay_ms:-1,muzzy_decay_ms:-1",
+}
 
 Progress = Callable[[int, int], None]
 Task: TypeAlias = tuple[Callable[[], Tables], Path]
@@ -300,7 +309,7 @@ def _run(tasks: Iterator[Task], context: PlanContext, *, workers: int) -> Iterat
     # Spawned, not forked: Polars' thread pool does not survive a fork.
     spawn = multiprocessing.get_context("spawn")
     with (
-        _threads_shared(workers),
+        _for_workers(workers),
         ProcessPoolExecutor(workers, spawn, initializer=begin, initargs=(context,)) as executor,
     ):
         for _ in range(workers):  # they start while the first partition is looked up
@@ -311,19 +320,23 @@ def _run(tasks: Iterator[Task], context: PlanContext, *, workers: int) -> Iterat
             if len(running) > workers:
                 finished, running = wait(running, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in finished)
+        if context.strategy.budgets:
+            prices.get_ready()  # while the last partitions are planned
         yield from (future.result() for future in running)
 
 
 @contextmanager
-def _threads_shared(workers: int) -> Iterator[None]:
-    """Processes started meanwhile take so many threads that all together there is one a core."""
-    given = os.environ.get(THREADS)
-    os.environ[THREADS] = given or str(max(1, (os.cpu_count() or 1) // workers))
+def _for_workers(workers: int) -> Iterator[None]:
+    """Processes started meanwhile have the settings of workers, but for what is set already."""
+    threads = max(1, (os.cpu_count() or 1) // workers)  # all together one a core
+    own = {THREADS: str(threads), **KEEP_MEMORY}
+    own = {name: value for name, value in own.items() if name not in os.environ}
+    os.environ.update(own)
     try:
         yield
     finally:
-        if given is None:
-            del os.environ[THREADS]
+        for name in own:
+            del os.environ[name]
 
 
 def _share_out(targets: list[Path], context: PlanContext) -> SharedOut | None:
@@ -341,7 +354,12 @@ def _within_budgets(targets: list[Path], shared: SharedOut | None) -> Iterator[p
     planned = [pl.scan_ipc(target) for target in targets]
     if shared is None:
         return iter(planned)
-    return map(within_budgets, planned, shared.cut)
+    others = [target.with_suffix(OTHERS) for target in targets]
+    chosen = (
+        with_arms(rows, pl.scan_ipc(path), arms.lazy()) if path.exists() else rows
+        for rows, path, arms in zip(planned, others, shared.arms, strict=True)
+    )
+    return map(within_budgets, chosen, shared.cut)
 
 
 def write_manifest(

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PLANNED = ".arrow"  # a partition's rows: read once more, so not pressed as small as a plan's
 OFFERED = ".offers"  # beside it: what its messages take of the budgets
+OTHERS = ".others"  # and what else could be said, where budgets choose between arms
 UNREAD = ".unread"  # and what of the lender's own columns no model could read
 
 
@@ -67,6 +68,8 @@ def plan_part(read: Callable[[], Tables], context: PlanContext, target: Path) ->
         raise DuewiseError("a plan does not have the plan's columns")
     if context.strategy.budgets:
         plan.offers.write_parquet(target.with_suffix(OFFERED))
+    if plan.others.height:
+        plan.others.write_ipc(target.with_suffix(OTHERS), compression="lz4")
     if plan.unread:
         text = json.dumps(plan.unread, ensure_ascii=False)
         target.with_suffix(UNREAD).write_text(text, encoding="utf-8")

@@ -10,6 +10,8 @@ import polars as pl
 from psycopg import Connection
 
 from duewise.engine.partition import plan_partition
+from duewise.engine.share_out import with_arms
+from duewise.frames import Schema
 from duewise.jobs.ingest import HELD_BY_PAYMENT
 from duewise.jobs.operations import rows
 from duewise.jobs.plan_day import context_for, tables_of
@@ -27,6 +29,7 @@ HELD_MAX = 20_000
 # What has held an envelope, and what its end is then said to come after.
 NEWS = {HELD_BY_PAYMENT: "after_payment", HELD_BY_PROMISE: "after_promise"}
 _SQL = queries("planning")
+_ARM: Schema = {"borrower_id": pl.String, "arm": pl.String}
 
 
 def has_held(conn: Connection[Any], *, now: datetime) -> bool:
@@ -50,7 +53,11 @@ def replan_held(
         borrowers = sorted({row["borrower_id"] for row in same_day})
         context = context_for(conn, tenant, book, as_of=as_of, now=now)
         tables = tables_of(conn, book.read_borrowers(borrowers), tenant, now=now)
-        plan = plan_partition(tables, context=context).rows
+        found = plan_partition(tables, context=context)
+        arms = pl.DataFrame(
+            [(row["borrower_id"], row["arm"]) for row in same_day], _ARM, orient="row"
+        )
+        plan = with_arms(found.rows, found.others, arms)  # an envelope keeps the arm it was given
         proposals = plan.filter(pl.col("key").is_in([row["key"] for row in same_day]))
         composed = compose_and_rule(conn, proposals, tenant=tenant, now=now)
         counts += _replace(conn, same_day, composed, plan, tenant=tenant, now=now)

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
+from duewise.errors import BadInput
 from duewise.message.choose import stages_of
 from duewise.message.template import Template
 from duewise.store.files import write_atomically
@@ -13,6 +14,7 @@ from duewise.strategy.plan import Strategy, load_strategy
 
 VERSIONS = "versions"  # their folder in the workspace, each under its content hash
 VERSIONS_MAX = 16
+DRAFTS = "drafts"  # what edits have replaced; nobody is on them
 
 
 def keep_version(workspace: Path, content: bytes, *, but: str) -> None:
@@ -22,6 +24,24 @@ def keep_version(workspace: Path, content: bytes, *, but: str) -> None:
         path = workspace / VERSIONS / f"{content_hash}.yaml"
         path.parent.mkdir(exist_ok=True)
         write_atomically(path, content)
+
+
+def keep_draft(workspace: Path, content: bytes) -> str:
+    """Keep a file as it was before an edit; the content hash under which it is found again."""
+    content_hash = hashlib.sha256(content).hexdigest()
+    path = workspace / DRAFTS / f"{content_hash}.yaml"
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, content)
+    return content_hash
+
+
+def kept_draft(workspace: Path, content_hash: str) -> bytes:
+    """The file kept under a hash, or its beginning. Raises BadInput unless it is exactly one."""
+    found = sorted((workspace / DRAFTS).glob(f"{content_hash}*.yaml"))
+    if not content_hash.isalnum() or len(found) != 1:
+        mend = "give the hash that `duewise strategy set` told"
+        raise BadInput(f"{len(found)} files are kept under {content_hash!r}", mend=mend)
+    return found[0].read_bytes()
 
 
 def earlier_versions(

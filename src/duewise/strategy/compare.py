@@ -87,6 +87,8 @@ def _said(thing: Mapping[str, Any]) -> str:
         told.pop("stop", None)
     if not told.get("sticky"):
         told.pop("sticky", None)
+    if not told.get("by_budget"):
+        told.pop("by_budget", None)
     left_out = (None, ())
     return ", ".join(f"{key} {_text(each)}" for key, each in told.items() if each not in left_out)
 

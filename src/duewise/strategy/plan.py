@@ -21,23 +21,29 @@ SERVICE = "service"  # thanks and confirmations: on any day
 STAGES = (*DAY_STAGES, SERVICE)
 CHANNELS = ("sms", "push", "wechat", "email")
 SEND_TIMES = ("even", "learned")
+BY_BUDGET = "budget"
 TOP = {"strategy", "version", "timezone", "hold_out", "fatigue", "steps"}
 TOP |= {"worth", "budgets", "send_time", "quiet"}
 STEP = {"name", "stage", "when", "arms", "choose", "required", "wait", "then", "stop", "sticky"}
-ARM = {"channel", "template", "hours"}
+MESSAGE = {"channel", "template", "hours"}
+ARM = MESSAGE | {"worth"}
 QUIET_DAYS_MAX = 28
 PROMISE_DAYS_MAX = 62  # an open promise silences nobody for longer
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One treatment variant of a step. `hours` are local, end exclusive; `share_bp` of 10,000."""
+    """One treatment variant of a step. `hours` are local, end exclusive; `share_bp` of 10,000.
+
+    `worth`, where budgets choose between arms, is what this one is worth if not the strategy's.
+    """
 
     name: str
     channel: str
     template: str
     hours: tuple[int, int]
     share_bp: int
+    worth: str | None = None
 
 
 @dataclass(frozen=True)
@@ -46,7 +52,8 @@ class Step:
 
     Where `wait` holds, the borrower is left alone for now: it probably takes no message. `then`
     follows the arm's message until something of `stop` has come to pass. Who has entered a `sticky`
-    step under one version of the file stays on that version until the due date is another.
+    step under one version of the file stays on that version until the due date is another. With
+    `by_budget` the arms are alternatives, and the budgets of the strategy choose among them.
     """
 
     name: str
@@ -58,6 +65,7 @@ class Step:
     then: tuple[Link, ...] = ()
     stop: tuple[str, ...] = STOPS
     sticky: bool = False
+    by_budget: bool = False
     line: int = field(default=0, compare=False)
 
 
@@ -114,6 +122,11 @@ def parse_strategy(text: str, *, source: str, templates: Mapping[str, str]) -> S
             reader.fail(
                 steps[index], f"step {name!r} is named twice", "give each step its own name"
             )
+    chosen = [step.line for step in parsed if step.by_budget]
+    if chosen and not top.get("budgets"):
+        raise reader.error(
+            {"__line__": chosen[0]}, "a step is chosen by budget, and there is none", "add budgets:"
+        )
     return Strategy(
         name=reader.text(top, "strategy"),
         version=reader.whole(top, "version", 1, 1_000_000),
@@ -144,6 +157,7 @@ def _step(reader: Reader, raw: object, templates: Mapping[str, str]) -> Step:
     if not 1 <= len(found) <= ARMS_MAX:
         reader.fail(step, f"step {name!r} has {len(found)} arms", f"give it 1 to {ARMS_MAX}")
     shares = _shares(reader, step, [str(key) for key, _ in found])
+    by_budget = _by_budget(reader, step, [value for _, value in found])
     return Step(
         line=step["__line__"],
         name=name,
@@ -165,6 +179,7 @@ def _step(reader: Reader, raw: object, templates: Mapping[str, str]) -> Step:
         then=_links(reader, step, stage=stage, templates=templates),
         stop=read_stop(reader, step),
         sticky=reader.flag(step, "sticky"),
+        by_budget=by_budget,
     )
 
 
@@ -177,7 +192,7 @@ def _links(
     links = []
     for raw in reader.sequence(step, "then", 1, LINKS_MAX):
         link = reader.mapping(raw, "a link of `then`", near=step)
-        reader.only(link, {"after_h", *ARM}, "a link of `then`")
+        reader.only(link, {"after_h", *MESSAGE}, "a link of `then`")
         channel, template, hours = _message(reader, link, stage=stage, templates=templates)
         after_h = reader.whole(link, "after_h", 1, AFTER_HOURS_MAX)
         links.append(Link(after_h, channel, template, hours))
@@ -207,7 +222,8 @@ def _arm(
     arm = reader.mapping(raw, f"arm {name!r}")
     reader.only(arm, ARM, f"arm {name!r}")
     channel, template, hours = _message(reader, arm, stage=stage, templates=templates)
-    return Arm(name, channel, template, hours, share_bp)
+    worth = read_worth(reader, arm) if "worth" in arm else None
+    return Arm(name, channel, template, hours, share_bp, worth)
 
 
 def _message(
@@ -236,9 +252,12 @@ def _message(
 
 
 def _shares(reader: Reader, step: dict[str, Any], arms: Sequence[str]) -> dict[str, int]:
-    """Basis points by arm: `fixed` gives all to the first, `random: {a: 50%, b: 50%}` divides."""
+    """Basis points by arm: `fixed` gives all to the first, `random: {a: 50%, b: 50%}` divides.
+
+    So does `budget`, until the budgets are shared out.
+    """
     choose = step.get("choose", "fixed")
-    if choose == "fixed":
+    if choose in ("fixed", BY_BUDGET):
         return {arm: WHOLE_BP if index == 0 else 0 for index, arm in enumerate(arms)}
     if isinstance(choose, dict) and isinstance(choose.get("random"), dict):
         given = {k: v for k, v in choose["random"].items() if k != "__line__"}
@@ -252,8 +271,24 @@ def _shares(reader: Reader, step: dict[str, Any], arms: Sequence[str]) -> dict[s
             reader.fail(step, "the shares of the arms do not sum to 100 %", "make them sum to 100%")
         return shares
     raise reader.error(
-        step, f"choose {choose!r} is not known", "write fixed, or random: {arm: 50%, other: 50%}"
+        step,
+        f"choose {choose!r} is not known",
+        "write fixed, budget, or random: {arm: 50%, other: 50%}",
     )
+
+
+def _by_budget(reader: Reader, step: dict[str, Any], arms: Sequence[Any]) -> bool:
+    """Whether the budgets choose among the arms."""
+    name = step.get("name")
+    if step.get("choose") != BY_BUDGET:
+        if any(isinstance(arm, dict) and "worth" in arm for arm in arms):
+            reader.fail(step, f"an arm of step {name!r} has a worth", "write `choose: budget`")
+        return False
+    for other in ("required", "then", "sticky"):
+        if step.get(other):
+            said = f"step {name!r} is chosen by budget and has `{other}`"
+            reader.fail(step, said, "leave out one of the two")
+    return True
 
 
 def _hold_out(reader: Reader, top: dict[str, Any]) -> int:

@@ -30,8 +30,8 @@ from duewise.jobs.bench.figure import Figure, forget_peak, in_turns, peak_rss_mi
 from duewise.jobs.bench.ledger_peers import PEERS, Peer
 from duewise.jobs.ledger_files import (
     IN_FLIGHT,
+    bare_ledger_of_part,
     end_of,
-    ledger_of_part,
     ledger_writers,
     write_ledger,
 )
@@ -86,6 +86,7 @@ def _files(scene: _Scene, task: Task) -> Iterator[Figure]:
     count, products = task.sizes.loans, shipped_products()
 
     def ours() -> None:
+        shutil.rmtree(scene.out, ignore_errors=True)
         write_ledger(scene.book, products, as_of=scene.as_of, out=scene.out)
 
     copy = _copy_of(scene)
@@ -114,14 +115,15 @@ def _files(scene: _Scene, task: Task) -> Iterator[Figure]:
 def _copy_of(scene: _Scene) -> Callable[[], None]:
     """The limit: read what the ledger reads, and write the first partition's answer as often."""
     book, products, out = scene.book, shipped_products(), scene.out.with_name("copied")
-    found = ledger_of_part(book, products, 0, as_of=scene.as_of)
+    found = bare_ledger_of_part(book, products, 0, as_of=scene.as_of)
     tables = tables_of(found, Decimals(book.currency))
-    out.mkdir()
 
     def read(number: int) -> None:
         book.bare_tables(number)
 
     def run() -> None:
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir()
         with ExitStack() as files, ThreadPoolExecutor(IN_FLIGHT) as reading:
             writers = ledger_writers(out, files)
             writing = files.enter_context(ThreadPoolExecutor(len(writers)))

@@ -62,25 +62,35 @@ def plan(task: Task) -> list[Figure]:
         )
         turn = iter(range(task.sizes.turns))
         base_mib = forget_peak()
+        planned: list[float] = []  # of the last turn, when each partition was
 
         def run() -> None:
+            planned.clear()
+            began = task.timer()
             plan_parts(
                 lambda number: partial(read_files, folder, number),
                 context,
                 partitions=partitions,
                 out=folder / f"plan-{next(turn)}",
                 workers=PROCESSES,
+                progress=lambda _done, _of: planned.append(task.timer() - began),
             )
+            planned.append(task.timer() - began)
 
         seconds = in_turns(run, None, turns=task.sizes.turns, timer=task.timer)
     worker_mib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss // _MIB
-    note = f"{partitions} partitions, {task.sizes.trees} trees of {LEAVES} leaves;"
+    note = f"{partitions} partitions, {task.sizes.trees} trees of {LEAVES} leaves; the first one"
+    note += " planned after {:.1f} s, all after {:.1f}, written after {:.1f};".format(
+        planned[0], *planned[-2:]
+    )
     note += f" {base_mib} MiB of it were held before"
-    return [
+    figures = [
         rates("plan", "borrowers/s", borrowers, [(own, None) for own, _ in seconds]),
         Figure("plan", borrowers, "MiB, first process", ours=peak_rss_mib(), note=note),
-        Figure("plan", borrowers, "MiB, largest worker", ours=worker_mib),
     ]
+    if partitions > 1:  # else the first process plans it
+        figures.append(Figure("plan", borrowers, "MiB, largest worker", ours=worker_mib))
+    return figures
 
 
 def _model(folder: Path, task: Task) -> Served:
