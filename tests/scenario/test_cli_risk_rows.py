@@ -59,6 +59,9 @@ def test_it_fits_no_model_of_a_small_book(duewise: CommandLine, book: Path, tmp_
     assert "give --as-of-from, --as-of-to and --known-until" in said.err
     said = duewise("risk", "fit", book, *DAYS)
     assert said.code == 1
+    said = duewise("risk", "fit", book, "--target", "all", *DAYS)
+    assert said.code == 1
+    assert "no model of late_1: there are fewer than" in said.err
     assert "inconclusive, no model" in said.err
     assert [path.suffix for path in (tmp_path / "models").iterdir()] == [".parquet"]
     said = duewise("risk", "fit", book, "--target", "cured", *DAYS)

@@ -233,3 +233,24 @@ async def test_it_stops_a_message_the_gateway_put_off_when_it_was_paid_meanwhile
         await line.pass_at(desk.clock.now() + timedelta(minutes=2))
     assert desk.states() == {"held": 1, "delivered": 1}
     desk.assert_ties()
+
+
+def test_it_keeps_the_arm_the_budgets_chose_when_it_plans_again(tmp_path: Path, dsn: str) -> None:
+    desk = open_desk(tmp_path / "workspace", dsn)
+    path = desk.app.workspace / "strategy.yaml"
+    arms = (
+        "{gentle: {channel: sms, template: zh.m1_day1.gentle}, neutral: {channel: sms, template: "
+    )
+    arms += "zh.m1_day1.neutral, worth: 9999}}"
+    head = path.read_text(encoding="utf-8").split("steps:", maxsplit=1)[0]
+    step = f"{{name: late, stage: overdue, when: dpd = 1, choose: budget, arms: {arms}}}"
+    path.write_text(f"{head}budgets: {{sms: 9}}\nsteps:\n  - {step}\n", encoding="utf-8")
+    admit(desk, "Li")
+    book = write_book(desk, Li=YESTERDAY)
+    assert release(desk, plan_day(desk, book)) == {"ready": 1}
+    later(desk, minutes=1)
+    pay(desk, "P-1", "Li", "100.00")
+    with desk.app.connect(desk.dsn) as conn:
+        assert replan_held(conn, book, desk.app.tenant, now=desk.clock.now()) == {"renewed": 1}
+    told = desk.rows("SELECT arm, template, state, amount_minor < 86840 FROM envelope")
+    assert told == [("neutral", "zh.m1_day1.neutral", "ready", True)]

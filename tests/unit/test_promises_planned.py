@@ -78,6 +78,8 @@ def test_it_thanks_who_kept_it_and_says_what_was_paid() -> None:
 def test_it_speaks_clearly_to_who_breaks_promises_and_leaves_none_alone_for_ever() -> None:
     too_far = planned(loan("Li", 15), promises=[promised("Li", -1 - 15, 6)])
     assert too_far["reason"].to_list() == [""]
+    not_yet = planned(loan("Li", 15), promises=[promised("Li", 1, 6)])  # as a replay sees it
+    assert not_yet.select("promise", "reason").row(0) == (None, "")
     asked = context(as_of=ahead(2), now=NOW + timedelta(days=2))
     early = {"as_of": asked.as_of, "now": asked.now, "ledger_complete_until": NOW}
     unknown = planned(loan("Li", 13), promises=[promised("Li", -3, 1)], **early)

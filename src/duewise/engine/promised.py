@@ -62,7 +62,7 @@ def with_promises(
 
 
 def judged_promises(known: Ledger, tables: Tables, context: PlanContext) -> pl.DataFrame:
-    """The group's promises as they stand on the day (`judge_promises`)."""
+    """The group's promises known by now, as they stand on the day (`judge_promises`)."""
     zone, who = context.strategy.timezone, tables.promises["borrower_id"].unique()
     loans = known.aligned.loans
     per_loan = np.diff(known.aligned.columns.loans.instalment_start)
@@ -77,8 +77,12 @@ def judged_promises(known: Ledger, tables: Tables, context: PlanContext) -> pl.D
         & pl.col("borrower_id").is_in(who.implode())
         & ~pl.col("payment_id").is_in(tables.payments["reverses"].drop_nulls().implode())
     )
+    is_known = pl.col("cancelled_at") <= context.now
+    promises = tables.promises.filter(pl.col("made_at") <= context.now).with_columns(
+        pl.when(is_known).then("cancelled_at"), pl.when(is_known).then("cancel_reason")
+    )
     return judge_promises(
-        tables.promises,
+        promises,
         instalments,
         payments,
         as_of=context.as_of,

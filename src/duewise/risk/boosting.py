@@ -144,14 +144,22 @@ def fit_boosting(
         {**_parameters(inputs, seed + 101 * n), **recipe, "num_threads": chosen.threads}
         for n, recipe in enumerate(chosen.recipes)
     ]
-    held_out = [_held_out(matrix, target, fold, recipe, inputs) for recipe in recipes]
+    whole = [_dataset(matrix, target, inputs) if _is_many(target) else None for _ in recipes]
+    held_out = [
+        _held_out(matrix, target, fold, recipe, inputs, whole=each)
+        for recipe, each in zip(recipes, whole, strict=True)
+    ]
     unseen = np.column_stack([odds for _, odds in held_out])
     intercept, weights = blend(unseen, target)
     kept = [
         (text, weight / chosen.bags)
-        for recipe, (rounds, _), weight in zip(recipes, held_out, weights.tolist(), strict=True)
+        for recipe, (rounds, _), weight, each in zip(
+            recipes, held_out, weights.tolist(), whole, strict=True
+        )
         if weight > 0
-        for text in _bag(matrix, target, recipe, inputs, rounds=rounds, bags=chosen.bags)
+        for text in _bag(
+            matrix, target, recipe, inputs, rounds=rounds, bags=chosen.bags, whole=each
+        )
     ]
     odds = intercept + unseen @ weights
     return Boosting(
@@ -174,12 +182,13 @@ def _held_out(
     fold: npt.NDArray[np.int64],
     recipe: Mapping[str, Any],
     inputs: Inputs,
+    *,
+    whole: Dataset | None,
 ) -> tuple[int, Floats]:
     """How many trees all rows deserve, and each row's log-odds by a model that has not seen it."""
     import lightgbm
 
     best, unseen = [], np.empty(len(target))
-    whole = _dataset(matrix, target, inputs) if _is_many(target) else None
     for k in np.unique(fold):
         held = fold == k
         if whole:
@@ -213,14 +222,15 @@ def _bag(
     *,
     rounds: int,
     bags: int,
+    whole: Dataset | None,
 ) -> list[str]:
-    """Models of all rows, from one seed each."""
+    """Models of all rows, from one seed each; the first on the table that the folds have shared."""
     import lightgbm
 
     return [
         lightgbm.train(
             {**recipe, "seed": recipe["seed"] + bag},
-            _dataset(matrix, target, inputs),
+            whole if whole and bag == 0 else _dataset(matrix, target, inputs),
             num_boost_round=rounds,
         ).model_to_string()
         for bag in range(bags)
