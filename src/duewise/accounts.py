@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from duewise.channels.base import Channel
     from duewise.channels.provider import Provider
     from duewise.jobs.deliver import DeliverySettings
+    from duewise.jobs.ways import Ways
 
 CARRIERS = ("smpp", "cmpp")
 Settings = TypeVar("Settings")
@@ -50,8 +51,21 @@ def lines_of(workspace: Path, config: Config, clock: Clock) -> list[Line]:
                 source=str(workspace / FILE),
                 mend=f"name another account for {kind}",
             )
-        lines.append(Line(channel, delivery_of(name, config)))
+        settings = replace(delivery_of(name, config), ways=ways_of(kind, config))
+        lines.append(Line(channel, settings))
     return lines
+
+
+def ways_of(kind: str, config: Config) -> Ways:
+    """The routes that carry a kind of message, with their weights and prices."""
+    from duewise.jobs.ways import Ways
+    from duewise.outbox.ways import Way
+
+    ways = []
+    for name in dict.fromkeys(name for carries, name in config.chosen if carries == kind):
+        account = config.account_of(name)
+        ways.append(Way(name, account.weight, account.price_per_part))
+    return Ways(tuple(ways), is_learned=config.routes.weights == "auto")
 
 
 def kinds_held(config: Config) -> tuple[str, ...]:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from duewise.guard.rule import Rulebook
     from duewise.jobs.deliver import DeliverySettings
     from duewise.jobs.tenant import Tenant
+    from duewise.jobs.ways import Ways
     from duewise.message.template import Sender, Template
     from duewise.store.audit import Signer
     from duewise.store.book import Book
@@ -259,6 +260,13 @@ class App:
     def routes(self) -> tuple[str, ...]:
         """The names of the routes that the settings know."""
         return self.config.route_names
+
+    @property
+    def ways(self) -> dict[str, Ways]:
+        """Each kind of message that has routes, and these with weights and prices."""
+        from duewise.accounts import ways_of
+
+        return {kind: ways_of(kind, self.config) for kind, _ in self.config.chosen}
 
     @property
     def delivery(self) -> DeliverySettings:

@@ -144,8 +144,14 @@ class SmppSection(_Section):
         ge=60,
         description="Only if every acceptance gets a receipt with our reference.",
     )
+    weight: float = Field(
+        default=1.0,
+        ge=0,
+        le=1_000,
+        description="Its share beside others of its kind; 0: a standby.",
+    )
     price_per_part: float = Field(
-        default=0.05, ge=0, description="In major units; for reports only."
+        default=0.05, ge=0, description="In major units; for reports, and weights that are learned."
     )
 
     @property
@@ -190,8 +196,14 @@ class CmppSection(_Section):
     receipt_horizon_s: int = Field(
         default=72 * 3_600, ge=60, description="Accepted and no receipt for so long: unknown."
     )
+    weight: float = Field(
+        default=1.0,
+        ge=0,
+        le=1_000,
+        description="Its share beside others of its kind; 0: a standby.",
+    )
     price_per_part: float = Field(
-        default=0.05, ge=0, description="In major units; for reports only."
+        default=0.05, ge=0, description="In major units; for reports, and weights that are learned."
     )
 
     @property
@@ -225,8 +237,14 @@ class AccountSection(BaseModel):
     receipt_horizon_s: int = Field(
         default=72 * 3_600, ge=60, description="Accepted and no receipt for so long: unknown."
     )
+    weight: float = Field(
+        default=1.0,
+        ge=0,
+        le=1_000,
+        description="Its share beside others of its kind; 0: a standby.",
+    )
     price_per_part: float = Field(
-        default=0.05, ge=0, description="In major units; for reports only."
+        default=0.05, ge=0, description="In major units; for reports, and weights that are learned."
     )
 
     @property
@@ -235,15 +253,30 @@ class AccountSection(BaseModel):
         return dict(self.model_extra or {})
 
 
+Names = str | tuple[str, ...]
+
+
 class RoutesSection(_Section):
-    """By which account each kind of message leaves, texts aside; none: it stays until it lapses."""
+    """By which accounts each kind of message leaves, texts aside; none: it stays until it lapses.
+
+    Several share the kind by their `weight`; where one is out, the others take what waits for it.
+    """
 
     sms: tuple[str, ...] = Field(
         default=(), description="Accounts that share the texts with carrier, or go on without it."
     )
-    push: str | None = Field(default=None, description="The account of push messages.")
-    wechat: str | None = Field(default=None, description="The account of WeChat messages.")
-    email: str | None = Field(default=None, description="The account of emails.")
+    push: Names | None = Field(default=None, description="The accounts of push messages.")
+    wechat: Names | None = Field(default=None, description="The accounts of WeChat messages.")
+    email: Names | None = Field(default=None, description="The accounts of emails.")
+    weights: Literal["given", "auto"] = Field(
+        default="given",
+        description="auto: by what routes delivered, cost and took in the last seven days.",
+    )
+
+    def names_of(self, kind: str) -> tuple[str, ...]:
+        """The accounts of a kind, in the order they are given."""
+        named: Names | None = getattr(self, kind)
+        return (named,) if isinstance(named, str) else named or ()
 
 
 class HooksSection(_Section):
@@ -334,8 +367,11 @@ class Config(BaseSettings):
     def chosen(self) -> list[tuple[str, str]]:
         """Each kind of message, and an account that it leaves by; texts first."""
         texts = [("sms", name) for name in (self.carrier, *self.routes.sms)]
-        rest = self.routes.model_dump(exclude={"sms"}, exclude_none=True)
-        return [*texts, *rest.items()]
+        return texts + [
+            (kind, name)
+            for kind in ("push", "wechat", "email")
+            for name in self.routes.names_of(kind)
+        ]
 
     @property
     def route_names(self) -> tuple[str, ...]:

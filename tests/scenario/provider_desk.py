@@ -28,10 +28,10 @@ def with_account(desk: Desk, endpoint: str, **more: Any) -> Desk:
     return replace(desk, app=replace(desk.app, config=desk.app.config.model_copy(update=changed)))
 
 
-def with_second(desk: Desk) -> Desk:
+def with_second(desk: Desk, **more: Any) -> Desk:
     """The same, and a second account that shares the texts under a number of its own."""
     first = desk.app.config.accounts["main"]
-    second = first.model_copy(update={"sender_id": "+8610690002"})
+    second = first.model_copy(update={"sender_id": "+8610690002"} | more)
     (desk.app.workspace / "secrets" / "second.auth_token").write_text("invented", encoding="utf-8")
     changed = {
         "accounts": {"main": first, "second": second},

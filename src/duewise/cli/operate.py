@@ -108,8 +108,10 @@ def send(
         )
         with app.connect(dsn) as conn:
             paused = paused_routes(conn)
-    for route in paused:
-        err.print(f"{route} is paused: nothing leaves by it until `duewise outbox resume {route}`")
+    for route, resume_at in paused:
+        until = f"`duewise outbox resume {route}`"
+        until = f"it takes a message again, or {until}" if resume_at else until
+        err.print(f"{route} is paused: nothing leaves by it until {until}")
     _print_counts("Sent", counts, as_json=wants_json(context))
 
 

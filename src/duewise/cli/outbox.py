@@ -14,12 +14,12 @@ from duewise.cli.common import opened, print_json, print_table, say, wants_json
 from duewise.errors import BadInput, DuewiseError, IntegrityBroken
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import polars as pl
 
     from duewise.jobs.reconcile import Reconciliation
-    from duewise.jobs.routes import Route
+    from duewise.jobs.routes import Route, Standing
 
 outbox = typer.Typer(no_args_is_help=True, help="What waits and what is on its way; its routes.")
 LOOK_AGAIN_S = 0.5
@@ -34,15 +34,22 @@ def register(app: typer.Typer) -> None:
 
 @outbox.command()
 def status(context: typer.Context) -> None:
-    """What waits, what is on its way, and which routes are paused."""
-    from duewise.jobs.routes import read_queue, read_routes
+    """What waits, what is on its way, which routes are out, and what each has shown."""
+    from duewise.jobs.routes import read_queue, read_routes, read_standings
 
     app = opened(context)
     with app.database() as dsn, app.connect(dsn) as conn:
         queue = read_queue(conn, now=app.clock.now())
         routes = read_routes(conn, app.routes)
+        standings = read_standings(conn, app.ways, now=app.clock.now())
     if wants_json(context):
-        print_json({"queue": asdict(queue), "routes": [asdict(route) for route in routes]})
+        print_json(
+            {
+                "queue": asdict(queue),
+                "routes": [asdict(route) for route in routes],
+                "standings": [asdict(each) for each in standings],
+            }
+        )
         return
     waits = asdict(queue)
     print_table("Waiting", list(waits), [list(waits.values())])
@@ -51,6 +58,11 @@ def status(context: typer.Context) -> None:
         [each.name, _state(each), each.sending, each.accepted, each.unknown] for each in routes
     ]
     print_table("On their way", columns, shown)
+    stand = ["route", "kind", "share now", "weight", "why", "delivered", "of", "median s", "cost"]
+    print_table("In seven days", stand, [_stands(each) for each in standings])
+    for each in routes:
+        if each.resume_at is not None:
+            say(f"{each.name} is left alone: {each.reason}. {_instead(standings, each.name)}")
 
 
 @outbox.command()
@@ -160,7 +172,32 @@ def _print(context: typer.Context, found: Reconciliation) -> None:
         say("Everything ties.")
 
 
+def _stands(each: Standing) -> list[object]:
+    return [
+        each.route,
+        each.kind,
+        f"{each.share:.1%}",
+        each.weight,
+        each.weight_reason,
+        "" if each.success is None else f"{each.success:.1%}",
+        each.ended,
+        each.latency_s,
+        "" if each.cost is None else f"{each.cost:.4f}",
+    ]
+
+
+def _instead(standings: Sequence[Standing], out: str) -> str:
+    """By which routes of its kind its messages leave meanwhile."""
+    kinds = {each.kind for each in standings if each.route == out}
+    others = [each.route for each in standings if each.kind in kinds and each.share]
+    if not others:
+        return "Its messages wait: no other route of the kind is open."
+    return f"Its messages leave by {', '.join(others)} meanwhile."
+
+
 def _state(route: Route) -> str:
     if route.paused_at is None:
         return "open"
+    if route.resume_at is not None:
+        return f"left alone, tried again at {route.resume_at:%H:%M:%S %Z}: {route.reason}"
     return f"paused since {route.paused_at:%Y-%m-%d %H:%M %Z} {route.reason}".rstrip()

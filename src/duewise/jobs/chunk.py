@@ -17,6 +17,7 @@ from duewise.jobs.circuit import watch
 from duewise.jobs.session import PATIENCE, Patience, Worker
 from duewise.jobs.settle import Answers, Said, never_left, said_of, settle, unsent
 from duewise.jobs.tenant import Tenant
+from duewise.jobs.ways import Ways
 from duewise.jobs.wire_gate import Claimed
 from duewise.times import Clock
 
@@ -29,6 +30,7 @@ CHUNK_S_MAX = 0.25
 class DeliverySettings:
     """When a doubt may end. Seconds of the injected clock; None: never sent again by itself.
 
+    `ways`: the routes that carry the kind, this one among them.
     `rate_per_s`: parts a second, of all workers of the route together; None: no limit.
     `resend_unknown_after_s` may be set only for a gateway that sends a receipt, carrying our
     reference, for every message it accepted: then a receipt that stays away so long, while we were
@@ -40,6 +42,7 @@ class DeliverySettings:
     chunk_max: int = CHUNK_MAX
     rate_per_s: float | None = None
     patience: Patience = PATIENCE
+    ways: Ways = field(default_factory=Ways)
 
     @property
     def chunk(self) -> int:

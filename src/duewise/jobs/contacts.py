@@ -30,7 +30,7 @@ STAGES = (
     *("pre_due", "due_day", "overdue", "statutory", "service", "marketing"),
     *("contact_restore", "optout_confirm"),
 )
-OUTCOMES = ("conversation", "connected", "no_answer", "busy", "rejected", "seen")
+OUTCOMES = ("conversation", "connected", "no_answer", "busy", "rejected", "seen", "granted")
 _WORDS: Mapping[str, Sequence[str]] = {
     "channel": CHANNELS,
     "dir": DIRECTIONS,

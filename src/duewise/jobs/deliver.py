@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -34,6 +34,7 @@ from duewise.jobs.session import (
 )
 from duewise.jobs.tenant import Tenant
 from duewise.jobs.verdicts import Verdicts, add_wire_verdicts, verdict_of
+from duewise.jobs.ways import NO_SLOTS, slots_of, turn_of
 from duewise.jobs.wire_gate import Claimed, judge_due
 from duewise.outbox.envelope import State
 from duewise.store import arrays
@@ -91,10 +92,11 @@ async def send_due(
     Told to stop it sends no further chunk.
     """
     stop = stop or asyncio.Event()
+    sender.begin_pass()
     async with flight(sender, channel, tenant=tenant, clock=clock, settings=settings) as chunks:
         while chunks.is_linked:
             await chunks.room()
-            if stop.is_set():
+            if stop.is_set() or sender.claims_no_more:
                 break
             await _take_turn(sender, channel, settings.chunk, settings=settings)
             chunk = await _next_chunk(chunks)
@@ -177,13 +179,13 @@ async def _pass(
     is_linked = await send_due(
         sender, channel, tenant=tenant, clock=clock, settings=settings, stop=run.stop
     )
-    next_due, waiting = await _waiting(sender, channel, now=clock.now(), settings=settings)
+    next_due, waiting, of_kind = await _waiting(sender, channel, now=clock.now(), settings=settings)
     if run.on_pass:
         run.on_pass(sender.done, waiting)
     if sender.owner != owner:
         return 0.0  # the session was lost meanwhile: what it had claimed is to be taken up
-    if next_due is None and run.until_empty:
-        return None
+    if next_due is None and run.until_empty and not (sender.has_others and of_kind):
+        return None  # or another route may yet need us
     ahead_s = (next_due - clock.now()).total_seconds() if next_due else IDLE_S
     return min(max(ahead_s, 0.0 if is_linked else AWAY_S), 60.0)
 
@@ -210,6 +212,7 @@ async def tidy(
         listening_since = _listening_since(sender, channel)
         if patience and listening_since and now - listening_since >= patience:
             values = {"now": now, "until": now - patience, "channels": channels}
+            values |= {"route": channel.name}
             await sender.conn.execute(_SQL["in_doubt_without_receipt"], values)
 
 
@@ -263,6 +266,13 @@ async def _judge_and_mark(chunks: Flight, cleared: list[Claimed]) -> _Chunk | No
         "owner": sender.owner,
     }
     async with sender.conn.transaction(), sender.conn.cursor(binary=True) as cursor:
+        turn = await turn_of(
+            sender, channel.name, channel_kind(channel), chunks.settings.ways, now=now
+        )
+        if turn.slots == NO_SLOTS:
+            return None
+        values |= {"slots": turn.slots, "is_probe": turn.is_probe}
+        values["limit"] = 1 if turn.is_probe else values["limit"]
         await cursor.execute(_SQL["due"], values)
         names = [column.name for column in cursor.description or ()]
         rows = await cursor.fetchall()
@@ -318,26 +328,30 @@ async def _put_back(
 
 async def _waiting(
     sender: Worker, channel: Channel, *, now: datetime, settings: DeliverySettings
-) -> tuple[datetime | None, int]:
-    """When there is something to do again, and for how many: what is ready, what is in doubt."""
-    values: Mapping[str, Any] = {
+) -> tuple[datetime | None, int, int]:
+    """When there is something to do again, and for how many: what is ready, what is in doubt.
+
+    And how many are ready of the kind, whichever route's turn they are.
+    """
+    values: dict[str, Any] = {
         "now": now,
         "channels": [channel_kind(channel)],
         "route": channel.name,
     }
     async with sender.conn.transaction():
+        values["slots"] = await slots_of(sender, channel.name, settings.ways, now=now)
         ready = await (await sender.conn.execute(_SQL["next_due"], values)).fetchone()
         doubt = await (await sender.conn.execute(_SQL["doubts"], values)).fetchone()
     assert ready is not None
     assert doubt is not None
-    next_due, waiting = ready
+    next_due, waiting, of_kind = ready
     doubts, oldest_at = doubt
     patience = _patience(channel, settings)
     if patience and doubts:
         ends_at = max(oldest_at, _listening_since(sender, channel) or now) + patience
         next_due = min(next_due or ends_at, ends_at)
         waiting += doubts
-    return next_due, waiting
+    return next_due, waiting, of_kind
 
 
 async def awaits_receipts(conn: AsyncConnection[Any], channel: Channel, *, now: datetime) -> bool:

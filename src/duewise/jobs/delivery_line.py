@@ -14,18 +14,25 @@ from dataclasses import replace
 from functools import partial
 
 import psycopg
+import structlog
 
 from duewise.channels.base import Channel
 from duewise.channels.heard import Listener
+from duewise.errors import Unreachable
+from duewise.jobs.circuit import left_alone
 from duewise.jobs.deliver import Connect, DeliverySettings, Run, awaits_receipts, deliver
 from duewise.jobs.receive import receive
 from duewise.jobs.receive_raw import receive_raw
 from duewise.jobs.session import PATIENCE, Patience, another
 from duewise.jobs.tenant import Tenant
+from duewise.outbox.breaker import PROBE_FIRST_S
+from duewise.store.sql import queries
 from duewise.times import Clock
 
 LOOK_AGAIN_S = 0.05
 COLLECT_AFTER = 50_000  # objects, where Python's own figure is 700
+_SQL = queries("route")
+log = structlog.get_logger()
 
 
 def spare_collector() -> None:
@@ -153,10 +160,12 @@ async def run_line(
 ) -> Counter[str]:
     """Open the channel, send and receive, then linger for late receipts.
 
-    Raises Unreachable if the gateway cannot be reached at the start; nothing is claimed then.
+    Raises Unreachable if the gateway cannot be reached at the start; nothing is claimed then. Where
+    another route carries the kind, this one is left alone instead, and tried until the end.
     """
-    await channel.open()
     done: Counter[str] = Counter()
+    if not await _opened(channel, connect=connect, clock=clock, settings=settings, run=run):
+        return done
     try:
         async with receiving(
             channel,
@@ -194,6 +203,41 @@ async def run_line(
     finally:
         await channel.close()
     return done
+
+
+async def _opened(
+    channel: Channel, *, connect: Connect, clock: Clock, settings: DeliverySettings, run: Run
+) -> bool:
+    """Open the channel; False if it cannot be, and the others of its kind do without it."""
+    while True:
+        try:
+            await channel.open()
+        except Unreachable as error:
+            if not await _do_without(channel, connect=connect, clock=clock, settings=settings):
+                raise
+            log.warning("route.unreachable", route=channel.name, reason=str(error))
+        else:
+            return True
+        if run.until_empty or run.stop.is_set():
+            return False
+        await clock.sleep(PROBE_FIRST_S)
+
+
+async def _do_without(
+    channel: Channel, *, connect: Connect, clock: Clock, settings: DeliverySettings
+) -> bool:
+    """Leave the route alone; whether another one of its kind is open."""
+    names = [way.name for way in settings.ways.ways if way.name != channel.name]
+    if not names:
+        return False
+    conn = await connect()
+    try:
+        values = left_alone(channel.name, "unreachable", now=clock.now())
+        await conn.execute(_SQL["leave_alone"], values)
+        out = await conn.execute(_SQL["out"], {"names": names, "now": clock.now()})
+        return out.rowcount < len(names)
+    finally:
+        await conn.close()
 
 
 async def _linger(

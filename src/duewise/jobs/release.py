@@ -32,7 +32,7 @@ from duewise.jobs.plan_day import PLAN_COLUMNS, Progress, read_manifest
 from duewise.jobs.tenant import Tenant
 from duewise.jobs.verdicts import Verdict, Verdicts, add_verdicts, verdict_of
 from duewise.jobs.wire_gate import NEVER_HEARD
-from duewise.outbox.envelope import State
+from duewise.outbox.envelope import State, lane_of
 from duewise.store import journal
 from duewise.store.people import salutations
 from duewise.store.sql import queries
@@ -74,6 +74,7 @@ _COLUMNS = [
     "number_token",
     "not_before",
     "valid_until",
+    "lane",
     "state",
     "reason",
 ]
@@ -213,6 +214,7 @@ def _records(composed: Sequence[Composed], *, tenant: Tenant) -> Iterator[tuple[
         column="text",
         borrower_ids=[row["borrower_id"] for row in rows],
     )
+    required = tenant.required_steps
     for each, row, sealed in zip(composed, rows, texts, strict=True):
         ruling = each.ruling
         values = row | {
@@ -221,6 +223,7 @@ def _records(composed: Sequence[Composed], *, tenant: Tenant) -> Iterator[tuple[
             "text_sealed": sealed,
             "sender_id": tenant.sender_id,
             "not_before": ruling.not_before or row["not_before"],
+            "lane": lane_of(is_required=row["step"] in required, stage=row["stage"]).value,
             "state": ruling.state.value,
             "reason": _reason(ruling),
         }

@@ -92,6 +92,7 @@ def _replace(
     dropped = [row for row in held if row["key"] not in wanted]
     judged = [row for row in held if row["key"] in ruled]
     with conn.transaction():
+        conn.execute(_SQL["lock_held"], {"envelope_ids": [row["envelope_id"] for row in held]})
         verdicts = [verdict_of(ruled[row["key"]].ruling, row["envelope_id"]) for row in judged]
         add_verdicts(conn, Verdicts("release", now, tenant.rulebook.content_hash, verdicts))
         conn.execute(_SQL["renew"], _renewal(renewed, tenant=tenant, now=now))

@@ -6,15 +6,17 @@ A pause is asked for at every claim, by every worker: what was claimed before it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from psycopg import AsyncConnection, Connection
 from psycopg.rows import class_row
 
 from duewise.errors import BadInput
+from duewise.jobs.ways import Ways, days_before
+from duewise.outbox.ways import SLOTS, Record, Weight, share_out, weigh
 from duewise.store.sql import queries
 
 _SQL = queries("route")
@@ -22,7 +24,10 @@ _SQL = queries("route")
 
 @dataclass(frozen=True)
 class Route:
-    """A way out: whether it is paused, and how many messages are on it without an end."""
+    """A way out: whether it is paused, and how many messages are on it without an end.
+
+    `resume_at`: it was left alone by itself, and is tried again then.
+    """
 
     name: str
     paused_at: datetime | None = None
@@ -30,6 +35,7 @@ class Route:
     sending: int = 0
     accepted: int = 0
     unknown: int = 0
+    resume_at: datetime | None = None
 
     @property
     def on_the_way(self) -> int:
@@ -62,6 +68,85 @@ def read_routes(conn: Connection[Any], names: Sequence[str]) -> list[Route]:
     return [found.get(name) or Route(name) for name in sorted({*names, *found})]
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What a route has shown in the last seven days, and the share of its kind that it gets now.
+
+    `weight_reason`: why it has that weight; `cost`: major units a delivered message, by its parts.
+    """
+
+    route: str
+    kind: str
+    weight: float
+    weight_reason: str
+    share: float
+    ended: int
+    delivered: int
+    success: float | None
+    latency_s: float | None
+    cost: float | None
+
+
+def read_standings(
+    conn: Connection[Any], kinds: Mapping[str, Ways], *, now: datetime
+) -> list[Standing]:
+    """How the routes of each kind stand; a route out of order has no share."""
+    today = now.astimezone(UTC).date()
+    rows = conn.execute(_SQL["out"], {"names": _names(kinds), "now": now}).fetchall()
+    out = {name for name, _, _ in rows}
+    shown = {each.name: each for each in _records(conn, today + timedelta(days=1))}
+    learned = _records(conn, today) if any(each.is_learned for each in kinds.values()) else []
+    return [
+        standing
+        for kind, ways in kinds.items()
+        for standing in _standings(kind, ways, shown=shown, learned=learned, out=out)
+    ]
+
+
+def _names(kinds: Mapping[str, Ways]) -> list[str]:
+    return [way.name for ways in kinds.values() for way in ways.ways]
+
+
+def _records(conn: Connection[Any], until: date) -> list[Record]:
+    with conn.cursor(row_factory=class_row(Record)) as cursor:
+        return cursor.execute(_SQL["records"], days_before(until)).fetchall()
+
+
+def _standings(
+    kind: str,
+    ways: Ways,
+    *,
+    shown: Mapping[str, Record],
+    learned: Sequence[Record],
+    out: Collection[str],
+) -> list[Standing]:
+    weights = [Weight(way.name, way.weight, "as given") for way in ways.ways]
+    if ways.is_learned:
+        weights = list(weigh(ways.ways, learned))
+    weighed = [replace(way, weight=its.weight) for way, its in zip(ways.ways, weights, strict=True)]
+    slots = share_out(weighed, out=out)
+    found = []
+    for way, its in zip(weighed, weights, strict=True):
+        record = shown.get(way.name) or Record(way.name)
+        share = sum(stop - start for start, stop in slots[way.name]) / SLOTS
+        delivered, ended = record.delivered, record.ended
+        found.append(
+            Standing(
+                route=way.name,
+                kind=kind,
+                weight=round(way.weight, 3),
+                weight_reason=its.reason,
+                share=0.0 if way.name in out else share,
+                ended=ended,
+                delivered=delivered,
+                success=round(delivered / ended, 4) if ended else None,
+                latency_s=None if record.latency_s is None else round(record.latency_s, 1),
+                cost=way.price * record.parts_each * ended / delivered if delivered else None,
+            )
+        )
+    return found
+
+
 def pause(
     conn: Connection[Any], name: str, *, reason: str, now: datetime, names: Sequence[str]
 ) -> bool:
@@ -76,9 +161,9 @@ def resume(conn: Connection[Any], name: str, *, names: Sequence[str]) -> bool:
     return conn.execute(_SQL["resume"], {"name": name}).rowcount > 0
 
 
-def paused_routes(conn: Connection[Any]) -> list[str]:
-    """The names of the routes for which nothing is claimed now."""
-    return [name for (name,) in conn.execute(_SQL["paused"]).fetchall()]
+def paused_routes(conn: Connection[Any]) -> list[tuple[str, datetime | None]]:
+    """The routes for which nothing is claimed now, and when one is tried again by itself."""
+    return conn.execute(_SQL["paused"]).fetchall()
 
 
 async def take_turn(conn: AsyncConnection[Any], name: str, *, seconds: float) -> None:

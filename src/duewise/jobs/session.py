@@ -10,8 +10,8 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from typing import Any
 
 import psycopg
@@ -19,6 +19,7 @@ from psycopg import AsyncConnection
 
 from duewise.errors import Unreachable
 from duewise.outbox.breaker import Circuit
+from duewise.outbox.ways import Way
 from duewise.store.sql import queries
 
 LOCK_CLASS = 0x44_57  # "DW": the class of all workers' advisory locks
@@ -43,7 +44,9 @@ class Worker:
     """A session with the database, its number, and what it has done so far.
 
     `listening_since` is None until receipts are listened to, and again after a time without.
-    `circuit`: what the provider says of our account.
+    `circuit`: what the provider says of our account. `has_others`: other routes carry the kind too,
+    of which those in `out` are out; `is_left_alone`: ours is, since our last claim; `weighed`: the
+    day, and their weights on it.
     `answers`: a second session for what the gateway answers, so that storing it does not keep the
     next message waiting; opened when it is first needed, and used by one at a time (`storing`).
     """
@@ -52,10 +55,24 @@ class Worker:
     conn: AsyncConnection[Any]
     owner: int
     listening_since: datetime | None = None
+    has_others: bool = False
+    is_left_alone: bool = False
+    out: frozenset[str] = frozenset()
+    weighed: tuple[date, tuple[Way, ...]] | None = None
     done: Counter[str] = field(default_factory=Counter)
     circuit: Circuit = field(default_factory=Circuit)
     answers: AsyncConnection[Any] | None = None
     storing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def begin_pass(self) -> None:
+        """What the last pass found of the route is asked anew."""
+        self.is_left_alone = False
+        self.circuit = replace(self.circuit, is_probe=False)
+
+    @property
+    def claims_no_more(self) -> bool:
+        """In this pass: the route is left alone, or one message tries it again."""
+        return self.is_left_alone or self.circuit.is_probe
 
 
 @asynccontextmanager

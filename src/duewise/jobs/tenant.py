@@ -49,6 +49,12 @@ class Tenant:
         return hashlib.sha256("".join(hashes).encode()).hexdigest()
 
     @cached_property
+    def required_steps(self) -> frozenset[str]:
+        """The steps whose notices contract or law demand, of any version that borrowers are on."""
+        versions = (self.strategy, *self.earlier)
+        return frozenset(step.name for each in versions for step in each.steps if step.required)
+
+    @cached_property
     def earlier(self) -> tuple[Strategy, ...]:
         """The versions with sticky steps that were in force before, the latest first."""
         return earlier_versions(self.workspace, self.templates, but=self.strategy.content_hash)

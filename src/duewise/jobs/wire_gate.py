@@ -128,11 +128,11 @@ def _title(tenant: Tenant, template: str) -> str:
     return (found.subject or found.preview or "") if found else ""
 
 
-def _addresses(due: Columns, opted_out: set[str], dead: set[str]) -> pl.DataFrame:
+def _addresses(due: Columns, opted_out: set[str], states_told: Mapping[str, str]) -> pl.DataFrame:
     borrower_ids = due["borrower_id"]
     is_number = due["channel"][0] == "sms"
     states = [
-        "missing" if sealed is None else "dead" if borrower_id in dead else state
+        "missing" if sealed is None else states_told.get(borrower_id, state)
         for sealed, borrower_id, state in zip(
             due["address_sealed"],
             borrower_ids,
@@ -157,15 +157,18 @@ def _addresses(due: Columns, opted_out: set[str], dead: set[str]) -> pl.DataFram
 
 async def _refused(
     cursor: AsyncCursor[Any], due: Columns, channel: str
-) -> tuple[set[str], set[str]]:
-    """The borrowers who want nothing more, and those of whom the address is dead."""
+) -> tuple[set[str], dict[str, str]]:
+    """The borrowers who want nothing more, and whose address is of no use, and why."""
     values = {"borrower_ids": arrays.texts(due["borrower_id"]), "channels": [channel]}
     await cursor.execute(_SQL["refusals"], values)
-    found: dict[str, set[str]] = {"opted_out": set(), "dead": set()}
+    opted_out, states = set[str](), dict[str, str]()
     for borrower_id, _, what in await cursor.fetchall():
-        found[what].add(borrower_id)
+        if what == "opted_out":
+            opted_out.add(borrower_id)
+        else:
+            states[borrower_id] = what
     # A number says so of itself, among the person's columns.
-    return found["opted_out"], found["dead"] if channel != "sms" else set()
+    return opted_out, states if channel != "sms" else {}
 
 
 async def _paid(cursor: AsyncCursor[Any], due: Columns) -> list[int]:

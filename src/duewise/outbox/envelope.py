@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 
 
 class State(StrEnum):
@@ -27,6 +27,25 @@ class State(StrEnum):
     BLOCKED = "blocked"  # a rule of the place forbids it
     CANCELLED = "cancelled"  # no longer wanted: paid, opted out, re-planned away
     LAPSED = "lapsed"  # its validity ended before the wire
+
+
+class Lane(IntEnum):
+    """What leaves first where not all can leave at once: the lower number."""
+
+    REQUIRED = 0  # the contract or the law demands it
+    URGENT = 1  # tomorrow it would be too late
+    OPTIONAL = 2
+
+
+def lane_of(*, is_required: bool, stage: str) -> Lane:
+    """The lane of a message: by its step, and by its stage.
+
+    >>> lane_of(is_required=False, stage="due_day"), lane_of(is_required=True, stage="overdue")
+    (<Lane.URGENT: 1>, <Lane.REQUIRED: 0>)
+    """
+    if is_required or stage == "statutory":
+        return Lane.REQUIRED
+    return Lane.URGENT if stage == "due_day" else Lane.OPTIONAL
 
 
 # A receipt is proof, and proof may come late: after a doubt was ended, and the message was to be

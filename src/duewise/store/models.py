@@ -227,6 +227,7 @@ class Envelope(models.Model):
     number_token = models.TextField(_("number token"))
     not_before = models.DateTimeField(_("not before"))
     valid_until = models.DateTimeField(_("valid until"))
+    lane = models.SmallIntegerField(_("lane"), default=2, db_default=2)  # `outbox.envelope.Lane`
     state = models.TextField(_("state"), choices=[(s.value, s.value) for s in State])
     reason = models.TextField(_("reason"), default="")
     changed_at = models.DateTimeField(_("changed at"))
@@ -250,7 +251,7 @@ class Envelope(models.Model):
             models.Index(fields=["borrower_id"], name="envelope_borrower"),
             models.Index(fields=["loan_id"], name="envelope_loan"),
             models.Index(
-                fields=["not_before", "envelope_id"],
+                fields=["lane", "not_before", "envelope_id"],
                 name="envelope_ready",
                 condition=models.Q(open_as="ready"),
             ),
@@ -271,6 +272,9 @@ class Route(models.Model):
     paused_at = models.DateTimeField(_("paused at"), null=True)
     reason = models.TextField(_("reason"), default="")
     free_at = models.DateTimeField(null=True)  # up to when its rate is leased; the machine's time
+    # When a route that we left alone by ourselves is tried again; none: an operator resumes it.
+    resume_at = models.DateTimeField(_("tried again at"), null=True)
+    probes = models.SmallIntegerField(default=0, db_default=0)
 
     class Meta:
         db_table = "route"

@@ -18,6 +18,7 @@ from prometheus_client.registry import Collector
 from psycopg import Connection
 
 from duewise.errors import Unreachable
+from duewise.jobs.routes import paused_routes
 from duewise.web.api.auth import bearer
 from duewise.web.figures import all_counts, due, feed_ages, receipt_counts
 from duewise.web.problems import problem
@@ -84,6 +85,12 @@ def _families(conn: Connection[Any], now: datetime) -> Iterator[Metric]:
     for status, count in receipt_counts(conn).items():
         receipts.add_metric([status], count)
     yield receipts
+    routes = GaugeMetricFamily(
+        "duewise_route_out", "1: nothing leaves by this route now.", labels=["route", "by"]
+    )
+    for route, resume_at in paused_routes(conn):
+        routes.add_metric([route, "itself" if resume_at else "operator"], 1)
+    yield routes
     ages = GaugeMetricFamily(
         "duewise_feed_age_seconds", "Seconds since a feed was complete.", labels=["feed"]
     )

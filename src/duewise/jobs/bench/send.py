@@ -18,10 +18,12 @@ from duewise.channels.base import Channel
 from duewise.errors import IntegrityBroken
 from duewise.jobs.bench.figure import Figure, rates
 from duewise.jobs.bench.road import ALL_DUE, CLEAR, Desk, admit, counted, release_of
+from duewise.jobs.bench.send_peers import beside
 from duewise.jobs.chunk import CHUNK_MAX, DeliverySettings
 from duewise.jobs.deliver import Run
 from duewise.jobs.delivery_line import run_line, spare_collector
 from duewise.jobs.demo import gateway_process
+from duewise.jobs.ways import ALL_SLOTS
 from duewise.store.sql import queries
 from duewise.times import ManualClock
 
@@ -74,7 +76,8 @@ def send(desk: Desk) -> list[Figure]:
         f"sender's: {_profile(desk)}"
     )
     peer = "the bare SQL of claim, mark and settle"
-    return [rates("send", "envelopes/s", count, seconds, peer_name=peer, note=note)]
+    ours = rates("send", "envelopes/s", count, seconds, peer_name=peer, note=note)
+    return [ours, *beside(desk, parts=best.parts, took_s=best.took_s)]
 
 
 def make_due(desk: Desk, envelopes: int) -> int:
@@ -134,6 +137,7 @@ def _bare(conn: Connection[Any], *, now: object) -> None:
     """Claim, mark and settle a copy of the envelopes: the statements alone, and no trigger."""
     while True:
         values = {"now": now, "channels": ["sms"], "route": "bare", "limit": CHUNK_MAX, "owner": 1}
+        values |= {"slots": ALL_SLOTS, "is_probe": False}
         claimed = conn.execute(_on_copy("due"), values).fetchall()
         if not claimed:
             return

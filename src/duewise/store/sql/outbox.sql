@@ -83,26 +83,37 @@ UPDATE envelope
  WHERE envelope.envelope_id = late.envelope_id;
 
 -- due
--- Up to limit envelopes that may go now, one per borrower, locked with their people until the commit
--- that puts them on the wire: two workers cannot judge one borrower's caps side by side, and whoever
--- would hold one of these waits. None while the route is paused. Workers may race: none waits.
+-- Up to limit envelopes that may go now and whose slot is the route's (`outbox.ways`), one per borrower,
+-- locked with their people until the commit that puts them on the wire: two workers cannot judge one
+-- borrower's caps side by side, and whoever would hold one of these waits. None while the route is
+-- paused, but for a probe. Workers may race: none waits. Lane after lane (`outbox.envelope`), each read
+-- in its own order by the index and only as far as is needed: no sort, and no row locked that is not
+-- taken. The CASE hides the slots from the planner, which takes any multirange for one that hardly a
+-- row is in, and would sort.
 WITH due AS MATERIALIZED (
+    SELECT d.*
+      FROM generate_series(0, 2) AS lane,
+           LATERAL (
     SELECT e.envelope_id, e.key, e.borrower_id, e.loan_id, e.stage, e.channel, e.template,
            e.amount_minor, e.currency, e.due_date, e.facts, e.text_sealed, e.parts, e.sender_id,
-           e.number_token, e.not_before, e.valid_until, e.attempt + 1 AS attempt,
+           e.number_token, e.lane, e.not_before, e.valid_until, e.attempt + 1 AS attempt,
            CASE e.channel WHEN 'sms' THEN p.phone_sealed WHEN 'push' THEN p.push_token_sealed
                           WHEN 'wechat' THEN p.wechat_openid_sealed
                           ELSE p.email_sealed END AS address_sealed,
            p.number_state, p.is_wrong_party, p.timezone
       FROM envelope e
       JOIN person p USING (borrower_id)
-     WHERE e.open_as = 'ready' AND e.state = 'ready' AND e.not_before <= %(now)s
-       AND e.valid_until > %(now)s
+     WHERE e.open_as = 'ready' AND e.state = 'ready' AND e.lane = lane.lane
+       AND e.not_before <= %(now)s AND e.valid_until > %(now)s
        AND e.channel = ANY(%(channels)s)
-       AND NOT EXISTS (SELECT 1 FROM route WHERE name = %(route)s AND paused_at IS NOT NULL)
+       AND CASE WHEN %(slots)s::int4multirange @> mod(e.envelope_id * 621, 1000)::int
+                THEN true ELSE false END
+       AND (%(is_probe)s
+            OR NOT EXISTS (SELECT 1 FROM route WHERE name = %(route)s AND paused_at IS NOT NULL))
      ORDER BY e.not_before, e.envelope_id
      LIMIT %(limit)s
-       FOR UPDATE OF e, p SKIP LOCKED
+       FOR UPDATE OF e, p SKIP LOCKED) AS d
+     LIMIT %(limit)s
 )
 SELECT DISTINCT ON (borrower_id)
        envelope_id, key, borrower_id, loan_id, stage, channel, template, amount_minor, currency,
@@ -114,7 +125,7 @@ SELECT DISTINCT ON (borrower_id)
        text_sealed, parts, sender_id, number_token, valid_until, attempt,
        address_sealed, number_state, is_wrong_party, timezone
   FROM due
- ORDER BY borrower_id, not_before, envelope_id;
+ ORDER BY borrower_id, lane, not_before, envelope_id;
 
 -- add_claim
 -- One row for all that goes on the wire together: by it a lost worker's envelopes are found.
@@ -185,14 +196,19 @@ UPDATE envelope
  WHERE envelope.envelope_id = said.envelope_id AND envelope.state = 'ready';
 
 -- refusals
--- Who wants nothing more on this channel, and where nothing is received any more.
+-- Who wants nothing more on this channel, where nothing is received any more, and who has no grant left
+-- (none of what is asked about is on the wire yet).
 SELECT o.borrower_id, o.channel, 'opted_out' AS what
   FROM opt_out o
  WHERE o.borrower_id = ANY(%(borrower_ids)s) AND o.channel = ANY(%(channels)s) AND o.is_active
  UNION ALL
 SELECT d.borrower_id, d.channel, 'dead'
   FROM dead_address d
- WHERE d.borrower_id = ANY(%(borrower_ids)s) AND d.channel = ANY(%(channels)s);
+ WHERE d.borrower_id = ANY(%(borrower_ids)s) AND d.channel = ANY(%(channels)s)
+ UNION ALL
+SELECT w.borrower_id, 'wechat', 'no_grant'
+  FROM unnest(%(borrower_ids)s::text[]) AS w (borrower_id)
+ WHERE 'wechat' = ANY(%(channels)s) AND wechat_grants_left(w.borrower_id) <= 0;
 
 -- paid_since
 -- What was paid on these loans that the facts of their envelopes do not know of yet.
@@ -220,7 +236,7 @@ SELECT borrower_id, LEAST(wired_at, %(now)s::timestamptz) AS at, channel, 'out' 
 SELECT borrower_id, LEAST(at, %(now)s::timestamptz), channel, dir, outcome, stage, actor,
        number_token, loan_id, flags
   FROM contact
- WHERE borrower_id = ANY(%(borrower_ids)s) AND at > %(since)s;
+ WHERE borrower_id = ANY(%(borrower_ids)s) AND at > %(since)s AND outcome IS DISTINCT FROM 'granted';
 
 -- open_cases
 -- A blackout is a case of everybody in its region, and of everybody whose region is not known.
@@ -239,9 +255,12 @@ SELECT p.borrower_id, 'blackout'
 SELECT complete_until FROM feed WHERE name = 'payments';
 
 -- next_due
--- When the next ready envelope may go. While the route is paused none may.
-SELECT min(not_before) AS next_due, count(*) AS waiting
-  FROM envelope
+-- When the next ready envelope may go by this route, for how many that is, and how many wait of the
+-- kind. While the route is paused none may.
+SELECT min(not_before) FILTER (WHERE is_ours) AS next_due, count(*) FILTER (WHERE is_ours) AS waiting,
+       count(*) AS of_kind
+  FROM envelope,
+       LATERAL (SELECT %(slots)s::int4multirange @> mod(envelope_id * 621, 1000)::int AS is_ours) AS o
  WHERE open_as = 'ready' AND state = 'ready' AND channel = ANY(%(channels)s) AND valid_until > %(now)s
    AND NOT EXISTS (SELECT 1 FROM route WHERE name = %(route)s AND paused_at IS NOT NULL);
 
@@ -252,7 +271,7 @@ UPDATE envelope
    SET state = 'ready', reason = 'no_receipt_within_horizon', changed_at = %(now)s,
        wired_at = NULL
  WHERE open_as = 'unknown' AND changed_at <= %(until)s AND valid_until > %(now)s
-   AND channel = ANY(%(channels)s)
+   AND channel = ANY(%(channels)s) AND route = %(route)s
    AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.envelope_id = envelope.envelope_id);
 
 -- doubts
@@ -260,6 +279,7 @@ UPDATE envelope
 SELECT count(*) AS doubts, min(changed_at) AS oldest_at
   FROM envelope
  WHERE open_as = 'unknown' AND valid_until > %(now)s AND channel = ANY(%(channels)s)
+   AND route = %(route)s
    AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.envelope_id = envelope.envelope_id);
 
 -- accepted_without_receipt

@@ -1,6 +1,6 @@
 -- addresses
 -- One row a channel on which a borrower can be reached. Beside the number an address has no token of
--- its own: it stands for its borrower.
+-- its own: it stands for its borrower. WeChat reaches nobody whose one-time grants are used up.
 SELECT p.borrower_id, a.channel, a.number_token,
        CASE WHEN a.channel = 'sms' THEN p.number_state
             WHEN d.borrower_id IS NULL THEN 'valid' ELSE 'dead' END AS number_state,
@@ -18,6 +18,7 @@ SELECT p.borrower_id, a.channel, a.number_token,
        AS a (channel, number_token)
   LEFT JOIN dead_address d ON d.borrower_id = p.borrower_id AND d.channel = a.channel
  WHERE p.borrower_id = ANY(%(borrower_ids)s) AND a.number_token IS NOT NULL
+   AND NOT (a.channel = 'wechat' AND COALESCE(wechat_grants_left(p.borrower_id) <= 0, false))
  ORDER BY p.borrower_id, a.channel;
 
 -- payments
@@ -37,7 +38,8 @@ SELECT e.borrower_id, e.step, e.due_date,
          WHERE c.borrower_id = e.borrower_id AND c.outcome = 'seen' AND c.channel = e.channel
            AND c.at >= e.wired_at AND c.at <= %(now)s::timestamptz),
        LEAST((SELECT min(c.at) FROM contact c
-               WHERE c.borrower_id = e.borrower_id AND c.dir = 'in' AND c.outcome IS DISTINCT FROM 'seen'
+               WHERE c.borrower_id = e.borrower_id AND c.dir = 'in'
+                 AND COALESCE(c.outcome, '') NOT IN ('seen', 'granted')
                  AND c.at >= e.wired_at AND c.at <= %(now)s::timestamptz),
              (SELECT min(y.at) FROM reply y
                WHERE y.borrower_id = e.borrower_id AND y.at >= e.wired_at
@@ -73,6 +75,12 @@ SELECT envelope_id, key, borrower_id, arm, as_of, amount_minor, reason
    AND (%(borrower_ids)s::text[] IS NULL OR borrower_id = ANY(%(borrower_ids)s::text[]))
  ORDER BY envelope_id
  LIMIT %(limit)s;
+
+-- lock_held
+-- All that is renewed or dropped at once, in the order in which senders and payments lock envelopes, so
+-- that nobody waits for another in a ring.
+SELECT envelope_id FROM envelope
+ WHERE envelope_id = ANY(%(envelope_ids)s::bigint[]) ORDER BY envelope_id FOR UPDATE;
 
 -- renew
 -- The same intent on new facts: only what is still held is renewed.
@@ -112,11 +120,11 @@ ON CONFLICT (plan_id) DO NOTHING;
 -- Intent before the wire. A key already known is the same intent: nothing is added.
 INSERT INTO envelope (key, plan_id, as_of, borrower_id, loan_id, step, arm, propensity, stage,
                       channel, template, template_hash, amount_minor, currency, due_date, facts,
-                      text_sealed, parts, sender_id, number_token, not_before, valid_until, state,
+                      text_sealed, parts, sender_id, number_token, not_before, valid_until, lane, state,
                       reason, changed_at, attempt, created_at)
 SELECT key, plan_id, as_of, borrower_id, loan_id, step, arm, propensity, stage, channel, template,
        template_hash, amount_minor, currency, due_date, facts::jsonb, text_sealed, parts,
-       sender_id, number_token, not_before, valid_until, state, reason, %(now)s, 0, %(now)s
+       sender_id, number_token, not_before, valid_until, lane, state, reason, %(now)s, 0, %(now)s
   FROM envelope_in
  ORDER BY not_before, key
 ON CONFLICT (key) DO NOTHING

@@ -1,16 +1,60 @@
 -- pause
--- Nothing more is claimed for this route until it is resumed; the first reason stays.
+-- Nothing more is claimed for this route until it is resumed; an operator's first reason stays.
 INSERT INTO route (name, paused_at, reason) VALUES (%(name)s, %(now)s, %(reason)s)
-ON CONFLICT (name) DO UPDATE SET paused_at = excluded.paused_at, reason = excluded.reason
+ON CONFLICT (name) DO UPDATE
+   SET paused_at = excluded.paused_at, reason = excluded.reason, resume_at = NULL, probes = 0
+ WHERE route.paused_at IS NULL OR route.resume_at IS NOT NULL
+RETURNING name;
+
+-- leave_alone
+-- As a pause, but by ourselves: it ends by itself once a message is taken.
+INSERT INTO route (name, paused_at, reason, resume_at)
+VALUES (%(name)s, %(now)s, %(reason)s, %(resume_at)s)
+ON CONFLICT (name) DO UPDATE
+   SET paused_at = excluded.paused_at, reason = excluded.reason, resume_at = excluded.resume_at,
+       probes = 0
  WHERE route.paused_at IS NULL
 RETURNING name;
 
+-- out
+-- Which of these routes nothing leaves by now.
+SELECT name, reason, resume_at <= %(now)s AS is_half_open
+  FROM route WHERE name = ANY(%(names)s) AND paused_at IS NOT NULL;
+
+-- take_probe
+-- One worker of all may try with one message; each try that fails makes the next one later.
+UPDATE route
+   SET resume_at = %(now)s::timestamptz
+                 + least(%(first_s)s * 2.0 ^ least(probes, 20), %(most_s)s) * interval '1 s',
+       probes = probes + 1
+ WHERE name = %(name)s AND paused_at IS NOT NULL AND resume_at <= %(now)s
+   AND EXISTS (SELECT 1 FROM envelope
+                WHERE open_as = 'ready' AND state = 'ready' AND channel = %(channel)s
+                  AND not_before <= %(now)s AND valid_until > %(now)s)
+RETURNING name;
+
+-- end_probing
+UPDATE route SET paused_at = NULL, reason = '', resume_at = NULL, probes = 0
+ WHERE name = %(name)s AND resume_at IS NOT NULL
+RETURNING name;
+
+-- records
+-- What became of each route's messages of some days, up to one that is over: the same all day long.
+SELECT route AS name, count(*) FILTER (WHERE state IN ('delivered', 'failed', 'expired')) AS ended,
+       count(*) FILTER (WHERE state = 'delivered') AS delivered, avg(parts)::float8 AS parts_each,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM changed_at - wired_at)::float8)
+           FILTER (WHERE state = 'delivered') AS latency_s
+  FROM envelope
+ WHERE as_of >= %(since)s AND as_of < %(until)s AND wired_at IS NOT NULL AND route IS NOT NULL
+ GROUP BY route;
+
 -- resume
-UPDATE route SET paused_at = NULL, reason = '' WHERE name = %(name)s AND paused_at IS NOT NULL
+UPDATE route SET paused_at = NULL, reason = '', resume_at = NULL, probes = 0
+ WHERE name = %(name)s AND paused_at IS NOT NULL
 RETURNING name;
 
 -- paused
-SELECT name FROM route WHERE paused_at IS NOT NULL ORDER BY name;
+SELECT name, resume_at FROM route WHERE paused_at IS NOT NULL ORDER BY name;
 
 -- lease_slots
 -- A route's rate is one for all workers: whoever wants slots takes the next free ones, in the
@@ -23,7 +67,7 @@ RETURNING extract(epoch FROM free_at - clock_timestamp())::float8 - %(seconds)s 
 
 -- routes
 -- Each route that was ever used or paused, with what is on its way there at this moment.
-SELECT COALESCE(r.name, e.route) AS name, r.paused_at, COALESCE(r.reason, '') AS reason,
+SELECT COALESCE(r.name, e.route) AS name, r.paused_at, COALESCE(r.reason, '') AS reason, r.resume_at,
        COALESCE(e.sending, 0) AS sending, COALESCE(e.accepted, 0) AS accepted,
        COALESCE(e.unknown, 0) AS unknown
   FROM route r
