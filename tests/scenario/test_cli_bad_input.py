@@ -90,21 +90,36 @@ def test_it_names_the_variable_of_a_wrong_setting(
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "at", "said"),
     [
-        ("when: dpd = -5", "when: dbd = -5", r":10: .*unknown column 'dbd'"),
-        ("template: zh.early.gentle", "template: zh.early.sweet", r":14: unknown template"),
-        ("steps:\n", "steps: [\n", r":\d+: "),
-        ("share: 5%", "share: lots", r":\d+: share 'lots' is not a percentage"),
+        ("when: dpd = -5", "when: dbd = -5", "- name: early_warning", r".*unknown column 'dbd'"),
+        (
+            "template: zh.early.gentle",
+            "template: zh.early.sweet",
+            "early.sweet",
+            r"unknown template",
+        ),
+        ("share: 5%", "share: lots", "share: lots", r"share 'lots' is not a percentage"),
     ],
 )
 def test_it_names_the_line_of_a_wrong_strategy(
-    duewise: CommandLine, workspace: Path, old: str, new: str, said: str
+    duewise: CommandLine, workspace: Path, *, old: str, new: str, at: str, said: str
 ) -> None:
     strategy = workspace / "strategy.yaml"
     edit(strategy, old, new)
     found = refusal(duewise("plan", workspace / "book", "--out", workspace / "plan"))
-    assert re.match(re.escape(str(strategy)) + said, found)
+    lines = strategy.read_text(encoding="utf-8").splitlines()
+    line = next(number for number, text in enumerate(lines, start=1) if at in text)
+    assert re.match(re.escape(f"{strategy}:{line}: ") + said, found)
+
+
+def test_it_names_a_line_of_a_strategy_that_is_no_yaml(
+    duewise: CommandLine, workspace: Path
+) -> None:
+    strategy = workspace / "strategy.yaml"
+    edit(strategy, "steps:\n", "steps: [\n")
+    found = refusal(duewise("plan", workspace / "book", "--out", workspace / "plan"))
+    assert re.match(re.escape(str(strategy)) + r":\d+: ", found)
 
 
 @pytest.mark.parametrize(

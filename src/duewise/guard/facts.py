@@ -103,7 +103,7 @@ msg.dlt_header                 bool     registered header | template registry
 msg.dlt_template               bool     registered template | template registry
 msg.port                       text     class of the sending number | channel adapter
 msg.route                      text     route of the sending number | channel adapter
-msg.validity_ctl               bool     the route keeps to a validity ending in the window | channel
+msg.validity_ctl               bool     validity ends in the window, kept to | channel adapter
 msg.corporate_sender           bool     sent from the lender's own number | channel adapter
 msg.since_optout_s             number   seconds since the opt-out this confirms | consent register
 to.role                        text     who is addressed | contact register

@@ -14,7 +14,7 @@ _NAME = re.compile(r"^-- ([a-z_]+)$", re.MULTILINE)
 def queries(subject: str) -> dict[str, LiteralString]:
     """The statements of `<subject>.sql` by name.
 
-    >>> "claim" in queries("outbox")
+    >>> "due" in queries("outbox")
     True
     """
     text = resources.files(__name__).joinpath(f"{subject}.sql").read_text(encoding="utf-8")
