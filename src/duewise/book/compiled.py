@@ -84,13 +84,16 @@ if not os.environ.get("NUMBA_CACHE_DIR"):
 def _leave_scipy_out() -> None:
     """Let Numba not look for SciPy's matrix products, which nothing here takes.
 
-    It would when it loads its first function, and a worker waited 0.3 s for it.
+    It would when it loads its first function, and a worker waited 0.3 s for it. A Numba that goes
+    about it in another way is left to it.
     """
 
     def is_not_needed() -> NoReturn:
         raise ImportError("no function here multiplies matrices")
 
-    asked = vars(linalg)["ensure_blas"]
+    asked = vars(linalg).get("ensure_blas")
+    if asked is None:
+        return
     vars(linalg)["ensure_blas"] = is_not_needed
     try:
         importlib.import_module("numba.np.arraymath")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import date
+from importlib.util import find_spec
+from typing import TypeAlias
 
 import polars as pl
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -19,50 +22,66 @@ from duewise.jobs.bench.figure import (
 )
 from duewise.message.parts import measure, measure_column
 from duewise.message.syntax import environment
-from duewise.message.template import render_column
+from duewise.message.template import Template, render_column
 from duewise.money import Money
 from duewise.store.seal import KEY_BYTES
 
 TEMPLATE = "zh.m1_day1.neutral"
 THREADS = 2
+Write: TypeAlias = Callable[..., str]
 _PEER_SHARE = 20  # the slow peers do one in so many
 
 
 def render(task: Task) -> list[Figure]:
-    """Texts written and their parts counted a second, beside Liquid writing one after the other."""
+    """Texts written and their parts counted a second, beside engines that write one by one."""
     template, sender = task.tenant.templates[TEMPLATE], task.tenant.sender
     rows = _messages(task.sizes.messages, as_of=task.as_of)
     values = [
         row | asdict(sender) | {"amount": Money(row["amount_minor"], row["currency"])}
         for row in rows.head(max(1, rows.height // _PEER_SHARE)).iter_rows(named=True)
     ]
-    parsed = environment(template.language).from_string(template.text)
+    pool = ThreadPoolExecutor(THREADS)
+    parts = list(rows.iter_slices(-(-rows.height // THREADS)))
 
     def written(part: pl.DataFrame) -> pl.DataFrame:
         text = render_column(template, part, sender=sender)
         return measure_column(text).with_columns(text)
 
-    pool = ThreadPoolExecutor(THREADS)
-    parts = list(rows.iter_slices(-(-rows.height // THREADS)))
-
     def ours() -> pl.DataFrame:
         return pl.concat(pool.map(written, parts))
 
-    def peer() -> list[tuple[str, int]]:
-        texts = [parsed.render(**each) for each in values]
-        return [(text, measure(text).parts) for text in texts]
-
     firsts = ours().select("text", "parts").head(len(values)).rows()
-    prove_same(firsts, peer(), bench="render")
-    # The peer's seconds are those of the whole, by the share it did.
-    seconds = [
-        (own, its * rows.height / len(values) if its else None)
-        for own, its in in_turns(ours, peer, turns=task.sizes.turns, timer=task.timer)
-    ]
+    figures = []
+    for name, write in _writers(template).items():
+
+        def peer(write: Write = write) -> list[tuple[str, int]]:
+            return [(text, measure(text).parts) for text in (write(**each) for each in values)]
+
+        prove_same(firsts, peer(), bench="render")
+        # The peer's seconds are those of the whole, by the share it did.
+        seconds = [
+            (own, its * rows.height / len(values) if its else None)
+            for own, its in in_turns(ours, peer, turns=task.sizes.turns, timer=task.timer)
+        ]
+        note = f"on {THREADS} threads; the peer on one"
+        named = {"peer_name": name, "note": note}
+        figures.append(rates("render", "messages/s", rows.height, seconds, **named))
     pool.shutdown()
-    note = f"on {THREADS} threads; the peer on one"
-    named = {"peer_name": "python-liquid", "note": note}
-    return [rates("render", "messages/s", rows.height, seconds, **named)]
+    return figures
+
+
+def _writers(template: Template) -> dict[str, Write]:
+    """The peers by name, each with the parsed template; Jinja2 where it is installed."""
+    liquid = environment(template.language)
+    writers: dict[str, Write] = {"python-liquid": liquid.from_string(template.text).render}
+    if find_spec("jinja2"):
+        from jinja2 import StrictUndefined
+        from jinja2.sandbox import SandboxedEnvironment
+
+        jinja = SandboxedEnvironment(undefined=StrictUndefined, autoescape=False)
+        jinja.filters.update(liquid.filters)
+        writers["Jinja2, sandboxed"] = jinja.from_string(template.text).render
+    return writers
 
 
 def seal(task: Task) -> list[Figure]:
