@@ -11,8 +11,7 @@ if more stayed unknown than the kills can explain, or if the books do not tie.
 `--minutes` is a limit: three quarters of it may be spent on kills; then the senders are let run at
 full speed, and asked to end in order where the time is over. What then still waits is told.
 
-A killed gateway forgets the receipts it owed. That breaks the promise `resend_unknown_after_s`
-relies on, so it is off, as for a carrier.
+A killed gateway forgets the receipts it owed, so `resend_unknown_after_s` is off, as for carriers.
 """
 
 from __future__ import annotations
@@ -189,7 +188,7 @@ class Campaign:
 
     def ask(self, query: str) -> list[Any]:
         """The rows of a question, asked again while the database recovers."""
-        return _patiently(lambda: self._ask(query))
+        return _patiently(lambda: self._ask(query), self.serve)
 
     def _ask(self, query: str) -> list[Any]:
         with self.app.connect(self.dsn) as conn:
@@ -387,11 +386,13 @@ def _wait(
         time.sleep(pause_s)
 
 
-def _patiently(ask: Callable[[], list[Any]]) -> list[Any]:
-    for _ in range(300):
+def _patiently(ask: Callable[[], list[Any]], start: Callable[[], None]) -> list[Any]:
+    """What is asked; a server that was only just killed may have been taken for one that runs."""
+    for _ in range(60):
         with suppress(Unreachable, psycopg.OperationalError):
             return ask()
-        time.sleep(0.2)
+        time.sleep(1)
+        start()
     return ask()
 
 
