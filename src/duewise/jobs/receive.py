@@ -10,9 +10,9 @@ import asyncio
 from collections import Counter
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
-import psycopg
 from psycopg import AsyncConnection
 
 from duewise.channels.base import (
@@ -23,9 +23,8 @@ from duewise.channels.base import (
     InboundReply,
     Kind,
 )
-from duewise.errors import Unreachable
 from duewise.jobs.promises import HELD_BY_PROMISE, promise_values
-from duewise.jobs.session import Connect, Patience, another
+from duewise.jobs.session import Connect, Patience, Steady
 from duewise.jobs.tenant import Tenant
 from duewise.jobs.wire_gate import COLUMNS
 from duewise.message.parts import PARTS_MAX
@@ -41,7 +40,6 @@ from duewise.times import Clock, local_date
 BATCH_MAX = 500
 BATCH_WAIT_S = 0.02
 IDLE_S = 0.2
-FAILURES_MAX = 20  # one after the other, on a database that does answer
 OF_A_CARRIER = Capabilities(
     parts_max=10, receipts=True, replies=True, idempotent=False, echoes_reference=True
 )
@@ -66,37 +64,23 @@ async def receive(
     While the database is away nothing is acknowledged. Raises Unreachable if it stays away. `conn`
     is closed at the end; `connect` replaces it where it is lost.
     """
-    failures = 0
+    can, steady = channel.capabilities, Steady(conn, connect, patience)
+
+    async def take(conn: AsyncConnection[Any], batch: Sequence[Delivery]) -> None:
+        await take_in(conn, channel.name, batch, tenant=tenant, now=clock.now(), can=can)
+
     try:
         while not stop.is_set():
             batch = await next_batch(channel.inbound)
-            while True:
-                try:
-                    await take_in(
-                        conn,
-                        channel.name,
-                        batch,
-                        tenant=tenant,
-                        now=clock.now(),
-                        can=channel.capabilities,
-                    )
-                except psycopg.OperationalError as error:
-                    failures += 1
-                    if failures > FAILURES_MAX:
-                        raise Unreachable(f"the database fails again and again: {error}") from error
-                    conn = await another(conn, connect, patience)
-                else:
-                    failures = 0
-                    break
+            await steady.do(partial(take, batch=batch))
             done.update(
                 "reply" if isinstance(d.inbound, InboundReply) else "receipt" for d in batch
             )
             for delivery in batch:
                 await delivery.ack()
-        can = channel.capabilities
-        await take_in(conn, channel.name, [], tenant=tenant, now=clock.now(), can=can)
+        await take(steady.conn, [])
     finally:
-        await conn.close()
+        await steady.conn.close()
 
 
 async def take_in(

@@ -11,19 +11,17 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
-import psycopg
 from psycopg import AsyncConnection
 
 from duewise.channels.base import Capabilities, Channel, Delivery, InboundReceipt, InboundReply
-from duewise.errors import Unreachable
-from duewise.jobs.receive import FAILURES_MAX, IDLE_S, next_batch, take_in
-from duewise.jobs.session import Connect, Patience, another
+from duewise.jobs.receive import IDLE_S, next_batch, take_in
+from duewise.jobs.session import Connect, Patience, Steady, another
 from duewise.jobs.tenant import Tenant
 from duewise.store.seal import Keyring
 from duewise.store.sql import queries
@@ -34,31 +32,6 @@ TOGETHER_MAX = 500
 WAITING_MAX = 64  # rows that wait to be taken in; beyond it callers wait, too
 _SQL = queries("inbound")
 _COLUMN = "inbound"
-T = TypeVar("T")
-
-
-@dataclass
-class Steady:
-    """A session that is replaced where it is lost."""
-
-    conn: AsyncConnection[Any]
-    connect: Connect
-    patience: Patience
-    failures: int = 0
-
-    async def do(self, work: Callable[[AsyncConnection[Any]], Awaitable[T]]) -> T:
-        """Work that may be begun anew. Raises Unreachable if the database stays away."""
-        while True:
-            try:
-                done = await work(self.conn)
-            except psycopg.OperationalError as error:
-                self.failures += 1
-                if self.failures > FAILURES_MAX:
-                    raise Unreachable(f"the database fails again and again: {error}") from error
-                self.conn = await another(self.conn, self.connect, self.patience)
-            else:
-                self.failures = 0
-                return done
 
 
 @dataclass(frozen=True)

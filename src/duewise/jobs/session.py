@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg import AsyncConnection
@@ -23,7 +23,9 @@ from duewise.outbox.ways import Way
 from duewise.store.sql import queries
 
 LOCK_CLASS = 0x44_57  # "DW": the class of all workers' advisory locks
+FAILURES_MAX = 20  # one after the other, on a database that does answer
 _SQL = queries("outbox")
+T = TypeVar("T")
 
 Connect = Callable[[], Awaitable[AsyncConnection[Any]]]
 
@@ -73,6 +75,30 @@ class Worker:
     def claims_no_more(self) -> bool:
         """In this pass: the route is left alone, or one message tries it again."""
         return self.is_left_alone or self.circuit.is_probe
+
+
+@dataclass
+class Steady:
+    """A session that is replaced where it is lost."""
+
+    conn: AsyncConnection[Any]
+    connect: Connect
+    patience: Patience
+    failures: int = 0
+
+    async def do(self, work: Callable[[AsyncConnection[Any]], Awaitable[T]]) -> T:
+        """Work that may be begun anew. Raises Unreachable if the database stays away."""
+        while True:
+            try:
+                done = await work(self.conn)
+            except psycopg.OperationalError as error:
+                self.failures += 1
+                if self.failures > FAILURES_MAX:
+                    raise Unreachable(f"the database fails again and again: {error}") from error
+                self.conn = await another(self.conn, self.connect, self.patience)
+            else:
+                self.failures = 0
+                return done
 
 
 @asynccontextmanager
