@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from duewise.channels.cmpp.ident import MsgId, pack_msg_id, unpack_msg_id
 from duewise.channels.cmpp.pdu import (
+    LAYOUTS,
     V2,
     V3,
     Command,
@@ -23,8 +24,10 @@ from duewise.channels.cmpp.pdu import (
     decode,
     encode,
     frame,
+    pack_submit_head,
 )
 from duewise.channels.cmpp.report import Report, read_report, write_report
+from duewise.channels.cmpp.usual import submit_bodies
 from duewise.channels.wire.framing import Deframer, ProtocolError
 
 octet = st.integers(0, 255)
@@ -155,3 +158,22 @@ words = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:", max_size=7)
 @given(st.builds(Report, long, words, words, words, words, number), versions)
 def test_it_reads_back_the_report_it_wrote(report: Report, version: int) -> None:
     assert read_report(write_report(report, version)) == report
+
+
+@given(
+    said=submits,
+    version=versions,
+    number=field(21),
+    contents=st.lists(st.binary(max_size=160), min_size=1, max_size=4),
+)
+def test_it_writes_the_submits_of_a_text_in_one_pass_as_it_writes_any(
+    said: Submit, version: int, number: str, contents: list[bytes]
+) -> None:
+    head = pack_submit_head(said, LAYOUTS[version])
+    bodies = submit_bodies(head, number, contents, version)
+    assert [decode(frame(Command.SUBMIT, 7, body), version).body for body in bodies] == [
+        said._replace(
+            destinations=(number,), content=content, part=place, parts=len(contents), link_id=""
+        )
+        for place, content in enumerate(contents, start=1)
+    ]

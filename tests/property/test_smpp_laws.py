@@ -37,7 +37,7 @@ from duewise.channels.smpp.pdu import (
 )
 from duewise.channels.smpp.receipt import is_receipt, read_fields, read_receipt, write_fields
 from duewise.channels.smpp.text import read_text
-from duewise.channels.smpp.usual import read_receipt_frame, source_of, submit_body
+from duewise.channels.smpp.usual import read_receipt_frame, source_of, submit_body, submit_head
 from duewise.channels.wire.channel import fold
 from duewise.channels.wire.framing import Deframer, ProtocolError
 from duewise.channels.wire.text import pack_septets, unpack_septets
@@ -334,15 +334,14 @@ def test_it_reads_the_receipts_of_nearly_everybody_in_one_pass() -> None:
 def test_it_writes_a_submit_in_one_pass_as_it_writes_any(
     text: bytes, destination: str, data_coding: int, esm_class: int, tlvs: dict[int, bytes]
 ) -> None:
-    body = submit_body(
+    head = submit_head(
         source_of("+86106"),
         destination,
-        text,
         data_coding=data_coding,
         esm_class=esm_class,
         validity=b"\0",
-        tlvs=encode_tlvs(tlvs),
     )
+    body = submit_body(head, text, encode_tlvs(tlvs))
     assert body == encode_short_message(
         ShortMessage("86106", destination, text, data_coding, esm_class, 1, "", tlvs, 1, 1, 1, 1)
     )

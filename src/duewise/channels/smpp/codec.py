@@ -34,15 +34,16 @@ from duewise.channels.smpp.pdu import (
     c_string,
     decode,
     encode,
+    encode_tlv,
     encode_tlvs,
     frame,
     header,
     packed,
 )
 from duewise.channels.smpp.receipt import is_receipt, read_receipt, read_state
-from duewise.channels.smpp.settings import SmppSettings
+from duewise.channels.smpp.settings import LongTexts, SmppSettings
 from duewise.channels.smpp.text import UDHI, read_text, source_plan, text_of
-from duewise.channels.smpp.usual import read_receipt_frame, source_of, submit_body
+from duewise.channels.smpp.usual import read_receipt_frame, source_of, submit_body, submit_head
 from duewise.channels.wire.codec import (
     Answer,
     Farewell,
@@ -112,37 +113,44 @@ class SmppCodec:
         if isinstance(parts, Refused):
             return parts
         try:
-            return list(self._bodies(message, parts))
+            return self._bodies(message, parts)
         except ProtocolError:
             return INVALID_MESSAGE
 
-    def _bodies(self, message: Message, parts: Sequence[Part]) -> Iterator[bytes]:
-        """A submit a part; or one for all, where the carrier takes a text whole."""
-        settings, packs = self._settings, self._settings.packs_septets
-        source = source_of(message.sender_id or settings.sender_id)
-        validity = _validity(message.valid_until) if message.valid_until else b"\0"
+    def _bodies(self, message: Message, parts: Sequence[Part]) -> list[bytes]:
+        settings, first = self._settings, parts[0]
+        joined = settings.long_texts if len(parts) > 1 else "udh"
         shared = b""
         if settings.echoes_reference and message.reference:
             reference = message.reference.encode("ascii", "replace") + b"\0"
-            shared = encode_tlvs({Tag.REFERENCE: reference})
-        joined = settings.long_texts if len(parts) > 1 else "udh"
-        groups = [parts] if joined == "payload" else [[part] for part in parts]
-        for number, group in enumerate(groups, start=1):
-            has_header = joined == "udh" and bool(group[0].udh)
-            text, tlvs = text_of(group, has_header=has_header, packs_septets=packs), shared
+            shared = encode_tlv(Tag.REFERENCE, reference)
+        if joined == "udh" and not settings.packs_septets:  # as nearly everybody does
+            texts = [(part.udh + part.payload, shared) for part in parts]
+        else:
+            texts = list(self._texts(message, parts, joined, shared))
+        head = submit_head(
+            source_of(message.sender_id or settings.sender_id),
+            message.address[1:],
+            esm_class=UDHI if joined == "udh" and first.udh else 0,
+            validity=_validity(message.valid_until) if message.valid_until else b"\0",
+            data_coding=first.data_coding,
+        )
+        return [submit_body(head, text, tlvs) for text, tlvs in texts]
+
+    def _texts(
+        self, message: Message, parts: Sequence[Part], joined: LongTexts, shared: bytes
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Text and parameters of a submit a part; or of one for all, where a text travels whole."""
+        packs, has_header = self._settings.packs_septets, joined == "udh" and bool(parts[0].udh)
+        if joined == "payload":
+            text = text_of(parts, has_header=False, packs_septets=packs)
+            yield b"", shared + encode_tlvs({Tag.MESSAGE_PAYLOAD: text})
+            return
+        for number, part in enumerate(parts, start=1):
+            text, tlvs = text_of([part], has_header=has_header, packs_septets=packs), shared
             if joined == "sar":
                 tlvs += encode_tlvs(_sar(message.envelope_id, len(parts), number))
-            elif joined == "payload":
-                text, tlvs = b"", shared + encode_tlvs({Tag.MESSAGE_PAYLOAD: text})
-            yield submit_body(
-                source,
-                message.address[1:],
-                text,
-                data_coding=group[0].data_coding,
-                esm_class=UDHI if has_header else 0,
-                validity=validity,
-                tlvs=tlvs,
-            )
+            yield text, tlvs
 
     def read(self, octets: bytes) -> Heard:
         try:

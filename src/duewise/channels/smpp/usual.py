@@ -59,31 +59,26 @@ def source_of(sender_id: str) -> bytes:
     return b"\0" + bytes((ton, npi)) + packed(source, 21) + _INTERNATIONAL
 
 
-def submit_body(
-    source: bytes,
-    destination: str,
-    text: bytes,
-    *,
-    data_coding: int,
-    esm_class: int,
-    validity: bytes,
-    tlvs: bytes,
+def submit_head(
+    source: bytes, destination: str, *, esm_class: int, validity: bytes, data_coding: int
 ) -> bytes:
-    """The body of a submit_sm (section 4.4.1) that asks for a receipt. Raises ProtocolError.
+    """The body of a submit_sm (section 4.4.1) that asks for a receipt, up to its sm_length.
 
-    `source` comes from `source_of`, `destination` is E.164 without its plus sign, `validity` and
-    `tlvs` are packed.
+    `source` comes from `source_of`, `destination` is E.164 without its plus sign, `validity` is
+    packed. Raises ProtocolError.
     """
+    return b"%b%b%c\0\0\0%b%c\0%c\0" % (
+        source,
+        packed(destination, 21),
+        esm_class,
+        validity,
+        RECEIPT_REQUESTED,
+        data_coding,
+    )
+
+
+def submit_body(head: bytes, text: bytes, tlvs: bytes) -> bytes:
+    """That head with a text, and with optional parameters that are packed. Raises ProtocolError."""
     if len(text) > SHORT_MESSAGE_MAX:
         raise ProtocolError(f"short_message of {len(text)} octets")
-    return b"".join(
-        (
-            source,
-            packed(destination, 21),
-            bytes((esm_class, 0, 0, 0)),
-            validity,
-            bytes((RECEIPT_REQUESTED, 0, data_coding, 0, len(text))),
-            text,
-            tlvs,
-        )
-    )
+    return b"%b%c%b%b" % (head, len(text), text, tlvs)
