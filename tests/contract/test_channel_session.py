@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,11 @@ from tests.contract.channel_world import (
     silent,
 )
 
-from duewise.channels.base import Accepted, InboundReceipt, Refused, SendResult, Unknown
+from duewise.channels.base import Accepted, InboundReceipt, Refused, Unknown
 from duewise.channels.smpp.channel import smpp_channel
 from duewise.channels.smpp.codec import SmppCodec
 from duewise.channels.smpp.pdu import (
+    SEQUENCE_MAX,
     Command,
     Pdu,
     ShortMessage,
@@ -40,6 +41,7 @@ from duewise.channels.smpp.pdu import (
     frame,
 )
 from duewise.channels.smpp.settings import SmppSettings
+from duewise.channels.wire.batch import Batch
 from duewise.channels.wire.codec import Told
 from duewise.channels.wire.session import NEVER_WRITTEN, Session, open_session
 from duewise.errors import Unreachable
@@ -53,7 +55,7 @@ def ours(gateway: Script, **settings: Any) -> SmppSettings:
     return SmppSettings("127.0.0.1", gateway.port, "duewise", "duewise", **given)
 
 
-def ignore(_session: Session, _told: Told) -> None:
+def ignore(_session: Session, _told: Sequence[Told]) -> None:
     """A session that is told nothing."""
 
 
@@ -135,18 +137,48 @@ async def test_it_settles_a_submit_whatever_comes(octets: bytes, result: type) -
         assert isinstance(await sms.send(message(), key=""), result)
 
 
-async def test_it_refuses_for_now_what_had_not_reached_the_socket() -> None:
-    results: list[SendResult] = []
-    async with script(polite) as gateway:
+async def test_it_refuses_for_now_what_it_gets_after_the_link_is_gone() -> None:
+    batch = Batch()
+    async with script(silent) as gateway:
         session = await opened(ours(gateway))
-        for _ in range(2):
-            await session.room()
-            session.submit(BODY, results.append)
-        session.abort("gone before its turn")
+        await session.room(2)
+        session.submit([BODY, BODY], batch)
+        session.abort("gone")
         await session.room()
-        session.submit(BODY, results.append)
-    assert results == [NEVER_WRITTEN] * 3
-    assert gateway.count(Command.SUBMIT_SM) == 0
+        session.submit([BODY], batch)
+        assert await batch.wait() == [Unknown("gone"), Unknown("gone"), NEVER_WRITTEN]
+    assert session.free == 100
+
+
+async def test_it_waits_for_each_submit_and_settles_it_once_whatever_order_answers_have() -> None:
+    """Two batches side by side, over the end of the sequence numbers, one of them unanswered."""
+    submits: list[Pdu] = []
+
+    def answer(pdu: Pdu) -> bytes:
+        if pdu.command != Command.SUBMIT_SM:
+            return polite(pdu)
+        submits.append(pdu)
+        if len(submits) < 5:
+            return b""
+        told = [polite(each) for each in (submits[3], submits[0], submits[2])]
+        refused = encode(Pdu(Command.SUBMIT_SM_RESP, 0x0B, submits[4].sequence, ""))
+        return b"".join([told[0], refused, *told])
+
+    first, second = Batch(), Batch()
+    async with script(answer) as gateway:
+        session = await opened(ours(gateway, response_timeout_s=0.2))
+        session._sequence = SEQUENCE_MAX - 2
+        for batch, count in ((first, 2), (second, 2), (first, 1)):
+            await session.room(count)
+            session.submit([BODY] * count, batch)
+        ones, others = await first.wait(), await second.wait()
+        numbers = [pdu.sequence for pdu in submits]
+        session.abort("measured")
+    assert numbers == [SEQUENCE_MAX - 1, SEQUENCE_MAX, 1, 2, 3]
+    assert ones[:2] == [str(SEQUENCE_MAX - 1), Unknown("no answer in time")]
+    assert isinstance(ones[2], Refused)
+    assert others == ["1", "2"]
+    assert session.free == 100
 
 
 async def test_it_settles_everything_when_it_is_closed_with_submits_in_flight() -> None:

@@ -33,11 +33,12 @@ from duewise.channels.cmpp.pdu import (
 from duewise.channels.cmpp.report import read_report, status_of
 from duewise.channels.cmpp.settings import CmppSettings
 from duewise.channels.cmpp.text import content_of, encoding_of, read_text, write_number
-from duewise.channels.cmpp.usual import submit_bodies
+from duewise.channels.cmpp.usual import ACCEPTED, accepted_ids, submit_bodies, submit_frames
 from duewise.channels.wire.codec import (
     Answer,
     Farewell,
     Heard,
+    HeardAll,
     LoginRefused,
     ReplyPart,
     Response,
@@ -95,8 +96,8 @@ class CmppCodec:
     def enquiry(self, sequence: int) -> bytes:
         return frame(Command.ACTIVE_TEST, sequence)
 
-    def submit(self, sequence: int, body: bytes) -> bytes:
-        return frame(Command.SUBMIT, sequence, body)
+    def submits(self, first: int, bodies: Sequence[bytes]) -> bytes:
+        return submit_frames(first, bodies)
 
     def bodies(self, message: Message) -> Sequence[bytes] | Refused:
         """The bodies of a message's CMPP_SUBMITs, in part order; or why there are none."""
@@ -150,6 +151,19 @@ class CmppCodec:
         except ProtocolError:
             return self._unreadable(octets)
         return _small_talk(pdu)
+
+    def hear(self, frames: Sequence[bytes]) -> HeardAll:
+        """As `read`; answers that say yes, which nearly all are, are read together."""
+        accepted, told, others = list[bytes](), list[Told](), list[Heard]()
+        (start, end) = ACCEPTED[self.version]
+        for octets in frames:
+            if octets[:8] == start and octets.endswith(end):
+                accepted.append(octets)
+            elif type(heard := self.read(octets)) is Told:
+                told.append(heard)
+            else:
+                others.append(heard)
+        return HeardAll(*accepted_ids(accepted, self.version), told, others)
 
     def query(self, provider_id: str, sender_id: str) -> None:
         """CMPP_QUERY counts the messages of a day; it tells nothing of one."""

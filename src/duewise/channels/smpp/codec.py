@@ -20,7 +20,6 @@ from duewise.channels.base import (
 from duewise.channels.smpp import status
 from duewise.channels.smpp.pdu import (
     HEADER_LENGTH,
-    MESSAGE_ID_MAX,
     PDU_LENGTH_MAX,
     RESPONSE,
     SEQUENCE_MAX,
@@ -43,11 +42,21 @@ from duewise.channels.smpp.pdu import (
 from duewise.channels.smpp.receipt import is_receipt, read_receipt, read_state
 from duewise.channels.smpp.settings import LongTexts, SmppSettings
 from duewise.channels.smpp.text import UDHI, read_text, source_plan, text_of
-from duewise.channels.smpp.usual import read_receipt_frame, source_of, submit_body, submit_head
+from duewise.channels.smpp.usual import (
+    ACCEPTED,
+    accepted_ids,
+    is_usual_answer,
+    read_receipt_frame,
+    source_of,
+    submit_body,
+    submit_frames,
+    submit_head,
+)
 from duewise.channels.wire.codec import (
     Answer,
     Farewell,
     Heard,
+    HeardAll,
     LoginRefused,
     ReplyPart,
     Response,
@@ -61,7 +70,6 @@ from duewise.channels.wire.times import absolute_time
 from duewise.message.parts import Part
 from duewise.times import Clock
 
-_ACCEPTED: Final = struct.pack(">II", Command.SUBMIT_SM_RESP, status.OK)
 _DELIVER: Final = struct.pack(">I", Command.DELIVER_SM)
 _TAKEN, _BUSY = (
     struct.pack(">III", HEADER_LENGTH + 1, Command.DELIVER_SM_RESP, code)
@@ -103,8 +111,8 @@ class SmppCodec:
     def enquiry(self, sequence: int) -> bytes:
         return frame(Command.ENQUIRE_LINK, sequence)
 
-    def submit(self, sequence: int, body: bytes) -> bytes:
-        return frame(Command.SUBMIT_SM, sequence, body)
+    def submits(self, first: int, bodies: Sequence[bytes]) -> bytes:
+        return submit_frames(first, bodies)
 
     def bodies(self, message: Message) -> Sequence[bytes] | Refused:
         """The submit_sm bodies of a message, in part order; or why there are none."""
@@ -154,8 +162,8 @@ class SmppCodec:
 
     def read(self, octets: bytes) -> Heard:
         try:
-            if usual := self._read_usual(octets):
-                return usual
+            if told := self._usual_receipt(octets):
+                return told
             pdu = decode(octets)
         except ProtocolError:
             return _unreadable(octets)
@@ -168,14 +176,21 @@ class SmppCodec:
                 return self._answer(pdu.sequence, pdu.status or status.INVALID_COMMAND, "")
         return _small_talk(pdu)
 
-    def _read_usual(self, octets: bytes) -> Answer | Told | None:
-        """What nearly all frames are, read at once: an id and nothing behind it, and a receipt."""
-        if octets[4:12] == _ACCEPTED and octets.find(0, HEADER_LENGTH) == len(octets) - 1:
-            message_id = octets[HEADER_LENGTH:-1].decode("latin-1")
-            if 0 < len(message_id) < MESSAGE_ID_MAX:
-                accepted = Accepted((normalise_provider_id(message_id),))
-                return Answer(int.from_bytes(octets[12:16], "big"), accepted)
-        elif octets[:8] == len(octets).to_bytes(4, "big") + _DELIVER:
+    def hear(self, frames: Sequence[bytes]) -> HeardAll:
+        """As `read`; an id and nothing behind it, which nearly all answers are, is read at once."""
+        accepted, told, others = list[bytes](), list[Told](), list[Heard]()
+        for octets in frames:
+            if octets[4:12] == ACCEPTED and is_usual_answer(octets):
+                accepted.append(octets)
+            elif type(heard := self.read(octets)) is Told:
+                told.append(heard)
+            else:
+                others.append(heard)
+        return HeardAll(*accepted_ids(accepted), told, others)
+
+    def _usual_receipt(self, octets: bytes) -> Told | None:
+        """A receipt as nearly everybody writes it."""
+        if octets[:8] == len(octets).to_bytes(4, "big") + _DELIVER:
             now, zone = self._clock.now(), self._settings.receipt_zone
             if said := read_receipt_frame(octets, received_at=now, zone=zone):
                 return _taken(said, octets[12:16])

@@ -2,9 +2,9 @@
 
 Every submit handed over is settled exactly once: `Accepted` or `Refused` by the gateway's answer,
 `Unknown` if it was written and no answer came in time or the link was lost, `Refused` for now if
-it never reached the socket. Octets leave in one write per turn of the event loop. Timers run on
-the loop's monotonic time. It knows no protocol: a codec does. Logging in anew is the channel's
-business: a session lives once.
+the link was gone before. Submits leave in one write as they are handed over, all that is said
+beside them in one a turn of the event loop. Timers run on the loop's monotonic time. It knows no
+protocol: a codec does. Logging in anew is the channel's business: a session lives once.
 """
 
 from __future__ import annotations
@@ -13,18 +13,16 @@ import asyncio
 import contextlib
 import ssl
 from collections import deque
-from collections.abc import Callable
-from typing import Final, Protocol, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
-from duewise.channels.base import Refused, SendResult, Unknown
+from duewise.channels.base import Accepted, Refused, Unknown
+from duewise.channels.wire.batch import Batch
 from duewise.channels.wire.codec import Answer, Codec, Farewell, Heard, Response, Say, Told
 from duewise.channels.wire.framing import Deframer, ProtocolError
 
 NEVER_WRITTEN: Final = Refused("link_lost", is_permanent=False, retry_after_s=1)
 TICK_MAX_S: Final = 1.0
-WRITE_MAX: Final = 32  # PDUs a write: many enough to be cheap, few enough to keep both ends busy
-
-Settle: TypeAlias = Callable[[SendResult], None]
 
 
 class LinkSettings(Protocol):
@@ -52,7 +50,10 @@ class Session(asyncio.Protocol):
     """A link that is logged in. Made by `open_session`; `lost` is done once the link is gone."""
 
     def __init__(
-        self, codec: Codec, settings: LinkSettings, on_told: Callable[[Session, Told], None]
+        self,
+        codec: Codec,
+        settings: LinkSettings,
+        on_told: Callable[[Session, Sequence[Told]], None],
     ) -> None:
         self.codec = codec
         self._settings, self._on_told = settings, on_told
@@ -60,8 +61,9 @@ class Session(asyncio.Protocol):
         self.lost: asyncio.Future[str] = self._loop.create_future()
         self.free = settings.window
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self._pending: dict[int, tuple[float, Settle]] = {}  # in order of sequence, so of age
-        self._unwritten: list[int] = []
+        # By sequence: the batch, and what to subtract for the place in it.
+        self._pending: dict[int, tuple[Batch, int]] = {}
+        self._seen_at: dict[int, float] = {}  # when a tick first found it pending
         self._out: list[bytes] = []
         self._deframer = Deframer(shortest=codec.shortest, longest=codec.longest)
         self._sequence, self._sequence_max = 0, codec.sequence_max
@@ -106,31 +108,31 @@ class Session(asyncio.Protocol):
                 self._release(places)
             raise
 
-    def submit(self, body: bytes, settle: Settle) -> None:
-        """Send one submit of that body in a place that was taken; `settle` is called once.
+    def submit(self, bodies: Sequence[bytes], batch: Batch) -> None:
+        """Send a submit of each body, in places that were taken; `batch` gets what becomes of them.
 
-        `settle` may be called at once, and is always called outside of any await.
+        It may get it at once, and always gets it outside of any await.
         """
+        count = len(bodies)
+        start = batch.expect(count)
         if self.lost.done():
-            self._release(1)
-            settle(NEVER_WRITTEN)
+            self._release(count)
+            batch.outcomes[start:] = [NEVER_WRITTEN] * count
+            batch.known(count)
             return
-        self._sequence = sequence = self._sequence % self._sequence_max + 1
-        self._pending[sequence] = (self._loop.time(), settle)
-        self._unwritten.append(sequence)
-        self._write(self.codec.submit(sequence, body))
+        first = self._sequence + 1 if self._sequence + count <= self._sequence_max else 1
+        self._sequence = first + count - 1
+        place = (batch, first - start)
+        self._pending.update(dict.fromkeys(range(first, first + count), place))
+        self._out.append(self.codec.submits(first, bodies))
+        self._flush()
 
     def say(self, octets: bytes) -> None:
         """Write a frame; nothing happens where the link is gone."""
         if octets and not self.lost.done():
-            self._write(octets)
-
-    def _write(self, octets: bytes) -> None:
-        if not self._out:
-            self._loop.call_soon(self._flush)
-        self._out.append(octets)
-        if len(self._out) >= WRITE_MAX:
-            self._flush()
+            if not self._out:
+                self._loop.call_soon(self._flush)
+            self._out.append(octets)
 
     async def ask(self, frame: Callable[[int], bytes]) -> Answer | Response:
         """Say what is not a submit and wait for its answer. Raises TimeoutError, OSError."""
@@ -181,20 +183,22 @@ class Session(asyncio.Protocol):
         except ProtocolError as error:
             self.abort(f"unreadable octets: {error}")
             return
-        read = self.codec.read
-        for octets in frames:
-            heard = read(octets)
-            if type(heard) is Answer:
-                self._settle(heard)
-            else:
-                self._receive(heard)
+        heard = self.codec.hear(frames)
+        if heard.sequences:
+            self._accept(heard.sequences, heard.provider_ids)
+        if heard.told:
+            self._on_told(self, heard.told)
+        for other in heard.others:
+            self._receive(other)
 
     # -- what the gateway says ------------------------------------------------------------------
 
     def _receive(self, heard: Heard) -> None:
         match heard:
+            case Answer():
+                self._settle(heard)
             case Told():
-                self._on_told(self, heard)
+                self._on_told(self, [heard])
             case Say():
                 self.say(heard.octets)
             case Farewell():
@@ -203,8 +207,26 @@ class Session(asyncio.Protocol):
                 if self._transport is not None:
                     self._transport.close()  # what was written still goes out
                 self._end("unbound by the gateway")
-            case Response() | Answer():
+            case Response():
                 self._answered(heard)
+
+    def _accept(self, sequences: Sequence[int], provider_ids: Sequence[str]) -> None:
+        """`_settle` for many that were accepted."""
+        pop, settled, known, known_of = self._pending.pop, 0, 0, Batch()
+        for sequence, provider_id in zip(sequences, provider_ids, strict=True):
+            pending = pop(sequence, None)
+            if pending is None:
+                self._answered(Answer(sequence, Accepted((provider_id,))))
+                continue
+            batch, before = pending
+            batch.outcomes[sequence - before] = provider_id
+            if batch is not known_of:
+                known_of.known(known)
+                known_of, known = batch, 0
+            known += 1
+            settled += 1
+        self._release(settled)
+        known_of.known(known)
 
     def _settle(self, answer: Answer) -> None:
         """An answer to what nobody waits for any more, or told twice, changes nothing."""
@@ -214,10 +236,10 @@ class Session(asyncio.Protocol):
             return
         if answer.is_throttled:
             self._slow_until = self._loop.time() + self._settings.throttle_retry_s
-        self.free += 1
-        if self._waiting:
-            self._release(0)
-        pending[1](answer.result)
+        batch, before = pending
+        batch.outcomes[answer.sequence - before] = answer.result
+        self._release(1)
+        batch.known(1)
 
     def _answered(self, heard: Answer | Response) -> None:
         waiting = self._asked.pop(heard.sequence, None)
@@ -241,19 +263,16 @@ class Session(asyncio.Protocol):
             return
         self._transport.write(b"".join(self._out))
         self._out.clear()
-        self._unwritten.clear()
 
     # -- timers and the end ---------------------------------------------------------------------
 
     def _tick(self) -> None:
         now, patience_s = self._loop.time(), self._settings.response_timeout_s
-        overdue = []
-        for sequence, (sent_at, _) in self._pending.items():
-            if now - sent_at < patience_s:
-                break  # the rest is younger
-            overdue.append(sequence)
-        for sequence in overdue:
-            self._settle(Answer(sequence, Unknown("no answer in time")))
+        seen_at = self._seen_at
+        self._seen_at = {sequence: seen_at.get(sequence, now) for sequence in self._pending}
+        for sequence, at in self._seen_at.items():
+            if now - at >= patience_s:
+                self._settle(Answer(sequence, Unknown("no answer in time")))
         if self._enquired_at is not None and now - self._enquired_at >= patience_s:
             self.abort("no answer to enquire_link")
             return
@@ -268,15 +287,12 @@ class Session(asyncio.Protocol):
         self.lost.set_result(reason)
         if self._timer is not None:
             self._timer.cancel()
-        unwritten = set(self._unwritten)
         while self._pending:
-            sequence = next(iter(self._pending))
-            never = sequence in unwritten
-            self._settle(Answer(sequence, NEVER_WRITTEN if never else Unknown(reason)))
+            self._settle(Answer(next(iter(self._pending)), Unknown(reason)))
 
 
 async def open_session(
-    codec: Codec, settings: LinkSettings, on_told: Callable[[Session, Told], None]
+    codec: Codec, settings: LinkSettings, on_told: Callable[[Session, Sequence[Told]], None]
 ) -> Session:
     """Connect and log in. Raises LoginRefused, ProtocolError, TimeoutError or OSError."""
     loop = asyncio.get_running_loop()

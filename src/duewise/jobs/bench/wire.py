@@ -14,7 +14,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
@@ -24,6 +24,8 @@ from duewise.channels.base import Accepted, Message, Refused, SendResult
 from duewise.channels.smpp.channel import smpp_channel
 from duewise.channels.smpp.codec import SmppCodec
 from duewise.channels.smpp.settings import SmppSettings
+from duewise.channels.wire.batch import Batch
+from duewise.channels.wire.channel import WRITE_MAX, as_result
 from duewise.channels.wire.codec import Told
 from duewise.channels.wire.session import Session, open_session
 from duewise.errors import IntegrityBroken
@@ -108,13 +110,14 @@ async def _through_session(
     settings: SmppSettings, body: bytes, count: int, clock: ManualClock
 ) -> None:
     session = await open_session(SmppCodec(settings, clock=clock), settings, _hear_nothing)
-    results: list[SendResult] = []
-    take, room, submit, settle = session.take, session.room, session.submit, results.append
-    for _ in range(count):
-        if not take():
-            await room()
-        submit(body, settle)
-    await session.room(settings.window)  # all are answered
+    batch, left = Batch(), count
+    while left:
+        await session.room()
+        more = min(session.free, left - 1, WRITE_MAX - 1)
+        places = 1 + more if session.take(more) else 1
+        session.submit([body] * places, batch)
+        left -= places
+    results = [as_result(outcome) for outcome in await batch.wait()]
     session.abort("measured")
     _check(results, count)
 
@@ -135,7 +138,7 @@ def _check(results: list[SendResult], count: int) -> None:
         raise IntegrityBroken(f"bench wire: {accepted} of {count} were accepted")
 
 
-def _hear_nothing(session: Session, told: Told) -> None:
+def _hear_nothing(session: Session, told: Sequence[Told]) -> None:
     """The sink tells nothing."""
 
 
