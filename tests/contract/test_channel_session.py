@@ -32,7 +32,6 @@ from duewise.channels.base import Accepted, InboundReceipt, Refused, Unknown
 from duewise.channels.smpp.channel import smpp_channel
 from duewise.channels.smpp.codec import SmppCodec
 from duewise.channels.smpp.pdu import (
-    SEQUENCE_MAX,
     Command,
     Pdu,
     ShortMessage,
@@ -43,7 +42,8 @@ from duewise.channels.smpp.pdu import (
 from duewise.channels.smpp.settings import SmppSettings
 from duewise.channels.wire.batch import Batch
 from duewise.channels.wire.codec import Told
-from duewise.channels.wire.session import NEVER_WRITTEN, Session, open_session
+from duewise.channels.wire.session import Session, open_session
+from duewise.channels.wire.window import NEVER_WRITTEN
 from duewise.errors import Unreachable
 from duewise.times import ManualClock
 
@@ -141,43 +141,10 @@ async def test_it_refuses_for_now_what_it_gets_after_the_link_is_gone() -> None:
     batch = Batch()
     async with script(silent) as gateway:
         session = await opened(ours(gateway))
-        await session.room(2)
-        session.submit([BODY, BODY], batch)
+        session.submit([[BODY], [BODY]], batch)
         session.abort("gone")
-        await session.room()
-        session.submit([BODY], batch)
+        session.submit([[BODY]], batch)
         assert await batch.wait() == [Unknown("gone"), Unknown("gone"), NEVER_WRITTEN]
-    assert session.free == 100
-
-
-async def test_it_waits_for_each_submit_and_settles_it_once_whatever_order_answers_have() -> None:
-    """Two batches side by side, over the end of the sequence numbers, one of them unanswered."""
-    submits: list[Pdu] = []
-
-    def answer(pdu: Pdu) -> bytes:
-        if pdu.command != Command.SUBMIT_SM:
-            return polite(pdu)
-        submits.append(pdu)
-        if len(submits) < 5:
-            return b""
-        told = [polite(each) for each in (submits[3], submits[0], submits[2])]
-        refused = encode(Pdu(Command.SUBMIT_SM_RESP, 0x0B, submits[4].sequence, ""))
-        return b"".join([told[0], refused, *told])
-
-    first, second = Batch(), Batch()
-    async with script(answer) as gateway:
-        session = await opened(ours(gateway, response_timeout_s=0.2))
-        session._sequence = SEQUENCE_MAX - 2
-        for batch, count in ((first, 2), (second, 2), (first, 1)):
-            await session.room(count)
-            session.submit([BODY] * count, batch)
-        ones, others = await first.wait(), await second.wait()
-        numbers = [pdu.sequence for pdu in submits]
-        session.abort("measured")
-    assert numbers == [SEQUENCE_MAX - 1, SEQUENCE_MAX, 1, 2, 3]
-    assert ones[:2] == [str(SEQUENCE_MAX - 1), Unknown("no answer in time")]
-    assert isinstance(ones[2], Refused)
-    assert others == ["1", "2"]
     assert session.free == 100
 
 

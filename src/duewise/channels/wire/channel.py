@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final, NamedTuple, Protocol
@@ -27,13 +26,13 @@ from duewise.channels.wire.batch import Batch, Outcome
 from duewise.channels.wire.codec import Codec, LoginRefused
 from duewise.channels.wire.framing import ProtocolError
 from duewise.channels.wire.inbox import Inbox
-from duewise.channels.wire.session import NEVER_WRITTEN, LinkSettings, Session, open_session
+from duewise.channels.wire.session import LinkSettings, Session, open_session
+from duewise.channels.wire.window import NEVER_WRITTEN
 from duewise.errors import BadInput, Unreachable
 from duewise.times import Clock
 
 PART_TRIES_MAX: Final = 5
 TOGETHER_MAX: Final = 16  # messages encoded one after the other for one link
-WRITE_MAX: Final = 32  # submits a write: many enough to be cheap, few enough to keep both ends busy
 BACKOFF_CAP_S: Final = 30.0
 NOT_BOUND: Final = Refused("not_bound", is_permanent=False, retry_after_s=1)
 
@@ -121,7 +120,7 @@ class WireChannel:
             return [NOT_BOUND] * len(messages)
         batch, plans = Batch(), list[_Plan | Refused]()
         for start in range(0, len(messages), TOGETHER_MAX):
-            plans += await self._submit_all(messages[start : start + TOGETHER_MAX], batch)
+            plans += await self._submit(messages[start : start + TOGETHER_MAX], batch)
         outcomes = await batch.wait()
         if (ids := _ids_of(outcomes)) is not None:
             return [plan if isinstance(plan, Refused) else plan.accepted(ids) for plan in plans]
@@ -152,12 +151,20 @@ class WireChannel:
         up = [line.session for line in self._lines if line.sends and line.session is not None]
         return up[0] if len(up) == 1 else max(up, key=_room_of, default=None)
 
-    async def _submit_all(self, messages: Sequence[Message], batch: Batch) -> list[_Plan | Refused]:
+    async def _ready(self) -> Session | None:
+        """The same, once it has room for more; None where there is none."""
+        while (session := self._pick()) is not None:
+            await session.room()
+            if not session.is_lost:
+                return session
+        return None
+
+    async def _submit(self, messages: Sequence[Message], batch: Batch) -> list[_Plan | Refused]:
         """Submit messages on one link; where the outcome of each will be."""
-        session = self._pick()
+        session = await self._ready()
         if session is None:
             return [NEVER_WRITTEN] * len(messages)
-        plans, going = list[_Plan | Refused](), deque[Sequence[bytes]]()
+        plans, going = list[_Plan | Refused](), list[Sequence[bytes]]()
         place = len(batch.outcomes)
         for message in messages:
             bodies = session.codec.bodies(message)
@@ -167,35 +174,13 @@ class WireChannel:
             plans.append(_Plan(session, bodies, place))
             going.append(bodies)
             place += len(bodies)
-        while going:
-            await self._submit(session, going, batch)
+        if self._settings.rate_per_s is None:
+            session.submit(going, batch)
+            return plans
+        for bodies in going:
+            await self._pace(self._settings.rate_per_s, places=len(bodies))
+            session.submit([bodies], batch)
         return plans
-
-    async def _submit(self, session: Session, going: deque[Sequence[bytes]], batch: Batch) -> None:
-        """Submit the first message, and as many more as the window has room for, in one write.
-
-        The parts of a message are never apart, for a loss between two writes would leave half of
-        it with the borrower. Only where the window is smaller than the message they must go one
-        by one.
-        """
-        bodies = going.popleft()
-        if pause_s := session.pause_s:
-            await asyncio.sleep(pause_s)
-        rate_per_s = self._settings.rate_per_s
-        if rate_per_s is not None:
-            await self._pace(rate_per_s, places=len(bodies))
-        if len(bodies) > self._settings.window:
-            for body in bodies:
-                await session.room()
-                session.submit([body], batch)
-            return
-        await session.room(len(bodies))
-        together = list(bodies)
-        while going and rate_per_s is None and len(together) < WRITE_MAX:
-            if not session.take(len(going[0])):
-                break
-            together += going.popleft()
-        session.submit(together, batch)
 
     async def _pace(self, rate_per_s: float, *, places: int) -> None:
         """Wait for the next slots of the contract's rate, given in order of asking."""
@@ -213,8 +198,7 @@ class WireChannel:
             await asyncio.sleep(self._settings.throttle_retry_s)
             again = Batch()
             places = [at for at, result in enumerate(results) if isinstance(result, Refused)]
-            for at in places:
-                await self._submit(session, deque([[bodies[at]]]), again)
+            session.submit([[bodies[at]] for at in places], again)
             for at, outcome in zip(places, await again.wait(), strict=True):
                 results[at] = as_result(outcome)
             tries += 1
