@@ -86,6 +86,23 @@ class HeardAll(NamedTuple):
     others: Sequence[Heard]
 
 
+def in_order(
+    frames: Sequence[bytes],
+    quick: Sequence[Told | None],
+    read: Callable[[bytes], Heard],
+    others: list[Heard],
+) -> list[Told]:
+    """What is told in these frames: `quick`, or read one by one; what else they are to `others`."""
+    told = list[Told]()
+    for octets, known in zip(frames, quick, strict=True):
+        heard = known or read(octets)
+        if type(heard) is Told:
+            told.append(heard)
+        else:
+            others.append(heard)
+    return told
+
+
 class Codec(Protocol):
     """One session's protocol. Frames have `shortest` to `longest` octets, a length first."""
 
