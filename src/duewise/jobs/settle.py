@@ -186,8 +186,9 @@ async def _store_accepted(
     async with conn.transaction():
         ours = await (await conn.execute(_SQL["answer_claim"], values)).fetchone()
         if ours is not None:
-            await conn.execute(_SQL["drop_adopted"], parts)
-            await conn.execute(_SQL["add_submissions"], parts)
+            async with conn.pipeline():
+                await conn.execute(_SQL["drop_adopted"], parts)
+                await conn.execute(_SQL["add_submissions"], parts)
         return ours is not None
 
 
