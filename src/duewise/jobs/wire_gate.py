@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple, TypeAlias
 
@@ -52,8 +51,7 @@ _MESSAGES: Schema = {
 Columns: TypeAlias = Mapping[str, Sequence[Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """An envelope for the wire, unsealed. Never logged, never shown: it is personal.
 
     `token` is the blind index of its address.
