@@ -12,6 +12,7 @@ from psycopg import AsyncCursor
 from psycopg.rows import dict_row
 
 from duewise.frames import INSTANT, Schema, empty
+from duewise.jobs.approvals import as_recorded_now
 from duewise.jobs.gate import Known, Ruling, rule_on
 from duewise.jobs.operations import (
     ADDRESSES,
@@ -96,7 +97,7 @@ async def judge_due(
         "now": [now] * len(claimed),
     }
     messages = pl.DataFrame({name: given[name] for name in _MESSAGES}, schema=dict(_MESSAGES))
-    return claimed, rule_on(messages, known, tenant=tenant)
+    return claimed, rule_on(messages, known, tenant=await as_recorded_now(cursor, tenant))
 
 
 def _unsealed(due: Columns, *, column: str, tenant: Tenant) -> list[Claimed]:
