@@ -34,6 +34,7 @@ from duewise.engine.partition import PlanContext, Tables
 from duewise.engine.share_out import SharedOut, share_out, with_arms, within_budgets
 from duewise.errors import BadInput
 from duewise.frames import empty
+from duewise.jobs.approvals import as_recorded
 from duewise.jobs.operations import (
     addresses_of,
     cases_of,
@@ -127,6 +128,8 @@ def context_for(
             "nobody has said yet how far the payments are complete",
             mend='POST /api/v1/feeds/payments/watermark, or set [ledger] feed = "replay"',
         )
+    tenant = as_recorded(conn, tenant)
+    unapproved = (name for name, each in tenant.templates.items() if not each.is_approved)
     models, hazard = served_models(tenant.workspace), served_hazard(tenant.workspace)
     parts = (
         told(models, hazard),
@@ -142,6 +145,7 @@ def context_for(
         complete_until.isoformat(),
         repr(tenant.price_per_part_minor),
         *(each.content_hash for each in tenant.earlier),
+        *sorted(unapproved),
     )
     return PlanContext(
         plan_id=hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16],

@@ -10,6 +10,7 @@ import polars as pl
 from psycopg import AsyncConnection
 
 from duewise.frames import INSTANT, Schema, empty
+from duewise.jobs.approvals import as_recorded_now
 from duewise.jobs.gate import Known, Ruling, rule_on
 from duewise.jobs.operations import (
     ADDRESSES,
@@ -95,7 +96,7 @@ async def judge_due(
         "now": [now] * len(claimed),
     }
     messages = pl.DataFrame({name: given[name] for name in _MESSAGES}, schema=dict(_MESSAGES))
-    return claimed, rule_on(messages, known, tenant=tenant)
+    return claimed, rule_on(messages, known, tenant=await as_recorded_now(cursor, tenant))
 
 
 class _Told(NamedTuple):

@@ -118,6 +118,24 @@ class Promise(models.Model):
         verbose_name_plural = _("promises")
 
 
+class TemplateApproval(models.Model):
+    """What somebody said of a text in exactly one wording. Rows are only ever added."""
+
+    approval_id = models.BigAutoField(primary_key=True)
+    template = models.TextField(_("template"), db_index=True)
+    content_hash = models.TextField(_("content hash"))
+    what = models.TextField(_("said"))  # approved withdrawn
+    author = models.TextField(_("author"))
+    by = models.TextField(_("by"))
+    at = models.DateTimeField(_("at"))
+    why = models.TextField(_("because"), default="")
+
+    class Meta:
+        db_table = "template_approval"
+        verbose_name = _("approval")
+        verbose_name_plural = _("approvals")
+
+
 class Blackout(models.Model):
     """A region in which nobody is told anything for a while. Ended early by `lifted_at`."""
 
