@@ -10,6 +10,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import pickle
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
@@ -30,8 +31,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import polars as pl
 from psycopg import Connection
 
+from duewise.engine import share_out
 from duewise.engine.partition import PlanContext, Tables
-from duewise.engine.share_out import SharedOut, share_out, with_arms, within_budgets
+from duewise.engine.share_out import SharedOut, with_arms, within_budgets
 from duewise.errors import BadInput
 from duewise.frames import empty
 from duewise.jobs.operations import (
@@ -49,18 +51,15 @@ from duewise.jobs.plan_part import (
     PLANNED,
     UNREAD,
     Known,
-    begin,
-    get_ready,
-    plan_next,
     plan_part,
     read_part,
 )
+from duewise.jobs.plan_worker import begin, get_ready, plan_next
 from duewise.jobs.risk_serve import served_hazard, served_models
 from duewise.jobs.tenant import Tenant
 from duewise.money import Money
 from duewise.risk.serve import told
 from duewise.store.files import write_atomically
-from duewise.strategy import prices
 from duewise.strategy.cascade import SENT
 from duewise.strategy.plan import Strategy
 from duewise.strategy.timing import HOURS, PaidByHour
@@ -310,7 +309,9 @@ def _run(tasks: Iterator[Task], context: PlanContext, *, workers: int) -> Iterat
     spawn = multiprocessing.get_context("spawn")
     with (
         _for_workers(workers),
-        ProcessPoolExecutor(workers, spawn, initializer=begin, initargs=(context,)) as executor,
+        ProcessPoolExecutor(
+            workers, spawn, initializer=begin, initargs=(pickle.dumps(context),)
+        ) as executor,
     ):
         for _ in range(workers):  # they start while the first partition is looked up
             executor.submit(get_ready)
@@ -321,7 +322,7 @@ def _run(tasks: Iterator[Task], context: PlanContext, *, workers: int) -> Iterat
                 finished, running = wait(running, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in finished)
         if context.strategy.budgets:
-            prices.get_ready()  # while the last partitions are planned
+            share_out.get_ready()  # while the last partitions are planned
         yield from (future.result() for future in running)
 
 
@@ -346,7 +347,7 @@ def _share_out(targets: list[Path], context: PlanContext) -> SharedOut | None:
     asked = [pl.read_parquet(target.with_suffix(OFFERED)) for target in targets]
     currency = context.part_price.currency
     with ThreadPoolExecutor() as threads:
-        return share_out(asked, context.strategy, currency=currency, each=threads.map)
+        return share_out.share_out(asked, context.strategy, currency=currency, each=threads.map)
 
 
 def _within_budgets(targets: list[Path], shared: SharedOut | None) -> Iterator[pl.LazyFrame]:
