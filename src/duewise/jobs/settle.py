@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import psycopg
 from psycopg import AsyncConnection
@@ -28,8 +28,7 @@ _Word: TypeAlias = tuple[State, str, datetime | None, bool]
 _SQL = queries("outbox")
 
 
-@dataclass(frozen=True)
-class Said:
+class Said(NamedTuple):
     """What became of one attempt on an envelope. `attempt` tells it from earlier and later ones.
 
     `dead_token` names the address that takes nothing any more.
@@ -79,7 +78,7 @@ def said_of(claimed: Claimed, result: SendResult, *, now: datetime) -> Said:
             return _said(claimed, State.ACCEPTED, "accepted_by_gateway")
         case Refused(is_permanent=True):
             said = _said(claimed, State.FAILED, f"refused: {result.code}")
-            return replace(said, dead_token=claimed.token) if result.is_address_dead else said
+            return said._replace(dead_token=claimed.token) if result.is_address_dead else said
         case Refused() if never_left(result):
             not_before = now + timedelta(seconds=TRY_AGAIN_S)
             return unsent(claimed, f"refused_for_now: {result.code}", not_before)
@@ -186,8 +185,9 @@ async def _store_accepted(
     async with conn.transaction():
         ours = await (await conn.execute(_SQL["answer_claim"], values)).fetchone()
         if ours is not None:
-            await conn.execute(_SQL["drop_adopted"], parts)
-            await conn.execute(_SQL["add_submissions"], parts)
+            async with conn.pipeline():
+                await conn.execute(_SQL["drop_adopted"], parts)
+                await conn.execute(_SQL["add_submissions"], parts)
         return ours is not None
 
 
