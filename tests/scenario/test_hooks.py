@@ -19,8 +19,9 @@ from tests.scenario.provider_desk import LI, NUMBERS, WANG, released, send, with
 from twilio.request_validator import RequestValidator
 
 from duewise.channels.base import Delivery, Inbound, InboundReceipt, InboundReply
+from duewise.channels.caller import CALL_BYTES_MAX
 from duewise.channels.heard import Listener
-from duewise.channels.hooks import CALL_BYTES_MAX, hooks
+from duewise.channels.hooks import hooks
 from duewise.jobs.delivery_line import listening
 from duewise.jobs.receive_raw import pack
 from duewise.store.sql import queries

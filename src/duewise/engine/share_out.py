@@ -138,6 +138,13 @@ def priced(
     )
 
 
+def get_ready() -> None:
+    """Load solver and compiled passes while there is time: it takes longer than to use them."""
+    two = pl.DataFrame({"borrower_id": ["a", "b"], "worth": [3.0, 2.0], "takes_0": [1, 1]})
+    group = _offers(two.with_columns(borrower_hash=pl.int_range(2)), salt="")
+    chosen([group], allocate([group], [1]))
+
+
 def in_words(use: BudgetUse, currency: str) -> str:
     """What a budget's price says.
 

@@ -5,11 +5,12 @@ Every gate asks anew, so that a text which is withdrawn stops what was planned w
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
-from psycopg import AsyncCursor, Connection
+from psycopg import Connection
 from psycopg.rows import class_row
 
 from duewise.errors import BadInput
@@ -20,6 +21,7 @@ from duewise.store.sql import queries
 
 TOLD_MAX = 1_000
 _SQL = queries("approval")
+LAST_WORDS: Final = _SQL["last_words"]
 
 
 def record(conn: Connection[Any], template: Template, *, by: str, why: str, now: datetime) -> None:
@@ -45,21 +47,15 @@ def told(conn: Connection[Any], template: str | None = None) -> list[Approval]:
 
 def as_recorded(conn: Connection[Any], tenant: Tenant) -> Tenant:
     """The tenant, its texts approved as the record has it."""
-    with conn.cursor(row_factory=class_row(Approval)) as cursor:
-        return _ruled(tenant, cursor.execute(_SQL["last_words"]).fetchall())
+    return ruled(tenant, conn.execute(LAST_WORDS).fetchall())
 
 
-async def as_recorded_now(cursor: AsyncCursor[Any], tenant: Tenant) -> Tenant:
-    """The same, asked in the transaction of the wire's gate."""
-    async with cursor.connection.cursor(row_factory=class_row(Approval)) as own:
-        await own.execute(_SQL["last_words"])
-        return _ruled(tenant, await own.fetchall())
-
-
-def _ruled(tenant: Tenant, last_words: list[Approval]) -> Tenant:
+def ruled(tenant: Tenant, last_words: Sequence[tuple[Any, ...]]) -> Tenant:
+    """The same, by the rows of `LAST_WORDS`, each an `Approval`."""
     if not last_words:
         return tenant
-    return replace(tenant, templates=by_record(tenant.templates, last_words))
+    said = [Approval(*row) for row in last_words]
+    return replace(tenant, templates=by_record(tenant.templates, said))
 
 
 def _add(

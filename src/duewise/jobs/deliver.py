@@ -280,7 +280,7 @@ async def _judge_and_mark(chunks: Flight, cleared: list[Claimed]) -> _Chunk | No
             return None
         due = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
         claimed, rulings = await judge_due(
-            cursor, due, tenant=tenant.by(channel.capabilities), now=now
+            sender.conn, due, tenant=tenant.by(channel.capabilities), now=now
         )
         verdicts = [
             verdict_of(ruling, each.envelope_id)
@@ -294,8 +294,10 @@ async def _judge_and_mark(chunks: Flight, cleared: list[Claimed]) -> _Chunk | No
         cleared += [each for each, ruling in both if _may_go(ruling)]
         if cleared:
             values["envelope_ids"] = arrays.numbers(sorted(each.envelope_id for each in cleared))
-            await cursor.execute(_SQL["mark_wired"], values)
-            ((claim_id,),) = await (await cursor.execute(_SQL["add_claim"], values)).fetchall()
+            async with sender.conn.pipeline():
+                await sender.conn.execute(_SQL["mark_wired"], values)
+                added = await sender.conn.execute(_SQL["add_claim"], values)
+                ((claim_id,),) = await added.fetchall()
             chunk = _Chunk(claim_id, cleared)
     return chunk
 

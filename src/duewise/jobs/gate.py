@@ -42,8 +42,7 @@ class Known:
     ledger_age: timedelta
 
 
-@dataclass(frozen=True)
-class Ruling:
+class Ruling(NamedTuple):
     """One message's verdict and what follows from it. State READY means: it may go on."""
 
     key: str
