@@ -210,7 +210,7 @@ def plan_parts(
                 progress(done_now, len(targets))
         shared = _share_out(targets, context)
         pl.concat(_within_budgets(targets, shared)).sink_parquet(
-            out / "plan.parquet", compression="zstd", maintain_order=True
+            out / "plan.parquet", compression="zstd", compression_level=1, maintain_order=True
         )
         summary = summarise(out / "plan.parquet", context)
     return replace(summary, budgets=shared, unread=_all_unread(targets))

@@ -21,7 +21,7 @@ from duewise.frames import completed
 if TYPE_CHECKING:
     from duewise.store.book import Book, BookTables
 
-PLANNED = ".arrow"  # a partition's rows: read once more, so not pressed as small as a plan's
+PLANNED = ".arrow"  # a partition's rows: read once more and soon, so not pressed at all
 OFFERED = ".offers"  # beside it: what its messages take of the budgets
 OTHERS = ".others"  # and what else could be said, where budgets choose between arms
 UNREAD = ".unread"  # and what of the lender's own columns no model could read
@@ -74,7 +74,7 @@ def plan_part(read: Callable[[], Tables], context: PlanContext, target: Path) ->
         text = json.dumps(plan.unread, ensure_ascii=False)
         target.with_suffix(UNREAD).write_text(text, encoding="utf-8")
     unfinished = target.with_suffix(".tmp")
-    plan.rows.write_ipc(unfinished, compression="lz4")
+    plan.rows.write_ipc(unfinished)
     unfinished.rename(target)
 
 
