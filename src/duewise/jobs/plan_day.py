@@ -8,32 +8,26 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    Future,
-    ProcessPoolExecutor,
-    ThreadPoolExecutor,
-    wait,
-)
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from psycopg import Connection
 
+from duewise.engine import share_out
 from duewise.engine.partition import PlanContext, Tables
-from duewise.engine.share_out import SharedOut, share_out, with_arms, within_budgets
+from duewise.engine.share_out import SharedOut, with_arms, within_budgets
+from duewise.engine.spread import Load
 from duewise.errors import BadInput
 from duewise.frames import empty
+from duewise.jobs.approvals import as_recorded
 from duewise.jobs.operations import (
     addresses_of,
     cases_of,
@@ -43,16 +37,14 @@ from duewise.jobs.operations import (
     promises_of,
     sent_of,
 )
+from duewise.jobs.plan_crew import planners
+from duewise.jobs.plan_hours import at_hours
 from duewise.jobs.plan_part import (
     OFFERED,
     OTHERS,
     PLANNED,
     UNREAD,
     Known,
-    begin,
-    get_ready,
-    plan_next,
-    plan_part,
     read_part,
 )
 from duewise.jobs.risk_serve import served_hazard, served_models
@@ -60,7 +52,6 @@ from duewise.jobs.tenant import Tenant
 from duewise.money import Money
 from duewise.risk.serve import told
 from duewise.store.files import write_atomically
-from duewise.strategy import prices
 from duewise.strategy.cascade import SENT
 from duewise.strategy.plan import Strategy
 from duewise.strategy.timing import HOURS, PaidByHour
@@ -69,17 +60,8 @@ if TYPE_CHECKING:
     from duewise.store.book import Book, BookTables
 
 MANIFEST = "plan.json"
-THREADS = "POLARS_MAX_THREADS"
-# A worker's memory serves its next partition: to give it back, and take it anew a page at a time,
-# took a seventh of a partition. The second is for the allocator in Polars (jemalloc).
-KEEP_MEMORY = {
-    "MALLOC_TRIM_THRESHOLD_": str(2**30),
-    "MALLOC_MMAP_THRESHOLD_": str(2**25),  # the most that glibc takes
-    "_RJEM_MALLOC_CONF": "dirty_decay_ms:-1,muzzy_decay_ms:-1",
-}
 
 Progress = Callable[[int, int], None]
-Task: TypeAlias = tuple[Callable[[], Tables], Path]
 
 # What a plan's manifest says of it, and operations keep.
 PLAN_COLUMNS = (
@@ -102,7 +84,8 @@ class PlanSummary:
 
     `budgets` is None where the strategy has none.
     `risk` says by which models the risk is known, or by what else; `unread`, of how many borrowers
-    they took a value of the lender's own column for missing, as they cannot read it.
+    they took a value of the lender's own column for missing, as they cannot read it. `loads`: what
+    the day asks of the routes of each channel whose rate is limited.
     """
 
     plan_id: str
@@ -115,6 +98,7 @@ class PlanSummary:
     risk: str
     budgets: SharedOut | None = None
     unread: Mapping[str, int] = field(default_factory=dict)
+    loads: tuple[Load, ...] = ()
 
 
 def context_for(
@@ -127,6 +111,7 @@ def context_for(
             "nobody has said yet how far the payments are complete",
             mend='POST /api/v1/feeds/payments/watermark, or set [ledger] feed = "replay"',
         )
+    tenant = as_recorded(conn, tenant)
     models, hazard = served_models(tenant.workspace), served_hazard(tenant.workspace)
     parts = (
         told(models, hazard),
@@ -142,6 +127,8 @@ def context_for(
         complete_until.isoformat(),
         repr(tenant.price_per_part_minor),
         *(each.content_hash for each in tenant.earlier),
+        *sorted(name for name, each in tenant.templates.items() if not each.is_approved),
+        *(f"{channel} {rate}" for channel, rate in sorted(tenant.rates.items())),
     )
     return PlanContext(
         plan_id=hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16],
@@ -159,6 +146,7 @@ def context_for(
         models=models,
         earlier=tenant.earlier,
         hazard=hazard,
+        rates=tenant.rates,
     )
 
 
@@ -223,16 +211,19 @@ def plan_parts(
     missing = [number for number, path in enumerate(targets) if not path.exists()]
     done = len(targets) - len(missing)
     tasks = ((reader_of(number), targets[number]) for number in missing)
-    for _ in _run(tasks, context, workers=min(workers, len(missing))):
-        done += 1
-        if progress:
-            progress(done, len(targets))
-    shared = _share_out(targets, context)
-    pl.concat(_within_budgets(targets, shared)).sink_parquet(
-        out / "plan.parquet", compression="zstd", maintain_order=True
-    )
-    summary = summarise(out / "plan.parquet", context)
-    return replace(summary, budgets=shared, unread=_all_unread(targets))
+    meanwhile = share_out.get_ready if context.strategy.budgets else None
+    workers = min(workers, len(missing))
+    with planners(context, workers=workers, meanwhile=meanwhile) as run:
+        for done_now, _ in enumerate(run(tasks), start=done + 1):
+            if progress:
+                progress(done_now, len(targets))
+        shared = _share_out(targets, context)
+        planned, loads = at_hours(targets, list(_within_budgets(targets, shared)), context)
+        pl.concat(planned).sink_parquet(
+            out / "plan.parquet", compression="zstd", compression_level=1, maintain_order=True
+        )
+        summary = summarise(out / "plan.parquet", context)
+    return replace(summary, budgets=shared, unread=_all_unread(targets), loads=loads)
 
 
 def _all_unread(targets: list[Path]) -> dict[str, int]:
@@ -299,46 +290,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest | finished
 
 
-def _run(tasks: Iterator[Task], context: PlanContext, *, workers: int) -> Iterator[None]:
-    """Run the tasks, at most `workers` + 1 of them in memory; the context goes to each once."""
-    if workers <= 1:
-        for read, target in tasks:
-            plan_part(read, context, target)
-            yield
-        return
-    # Spawned, not forked: Polars' thread pool does not survive a fork.
-    spawn = multiprocessing.get_context("spawn")
-    with (
-        _for_workers(workers),
-        ProcessPoolExecutor(workers, spawn, initializer=begin, initargs=(context,)) as executor,
-    ):
-        for _ in range(workers):  # they start while the first partition is looked up
-            executor.submit(get_ready)
-        running: set[Future[None]] = set()
-        for task in tasks:
-            running.add(executor.submit(plan_next, *task))
-            if len(running) > workers:
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in finished)
-        if context.strategy.budgets:
-            prices.get_ready()  # while the last partitions are planned
-        yield from (future.result() for future in running)
-
-
-@contextmanager
-def _for_workers(workers: int) -> Iterator[None]:
-    """Processes started meanwhile have the settings of workers, but for what is set already."""
-    threads = max(1, (os.cpu_count() or 1) // workers)  # all together one a core
-    own = {THREADS: str(threads), **KEEP_MEMORY}
-    own = {name: value for name, value in own.items() if name not in os.environ}
-    os.environ.update(own)
-    try:
-        yield
-    finally:
-        for name in own:
-            del os.environ[name]
-
-
 def _share_out(targets: list[Path], context: PlanContext) -> SharedOut | None:
     """The budgets shared out over all partitions, on all cores."""
     if not context.strategy.budgets:
@@ -346,7 +297,7 @@ def _share_out(targets: list[Path], context: PlanContext) -> SharedOut | None:
     asked = [pl.read_parquet(target.with_suffix(OFFERED)) for target in targets]
     currency = context.part_price.currency
     with ThreadPoolExecutor() as threads:
-        return share_out(asked, context.strategy, currency=currency, each=threads.map)
+        return share_out.share_out(asked, context.strategy, currency=currency, each=threads.map)
 
 
 def _within_budgets(targets: list[Path], shared: SharedOut | None) -> Iterator[pl.LazyFrame]:
@@ -386,5 +337,7 @@ def write_manifest(
     if summary.budgets:
         manifest["budgets"] = [asdict(use) for use in summary.budgets.uses]
         manifest["budgets_gap"] = summary.budgets.gap
+    if summary.loads:
+        manifest["loads"] = [asdict(load) for load in summary.loads]
     text = json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
     write_atomically(folder / MANIFEST, text.encode())
