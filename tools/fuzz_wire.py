@@ -67,7 +67,7 @@ def samples(codec: SmppCodec | CmppCodec) -> list[bytes]:
         dialect.read(codec.login(1), now=NOW)  # it speaks the version of its peer from here on
     bodies = codec.bodies(NOTICE)
     assert not isinstance(bodies, Refused)
-    submits = [codec.submit(2, body) for body in bodies]
+    submits = [codec.submits(2, [body]) for body in bodies]
     told = [dialect.deliver(3, RECEIPT), dialect.submit_answer(2, 0, "77")]
     return [codec.login(1), codec.logout(4), codec.enquiry(5), *submits, *told]
 
@@ -97,17 +97,22 @@ def streams(whole: list[bytes], count: int, rng: np.random.Generator) -> Iterato
         yield lie + octets[4:] if rng.integers(8) == 0 else octets
 
 
+def _both(codec: SmppCodec | CmppCodec) -> Callable[[bytes], object]:
+    """Each of a codec's two ways to read a frame."""
+    return lambda octets: (codec.read(octets), codec.hear([octets]))
+
+
 def parsers() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
     """Each parser, and what its inputs are made from."""
     report = write_report(Report(7, "DELIVRD", "2608100100", "2608100101", "13800000001"), cmpp.V3)
     return {
         "smpp decode": (smpp.decode, samples(SMPP)),
-        "smpp codec": (SMPP.read, samples(SMPP)),
+        "smpp codec": (_both(SMPP), samples(SMPP)),
         "smpp gateway": (lambda o: SmppDialect(GatewaySettings()).read(o, now=NOW), samples(SMPP)),
         "cmpp 2.0 decode": (lambda o: cmpp.decode(o, cmpp.V2), samples(CMPP2)),
         "cmpp 3.0 decode": (lambda o: cmpp.decode(o, cmpp.V3), samples(CMPP3)),
-        "cmpp 2.0 codec": (CMPP2.read, samples(CMPP2)),
-        "cmpp 3.0 codec": (CMPP3.read, samples(CMPP3)),
+        "cmpp 2.0 codec": (_both(CMPP2), samples(CMPP2)),
+        "cmpp 3.0 codec": (_both(CMPP3), samples(CMPP3)),
         "cmpp gateway": (lambda o: CmppDialect(GatewaySettings()).read(o, now=NOW), samples(CMPP2)),
         "cmpp report": (read_report, [report]),
         "time": (lambda o: read_time(o.decode("latin-1"), now=NOW), [b"260810210000032+"]),

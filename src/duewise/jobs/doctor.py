@@ -13,6 +13,7 @@ from psycopg import Connection
 from duewise.channels.base import Channel
 from duewise.errors import DuewiseError
 from duewise.guard.rule import Rulebook
+from duewise.jobs.approvals import as_recorded
 from duewise.jobs.audit import examine_chain
 from duewise.jobs.operations import feed_complete_until
 from duewise.jobs.tenant import Tenant
@@ -44,7 +45,7 @@ def examine(
         _database(conn),
         _feed(conn, now=now),
         _rules(tenant.rulebook),
-        _templates(tenant),
+        _templates(as_recorded(conn, tenant)),
         Finding("strategy", is_ok=True, text=f"{tenant.strategy.name} v{tenant.strategy.version}"),
         _evidence(conn, signer, now=now),
         _set_aside(conn),

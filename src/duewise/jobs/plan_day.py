@@ -8,32 +8,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
-import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    Future,
-    ProcessPoolExecutor,
-    ThreadPoolExecutor,
-    wait,
-)
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 from psycopg import Connection
 
+from duewise.engine import share_out
 from duewise.engine.partition import PlanContext, Tables
-from duewise.engine.share_out import SharedOut, share_out, with_arms, within_budgets
+from duewise.engine.share_out import SharedOut, with_arms, within_budgets
 from duewise.errors import BadInput
 from duewise.frames import empty
+from duewise.jobs.approvals import as_recorded
 from duewise.jobs.operations import (
     addresses_of,
     cases_of,
@@ -43,16 +36,13 @@ from duewise.jobs.operations import (
     promises_of,
     sent_of,
 )
+from duewise.jobs.plan_crew import planners
 from duewise.jobs.plan_part import (
     OFFERED,
     OTHERS,
     PLANNED,
     UNREAD,
     Known,
-    begin,
-    get_ready,
-    plan_next,
-    plan_part,
     read_part,
 )
 from duewise.jobs.risk_serve import served_hazard, served_models
@@ -60,7 +50,6 @@ from duewise.jobs.tenant import Tenant
 from duewise.money import Money
 from duewise.risk.serve import told
 from duewise.store.files import write_atomically
-from duewise.strategy import prices
 from duewise.strategy.cascade import SENT
 from duewise.strategy.plan import Strategy
 from duewise.strategy.timing import HOURS, PaidByHour
@@ -69,17 +58,8 @@ if TYPE_CHECKING:
     from duewise.store.book import Book, BookTables
 
 MANIFEST = "plan.json"
-THREADS = "POLARS_MAX_THREADS"
-# A worker's memory serves its next partition: to give it back, and take it anew a page at a time,
-# took a seventh of a partition. The second is for the allocator in Polars (jemalloc).
-KEEP_MEMORY = {
-    "MALLOC_TRIM_THRESHOLD_": str(2**30),
-    "MALLOC_MMAP_THRESHOLD_": str(2**25),  # the most that glibc takes
-    "_RJEM_MALLOC_CONF": "dirty_decay_ms:-1,muzzy_decay_ms:-1",
-}
 
 Progress = Callable[[int, int], None]
-Task: TypeAlias = tuple[Callable[[], Tables], Path]
 
 # What a plan's manifest says of it, and operations keep.
 PLAN_COLUMNS = (
@@ -127,6 +107,8 @@ def context_for(
             "nobody has said yet how far the payments are complete",
             mend='POST /api/v1/feeds/payments/watermark, or set [ledger] feed = "replay"',
         )
+    tenant = as_recorded(conn, tenant)
+    unapproved = (name for name, each in tenant.templates.items() if not each.is_approved)
     models, hazard = served_models(tenant.workspace), served_hazard(tenant.workspace)
     parts = (
         told(models, hazard),
@@ -142,6 +124,7 @@ def context_for(
         complete_until.isoformat(),
         repr(tenant.price_per_part_minor),
         *(each.content_hash for each in tenant.earlier),
+        *sorted(unapproved),
     )
     return PlanContext(
         plan_id=hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16],
@@ -223,15 +206,17 @@ def plan_parts(
     missing = [number for number, path in enumerate(targets) if not path.exists()]
     done = len(targets) - len(missing)
     tasks = ((reader_of(number), targets[number]) for number in missing)
-    for _ in _run(tasks, context, workers=min(workers, len(missing))):
-        done += 1
-        if progress:
-            progress(done, len(targets))
-    shared = _share_out(targets, context)
-    pl.concat(_within_budgets(targets, shared)).sink_parquet(
-        out / "plan.parquet", compression="zstd", maintain_order=True
-    )
-    summary = summarise(out / "plan.parquet", context)
+    meanwhile = share_out.get_ready if context.strategy.budgets else None
+    workers = min(workers, len(missing))
+    with planners(context, workers=workers, meanwhile=meanwhile) as run:
+        for done_now, _ in enumerate(run(tasks), start=done + 1):
+            if progress:
+                progress(done_now, len(targets))
+        shared = _share_out(targets, context)
+        pl.concat(_within_budgets(targets, shared)).sink_parquet(
+            out / "plan.parquet", compression="zstd", maintain_order=True
+        )
+        summary = summarise(out / "plan.parquet", context)
     return replace(summary, budgets=shared, unread=_all_unread(targets))
 
 
@@ -299,46 +284,6 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest | finished
 
 
-def _run(tasks: Iterator[Task], context: PlanContext, *, workers: int) -> Iterator[None]:
-    """Run the tasks, at most `workers` + 1 of them in memory; the context goes to each once."""
-    if workers <= 1:
-        for read, target in tasks:
-            plan_part(read, context, target)
-            yield
-        return
-    # Spawned, not forked: Polars' thread pool does not survive a fork.
-    spawn = multiprocessing.get_context("spawn")
-    with (
-        _for_workers(workers),
-        ProcessPoolExecutor(workers, spawn, initializer=begin, initargs=(context,)) as executor,
-    ):
-        for _ in range(workers):  # they start while the first partition is looked up
-            executor.submit(get_ready)
-        running: set[Future[None]] = set()
-        for task in tasks:
-            running.add(executor.submit(plan_next, *task))
-            if len(running) > workers:
-                finished, running = wait(running, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in finished)
-        if context.strategy.budgets:
-            prices.get_ready()  # while the last partitions are planned
-        yield from (future.result() for future in running)
-
-
-@contextmanager
-def _for_workers(workers: int) -> Iterator[None]:
-    """Processes started meanwhile have the settings of workers, but for what is set already."""
-    threads = max(1, (os.cpu_count() or 1) // workers)  # all together one a core
-    own = {THREADS: str(threads), **KEEP_MEMORY}
-    own = {name: value for name, value in own.items() if name not in os.environ}
-    os.environ.update(own)
-    try:
-        yield
-    finally:
-        for name in own:
-            del os.environ[name]
-
-
 def _share_out(targets: list[Path], context: PlanContext) -> SharedOut | None:
     """The budgets shared out over all partitions, on all cores."""
     if not context.strategy.budgets:
@@ -346,7 +291,7 @@ def _share_out(targets: list[Path], context: PlanContext) -> SharedOut | None:
     asked = [pl.read_parquet(target.with_suffix(OFFERED)) for target in targets]
     currency = context.part_price.currency
     with ThreadPoolExecutor() as threads:
-        return share_out(asked, context.strategy, currency=currency, each=threads.map)
+        return share_out.share_out(asked, context.strategy, currency=currency, each=threads.map)
 
 
 def _within_budgets(targets: list[Path], shared: SharedOut | None) -> Iterator[pl.LazyFrame]:

@@ -78,24 +78,6 @@ def plan_part(read: Callable[[], Tables], context: PlanContext, target: Path) ->
     unfinished.rename(target)
 
 
-_given: list[PlanContext] = []
-
-
-def begin(context: PlanContext) -> None:
-    """Keep what all partitions are planned by, in a process that plans one after the other."""
-    _given[:] = [context]
-
-
-def plan_next(read: Callable[[], Tables], target: Path) -> None:
-    """`plan_part` by what was kept."""
-    (context,) = _given
-    plan_part(read, context, target)
-
-
-def get_ready() -> None:
-    """Nothing to plan: a process that was asked for has started when this returns."""
-
-
 def _union(payments: pl.DataFrame, events: pl.DataFrame) -> pl.DataFrame:
     """Book and events; a payment told by both counts once."""
     payments = completed(payments, PAYMENTS)

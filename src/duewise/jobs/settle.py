@@ -181,13 +181,22 @@ async def _store_accepted(
 
     Most envelopes are written next by their receipts, the others by `accept_answered`.
     """
+    try:
+        return await _append_accepted(conn, owner, answers, parts, step="add_new_submissions")
+    except psycopg.errors.UniqueViolation:  # a receipt had proved one of them, or an id came again
+        return await _append_accepted(conn, owner, answers, parts, step="add_submissions")
+
+
+async def _append_accepted(
+    conn: AsyncConnection[Any], owner: int, answers: Answers, parts: dict[str, Any], *, step: str
+) -> bool:
     values = {"claim_id": answers.claim_id, "owner": owner, "now": answers.now}
     async with conn.transaction():
         ours = await (await conn.execute(_SQL["answer_claim"], values)).fetchone()
         if ours is not None:
             async with conn.pipeline():
                 await conn.execute(_SQL["drop_adopted"], parts)
-                await conn.execute(_SQL["add_submissions"], parts)
+                await conn.execute(_SQL[step], parts)
         return ours is not None
 
 

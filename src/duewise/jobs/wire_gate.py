@@ -10,6 +10,7 @@ import polars as pl
 from psycopg import AsyncConnection
 
 from duewise.frames import INSTANT, Schema, empty
+from duewise.jobs.approvals import LAST_WORDS, ruled
 from duewise.jobs.gate import Known, Ruling, rule_on
 from duewise.jobs.operations import (
     ADDRESSES,
@@ -95,17 +96,18 @@ async def judge_due(
         "now": [now] * len(claimed),
     }
     messages = pl.DataFrame({name: given[name] for name in _MESSAGES}, schema=dict(_MESSAGES))
-    return claimed, rule_on(messages, known, tenant=tenant)
+    return claimed, rule_on(messages, known, tenant=ruled(tenant, told.approvals))
 
 
 class _Told(NamedTuple):
-    """What the database says of the borrowers who are due, statement by statement."""
+    """What the database says at the gate, statement by statement."""
 
     refusals: list[tuple[Any, ...]]
     paid: list[tuple[Any, ...]]
     contacts: list[tuple[Any, ...]]
     cases: list[tuple[Any, ...]]
     feed: list[tuple[Any, ...]]
+    approvals: list[tuple[Any, ...]]
 
 
 async def _ask(conn: AsyncConnection[Any], due: Columns, channel: str, *, now: datetime) -> _Told:
@@ -128,6 +130,7 @@ async def _ask(conn: AsyncConnection[Any], due: Columns, channel: str, *, now: d
         (_SQL["contact_log"], written_to),
         (_SQL["open_cases"], {"borrower_ids": borrower_ids, "now": now}),
         (_SQL["feed_complete_until"], {}),
+        (LAST_WORDS, {}),
     )
     return _Told(*told)
 

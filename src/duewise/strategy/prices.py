@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -121,11 +120,6 @@ def least_bound(at: Pass, budgets: Floats, box: Box, *, within: float, slack: fl
             break
         point = prices + TOWARDS_MODEL * (lowest - prices)
     return Found(prices, least, cuts.not_above(least * (1 + slack)))
-
-
-def get_ready() -> None:
-    """Import the solver while there is time: it takes longer than to find the prices."""
-    import_module("scipy.optimize")
 
 
 def _solve(goal: Floats, rows: Floats, sides: Floats, bounds: list[Any]) -> Floats:

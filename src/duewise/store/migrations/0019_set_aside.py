@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("store", "0016_several_routes"),
+        ("store", "0020_template_approval"),
     ]
 
     operations = [
