@@ -191,9 +191,7 @@ def _addresses(due: Columns, opted_out: set[str], states_told: Mapping[str, str]
     )
 
 
-def _refused(
-    refusals: Sequence[tuple[Any, ...]], channel: str
-) -> tuple[set[str], dict[str, str]]:
+def _refused(refusals: Sequence[tuple[Any, ...]], channel: str) -> tuple[set[str], dict[str, str]]:
     """The borrowers who want nothing more, and whose address is of no use, and why."""
     opted_out, states = set[str](), dict[str, str]()
     for borrower_id, _, what in refusals:
