@@ -30,7 +30,7 @@ WITH of_day AS MATERIALIZED (
       FROM change_block c JOIN block USING (block_id)
            CROSS JOIN LATERAL unnest(c.envelope_ids) AS moved (envelope_id)
            JOIN of_day d ON d.envelope_id = moved.envelope_id
-                        AND c.block_id IN (d.sent_in, d.told_in)
+                        AND c.block_id = ANY (ARRAY[d.sent_in, d.told_in])
 )
 SELECT count(*) FROM (
        SELECT DISTINCT ON (envelope_id) new_state FROM change ORDER BY envelope_id, change_id DESC

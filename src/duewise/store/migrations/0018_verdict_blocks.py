@@ -41,7 +41,7 @@ SELECT c.change_id, e.envelope_id, c.at, c.old_state, c.new_state, c.reason
   FROM change_block c
        CROSS JOIN LATERAL unnest(c.envelope_ids) AS moved (envelope_id)
        JOIN envelope e ON e.envelope_id = moved.envelope_id
-                      AND c.block_id IN (e.sent_in, e.told_in);
+                      AND c.block_id = ANY (ARRAY[e.sent_in, e.told_in]);
 
 CREATE OR REPLACE FUNCTION envelope_moved() RETURNS trigger LANGUAGE plpgsql
 SET enable_nestloop = off SET enable_hashjoin = on AS $$
