@@ -144,7 +144,7 @@ def _envelope(
     for gate in gates:
         add(
             conn,
-            "verdict",
+            "verdict_row",
             envelope_id=envelope_id,
             gate=gate,
             at=PLANNED,

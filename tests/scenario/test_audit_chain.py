@@ -27,8 +27,8 @@ from duewise.store.audit import last_head, seal, sealed
 
 PROOF_BYTES_MAX = 480
 DOUBLED = (
-    "INSERT INTO verdict SELECT (jsonb_populate_record(v, '{\"verdict_id\": 900}')).*"
-    " FROM verdict v WHERE verdict_id = 1"
+    "INSERT INTO verdict_row SELECT (jsonb_populate_record(v, '{\"verdict_id\": 900}')).*"
+    " FROM verdict_row v WHERE verdict_id = 1"
 )
 
 
@@ -172,8 +172,8 @@ def test_it_lets_nobody_change_or_take_away_what_was_sealed(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("forgery", "said"),
     [
-        ("UPDATE verdict SET outcome = 'allow' WHERE outcome = 'block'", "says other than"),
-        ("DELETE FROM verdict WHERE outcome = 'block'", "is gone from the table"),
+        ("UPDATE verdict_row SET outcome = 'allow' WHERE outcome = 'block'", "says other than"),
+        ("DELETE FROM verdict_row WHERE outcome = 'block'", "is gone from the table"),
         (
             DOUBLED,
             "46 verdicts, but 45 sealed",
@@ -189,7 +189,7 @@ def test_it_lets_nobody_change_or_take_away_what_was_sealed(desk: Desk) -> None:
 def test_it_sees_what_full_rights_on_the_database_can_do(
     desk: Desk, forgery: str, said: str
 ) -> None:
-    table = "audit_batch" if "audit_batch" in forgery else "verdict"
+    table = "audit_batch" if "audit_batch" in forgery else "verdict_row"
     desk.run(f"ALTER TABLE {table} DISABLE TRIGGER only_appended; {forgery}")
     is_ok, text = healthy(desk)
     assert not is_ok

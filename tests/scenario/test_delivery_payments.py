@@ -135,10 +135,11 @@ async def test_it_lets_a_payment_in_the_midst_of_a_verdict_wait_until_the_mark(
     release(desk, folder)
     paying: list[asyncio.Task[RecordResult]] = []
 
-    async def told_meanwhile(cursor: Any, verdicts: Verdicts) -> None:
-        await add_wire_verdicts(cursor, verdicts)
+    async def told_meanwhile(cursor: Any, verdicts: Verdicts, **given: Any) -> int | None:
+        block_id = await add_wire_verdicts(cursor, verdicts, **given)
         paying.append(asyncio.create_task(asyncio.to_thread(pay, desk, "P-1", "Li", "868.40")))
         await eventually(lambda: bool(desk.rows("SELECT 1 FROM pg_locks WHERE NOT granted")))
+        return block_id
 
     monkeypatch.setattr(deliver, "add_wire_verdicts", told_meanwhile)
     async with delivery_line(desk) as line:

@@ -36,7 +36,7 @@ from duewise.jobs.session import (
 from duewise.jobs.tenant import Tenant
 from duewise.jobs.verdicts import Verdicts, add_wire_verdicts, verdict_of
 from duewise.jobs.ways import NO_SLOTS, slots_of, turn_of
-from duewise.jobs.wire_gate import Claimed, judge_due
+from duewise.jobs.wire_gate import Claimed, Columns, judge_due
 from duewise.outbox.envelope import State
 from duewise.store import arrays
 from duewise.store.sql import queries
@@ -288,12 +288,15 @@ async def _judge_and_mark(chunks: Flight, cleared: list[Claimed]) -> _Chunk | No
             verdict_of(ruling, each.envelope_id)
             for each, ruling in zip(claimed, rulings, strict=True)
         ]
-        rulebook_hash = tenant.rulebook.content_hash
-        await add_wire_verdicts(cursor, Verdicts("wire", now, rulebook_hash, verdicts))
         both = list(zip(claimed, rulings, strict=True))
         stopped = [(each, ruling) for each, ruling in both if not _may_go(ruling)]
-        await _put_back(cursor, stopped, sender=sender, now=now)
         cleared += [each for each, ruling in both if _may_go(ruling)]
+        values["sent_in"] = await add_wire_verdicts(
+            cursor,
+            Verdicts("wire", now, tenant.rulebook.content_hash, verdicts),
+            new=_never_sent(due) & {each.envelope_id for each in cleared},
+        )
+        await _put_back(cursor, stopped, sender=sender, now=now)
         if cleared:
             values["envelope_ids"] = arrays.numbers(sorted(each.envelope_id for each in cleared))
             async with sender.conn.pipeline():
@@ -302,6 +305,12 @@ async def _judge_and_mark(chunks: Flight, cleared: list[Claimed]) -> _Chunk | No
                 ((claim_id,),) = await added.fetchall()
             chunk = _Chunk(claim_id, cleared)
     return chunk
+
+
+def _never_sent(due: Columns) -> set[int]:
+    """Of the envelopes that are due those that were never marked for the wire."""
+    pairs = zip(due["envelope_id"], due["sent_in"], strict=True)
+    return {envelope_id for envelope_id, sent_in in pairs if sent_in is None}
 
 
 def _may_go(ruling: Ruling) -> bool:

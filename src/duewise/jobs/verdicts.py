@@ -1,9 +1,12 @@
-"""Verdicts on their way into the database: a row each, and its record, sealed later."""
+"""Verdicts on their way into the database, each with its record, which is sealed later.
+
+Each is a row; those of the wire's gate on envelopes that it lets go for the first time are a block.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -13,6 +16,7 @@ from psycopg import AsyncCursor, Connection, sql
 from duewise.frames import INSTANT
 from duewise.guard.evidence import RECORDS_MAX, instant_text, verdict_records
 from duewise.jobs.gate import Ruling
+from duewise.store import arrays
 from duewise.store.audit import pack
 from duewise.store.sql import queries
 
@@ -28,7 +32,7 @@ _COLUMNS = (
     "rulebook_hash",
     "facts",
 )
-COPY_VERDICTS = sql.SQL("COPY verdict ({}) FROM STDIN (FORMAT csv)").format(
+COPY_VERDICTS = sql.SQL("COPY verdict_row ({}) FROM STDIN (FORMAT csv)").format(
     sql.SQL(", ").join(map(sql.Identifier, _COLUMNS))
 )
 
@@ -120,14 +124,48 @@ def add_verdicts(conn: Connection[Any], verdicts: Verdicts) -> None:
         conn.execute(_AUDIT["add_unsealed"], row)
 
 
-async def add_wire_verdicts(cursor: AsyncCursor[Any], verdicts: Verdicts) -> None:
-    """`add_verdicts` in the claim's transaction."""
+async def add_wire_verdicts(
+    cursor: AsyncCursor[Any], verdicts: Verdicts, *, new: Collection[int]
+) -> int | None:
+    """`add_verdicts` in the claim's transaction; the number of the block, if there is one.
+
+    `new`: the envelopes that may go and never went before. They are to name the block.
+    """
     await cursor.execute(_AUDIT["verdict_numbers"], {"n": len(verdicts.each)})
     numbers = [number for (number,) in await cursor.fetchall()]
-    async with cursor.copy(COPY_VERDICTS) as copy:
-        await copy.write(verdict_lines(verdicts, numbers))
+    numbered = list(zip(numbers, verdicts.each, strict=True))
+    let_go = [pair for pair in numbered if pair[1].envelope_id in new and _is_plain(pair[1])]
+    if len(let_go) < len(numbered):
+        own = [pair for pair in numbered if not (pair[1].envelope_id in new and _is_plain(pair[1]))]
+        rows = replace(verdicts, each=[verdict for _, verdict in own])
+        async with cursor.copy(COPY_VERDICTS) as copy:
+            await copy.write(verdict_lines(rows, [number for number, _ in own]))
     for row in unsealed_rows(verdicts, numbers):
         await cursor.execute(_AUDIT["add_unsealed"], row)
+    if not let_go:
+        return None
+    added = await cursor.execute(_AUDIT["add_verdict_block"], _block_of(verdicts, let_go))
+    ((block_id,),) = await added.fetchall()
+    return int(block_id)
+
+
+def _is_plain(verdict: Verdict) -> bool:
+    """Whether it says "allow" and nothing else."""
+    return verdict.outcome == "allow" and not verdict.rules and verdict.next_allowed_at is None
+
+
+def _block_of(verdicts: Verdicts, let_go: Sequence[tuple[int, Verdict]]) -> dict[str, Any]:
+    """Numbered verdicts as the columns of a block."""
+    numbers = [number for number, _ in let_go]
+    return {
+        "at": verdicts.at,
+        "rulebook_hash": verdicts.rulebook_hash,
+        "first": min(numbers),
+        "last": max(numbers),
+        "verdict_ids": arrays.numbers(numbers),
+        "envelope_ids": arrays.numbers(verdict.envelope_id for _, verdict in let_go),
+        "facts": "\n".join(verdict.facts for _, verdict in let_go),
+    }
 
 
 def _records(verdicts: Verdicts, piece: slice, numbers: Sequence[int]) -> list[bytes]:

@@ -9,6 +9,7 @@ Long because a schema is read best on one page.
 from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -256,7 +257,9 @@ class Envelope(models.Model):
     # What is still to be done: ready (to be claimed, or claimed and not written), held, unknown.
     # The database sets it; the state itself is in no index, so that a move touches none.
     open_as = models.TextField(null=True)
-    # The block of the receipts that ended it all at once; none where they came one by one.
+    # The block of what went on the wire with it, the first time it did; and that of the receipts
+    # that ended it all at once, none where they came one by one.
+    sent_in = models.BigIntegerField(null=True)
     told_in = models.BigIntegerField(null=True)
     created_at = models.DateTimeField(_("created at"))
 
@@ -281,7 +284,8 @@ class Envelope(models.Model):
                 name="envelope_open",
                 condition=models.Q(open_as__isnull=False),
             ),
-            models.Index(fields=["as_of"], name="envelope_day"),
+            # Days come one after the other: blocks of pages are told apart by them.
+            BrinIndex(fields=["as_of"], name="envelope_day", pages_per_range=32),
         ]
 
 
@@ -370,7 +374,10 @@ class ChangeBlock(models.Model):
 
 
 class Verdict(models.Model):
-    """The guard's word on an envelope at one gate: every rule that fired, the facts it saw."""
+    """The guard's word on an envelope at one gate: every rule that fired, the facts it saw.
+
+    A view: of rows (`verdict_row`), and of blocks of what was let go together.
+    """
 
     verdict_id = models.BigAutoField(primary_key=True)
     envelope_id = models.BigIntegerField(_("envelope"), db_index=True)
@@ -383,9 +390,27 @@ class Verdict(models.Model):
     facts = models.JSONField(_("facts"))
 
     class Meta:
+        managed = False
         db_table = "verdict"
         verbose_name = _("verdict")
         verbose_name_plural = _("verdicts")
+
+
+class VerdictBlock(models.Model):
+    """What the wire's gate said of envelopes that it let go together, each for the first time."""
+
+    block_id = models.BigIntegerField(primary_key=True)  # from the sequence of `receipt_block`
+    at = models.DateTimeField()
+    rulebook_hash = models.TextField()
+    first_verdict = models.BigIntegerField()
+    last_verdict = models.BigIntegerField()
+    verdict_ids = ArrayField(models.BigIntegerField())
+    envelope_ids = ArrayField(models.BigIntegerField())
+    facts = models.TextField()  # a line of JSON for each
+
+    class Meta:
+        db_table = "verdict_block"
+        indexes = [models.Index(fields=["last_verdict"], name="verdict_block_last")]
 
 
 class Unsealed(models.Model):

@@ -20,14 +20,17 @@ SELECT count(*) FROM change_row c JOIN envelope e USING (envelope_id)
 # Of the blocks of changes only those that the day's envelopes name.
 _SUBMITTED = """
 WITH of_day AS MATERIALIZED (
-    SELECT envelope_id, told_in FROM envelope WHERE as_of = %(as_of)s
+    SELECT envelope_id, sent_in, told_in FROM envelope WHERE as_of = %(as_of)s
+), block AS (
+    SELECT sent_in AS block_id FROM of_day UNION SELECT told_in FROM of_day
 ), change AS (
     SELECT envelope_id, change_id, new_state FROM change_row JOIN of_day USING (envelope_id)
      UNION ALL
     SELECT d.envelope_id, c.change_id, c.new_state
-      FROM (SELECT * FROM change_block WHERE block_id IN (SELECT told_in FROM of_day)) AS c
+      FROM change_block c JOIN block USING (block_id)
            CROSS JOIN LATERAL unnest(c.envelope_ids) AS moved (envelope_id)
-           JOIN of_day d ON d.envelope_id = moved.envelope_id AND d.told_in = c.block_id
+           JOIN of_day d ON d.envelope_id = moved.envelope_id
+                        AND c.block_id = ANY (ARRAY[d.sent_in, d.told_in])
 )
 SELECT count(*) FROM (
        SELECT DISTINCT ON (envelope_id) new_state FROM change ORDER BY envelope_id, change_id DESC

@@ -137,7 +137,7 @@ def _bare(conn: Connection[Any], *, now: object) -> None:
     """Claim, mark and settle a copy of the envelopes: the statements alone, and no trigger."""
     while True:
         values = {"now": now, "channels": ["sms"], "route": "bare", "limit": CHUNK_MAX, "owner": 1}
-        values |= {"slots": ALL_SLOTS, "is_probe": False}
+        values |= {"slots": ALL_SLOTS, "is_probe": False, "sent_in": None}
         claimed = conn.execute(_on_copy("due"), values).fetchall()
         if not claimed:
             return

@@ -1,6 +1,15 @@
 -- verdict_numbers
 -- Numbers for verdicts to come: a record is written with its verdict, and names it.
-SELECT nextval(pg_get_serial_sequence('verdict', 'verdict_id')) FROM generate_series(1, %(n)s);
+WITH named AS MATERIALIZED (SELECT pg_get_serial_sequence('verdict_row', 'verdict_id')::regclass AS s)
+SELECT nextval(s) FROM named, generate_series(1, %(n)s);
+
+-- add_verdict_block
+-- What is let go together, each envelope for the first time: each of them will name this block.
+INSERT INTO verdict_block (block_id, at, rulebook_hash, first_verdict, last_verdict, verdict_ids,
+                           envelope_ids, facts)
+VALUES (nextval(pg_get_serial_sequence('receipt_block', 'block_id')), %(at)s, %(rulebook_hash)s,
+        %(first)s, %(last)s, %(verdict_ids)s::bigint[], %(envelope_ids)s::bigint[], %(facts)s)
+RETURNING block_id;
 
 -- add_unsealed
 -- The records of verdicts just written, in their transaction: they wait for the sealer.
@@ -51,10 +60,10 @@ SELECT number, first, records, sealed_at, root, previous, key, signature, leaves
 
 -- sealed_counts
 -- How many verdicts there are since evidence began, how many are sealed, how many wait, since when.
-SELECT (SELECT count(*) FROM verdict v
+SELECT (SELECT count(*) FROM verdict_row v
          WHERE v.verdict_id >= LEAST((SELECT min(first_verdict) FROM audit_batch),
-                                     (SELECT min(u) FROM unsealed, unnest(verdict_ids) AS u))
-       ) AS verdicts,
+                                     (SELECT min(u) FROM unsealed, unnest(verdict_ids) AS u)))
+       + (SELECT COALESCE(sum(cardinality(verdict_ids)), 0)::bigint FROM verdict_block) AS verdicts,
        (SELECT COALESCE(sum(records), 0)::bigint FROM audit_batch) AS sealed,
        (SELECT COALESCE(sum(cardinality(verdict_ids)), 0)::bigint FROM unsealed) AS waiting,
        (SELECT min(at) FROM unsealed) AS waiting_since;
@@ -62,7 +71,15 @@ SELECT (SELECT count(*) FROM verdict v
 -- verdicts_as_told
 -- What the table of verdicts says, to be held against what was sealed.
 SELECT verdict_id, envelope_id, gate, outcome, rules
-  FROM verdict WHERE verdict_id = ANY(%(verdict_ids)s);
+  FROM verdict_row WHERE verdict_id = ANY(%(verdict_ids)s)
+ UNION ALL
+SELECT given.verdict_id, e.envelope_id, 'wire', 'allow', '{}'::text[]
+  FROM verdict_block b
+       CROSS JOIN LATERAL unnest(b.verdict_ids, b.envelope_ids) AS given (verdict_id, envelope_id)
+       JOIN envelope e ON e.envelope_id = given.envelope_id AND e.sent_in = b.block_id
+ WHERE b.last_verdict >= (SELECT min(v) FROM unnest(%(verdict_ids)s::bigint[]) AS v)
+   AND b.first_verdict <= (SELECT max(v) FROM unnest(%(verdict_ids)s::bigint[]) AS v)
+   AND given.verdict_id = ANY(%(verdict_ids)s);
 
 -- texts
 SELECT envelope_id, borrower_id, text_sealed

@@ -96,7 +96,7 @@ WITH due AS MATERIALIZED (
            LATERAL (
     SELECT e.envelope_id, e.key, e.borrower_id, e.loan_id, e.stage, e.channel, e.template,
            e.amount_minor, e.currency, e.due_date, e.facts, e.text_sealed, e.parts, e.sender_id,
-           e.number_token, e.lane, e.not_before, e.valid_until, e.attempt + 1 AS attempt,
+           e.number_token, e.lane, e.not_before, e.valid_until, e.attempt + 1 AS attempt, e.sent_in,
            CASE e.channel WHEN 'sms' THEN p.phone_sealed WHEN 'push' THEN p.push_token_sealed
                           WHEN 'wechat' THEN p.wechat_openid_sealed
                           ELSE p.email_sealed END AS address_sealed,
@@ -122,7 +122,7 @@ SELECT DISTINCT ON (borrower_id)
        (facts->>'annual_rate')::float8 AS annual_rate,
        (facts->>'penalty_multiplier')::float8 AS penalty_multiplier,
        (facts->>'known_at')::timestamptz AS known_at,
-       text_sealed, parts, sender_id, number_token, valid_until, attempt,
+       text_sealed, parts, sender_id, number_token, valid_until, attempt, sent_in,
        address_sealed, number_state, is_wrong_party, timezone
   FROM due
  ORDER BY borrower_id, lane, not_before, envelope_id;
@@ -134,10 +134,11 @@ VALUES (%(owner)s, %(envelope_ids)s::bigint[], %(now)s) RETURNING claim_id;
 
 -- mark_wired
 -- The intent, durable before the first byte: from here on a lost worker leaves a doubt. Here the
--- attempt counts: what a gate defers has not been tried.
+-- attempt counts: what a gate defers has not been tried. Its first block stays an envelope's block.
 UPDATE envelope
    SET state = 'sending', owner = %(owner)s, wired_at = %(now)s, attempt = attempt + 1,
-       route = %(route)s, reason = 'claimed', changed_at = %(now)s
+       route = %(route)s, reason = 'claimed', changed_at = %(now)s,
+       sent_in = COALESCE(sent_in, %(sent_in)s)
  WHERE envelope_id = ANY(%(envelope_ids)s::bigint[]) AND state = 'ready';
 
 -- settle

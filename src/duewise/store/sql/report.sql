@@ -25,7 +25,7 @@ SELECT count(*) AS submitted FROM envelope WHERE wired_at IS NOT NULL;
 -- Which rules blocked how many envelopes; one may break several. Where no rule spoke, the reason.
 SELECT COALESCE(rule, e.reason) AS rule, count(DISTINCT e.envelope_id) AS envelopes
   FROM envelope e
-  LEFT JOIN verdict v ON v.envelope_id = e.envelope_id AND v.outcome = 'block'
+  LEFT JOIN verdict_row v ON v.envelope_id = e.envelope_id AND v.outcome = 'block'
   LEFT JOIN LATERAL unnest(v.rules) AS rule ON TRUE
  WHERE e.state = 'blocked' GROUP BY 1 ORDER BY envelopes DESC, rule;
 
