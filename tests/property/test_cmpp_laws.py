@@ -228,3 +228,20 @@ def test_it_hears_many_frames_of_cmpp_as_it_reads_each(pdus: list[Pdu], version:
     ]
     assert list(heard.told) == [each for each in read if each in heard.told]
     assert sorted([*accepted, *heard.told, *heard.others], key=repr) == sorted(read, key=repr)
+
+
+@settings(max_examples=60)
+@given(st.lists(answers, max_size=5), versions, st.binary(max_size=9))
+def test_it_reads_cmpp_answers_that_are_alike_as_it_reads_each(
+    pdus: list[Pdu], version: int, rest: bytes
+) -> None:
+    spoken: Any = "3.0" if version == V3 else "2.0"
+    codec = CmppCodec(CmppSettings("h", 1, "s", "p", version=spoken), clock=ManualClock(NOON))
+    frames = [encode(pdu, version) for pdu in pdus]
+    alike = codec.accepted(b"".join(frames) + rest)
+    first = frames[: len(alike.sequences)]
+    assert alike.length == sum(map(len, first))
+    assert [codec.read(octets) for octets in first] == [
+        Answer(sequence, Accepted((provider_id,)))
+        for sequence, provider_id in zip(alike.sequences, alike.provider_ids, strict=True)
+    ]

@@ -376,3 +376,24 @@ def test_it_hears_many_frames_of_smpp_as_it_reads_each(pdus: list[Pdu]) -> None:
     ]
     assert list(heard.told) == [each for each in read if each in heard.told]
     assert sorted([*accepted, *heard.told, *heard.others], key=repr) == sorted(read, key=repr)
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.one_of(usual_answers.filter(lambda pdu: pdu.body == "a7f"), usual_answers), max_size=5
+    ),
+    st.binary(max_size=9),
+)
+def test_it_reads_smpp_answers_that_are_alike_as_it_reads_each(
+    pdus: list[Pdu], rest: bytes
+) -> None:
+    codec = SmppCodec(SmppSettings("h", 1, "s", "p"), clock=ManualClock(NOON))
+    frames = [encode(pdu) for pdu in pdus]
+    alike = codec.accepted(b"".join(frames) + rest)
+    first = frames[: len(alike.sequences)]
+    assert alike.length == sum(map(len, first))
+    assert [codec.read(octets) for octets in first] == [
+        Answer(sequence, Accepted((provider_id,)))
+        for sequence, provider_id in zip(alike.sequences, alike.provider_ids, strict=True)
+    ]

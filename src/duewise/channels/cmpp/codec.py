@@ -36,12 +36,13 @@ from duewise.channels.cmpp.text import content_of, encoding_of, read_text, write
 from duewise.channels.cmpp.usual import (
     ACCEPTED,
     DELIVER,
-    accepted_ids,
+    accepted_alike,
     submit_bodies,
     submit_frames,
     told_of,
 )
 from duewise.channels.wire.codec import (
+    AcceptedAll,
     Answer,
     Farewell,
     Heard,
@@ -160,6 +161,9 @@ class CmppCodec:
             return self._unreadable(octets)
         return _small_talk(pdu)
 
+    def accepted(self, octets: bytes) -> AcceptedAll:
+        return accepted_alike(octets, self.version)
+
     def hear(self, frames: Sequence[bytes]) -> HeardAll:
         """As `read`. What nearly all frames are is read at once: a yes, and a report."""
         accepted, delivers, others = list[bytes](), list[bytes](), list[Heard]()
@@ -174,7 +178,8 @@ class CmppCodec:
         now, zone, version = self._clock.now(), self._settings.zone, self.version
         reports = [told_of(each, version, received_at=now, zone=zone) for each in delivers]
         told = in_order(delivers, reports, self.read, others)
-        return HeardAll(*accepted_ids(accepted, version), told, others)
+        yeses = accepted_alike(b"".join(accepted), version)
+        return HeardAll(yeses.sequences, yeses.provider_ids, told, others)
 
     def query(self, provider_id: str, sender_id: str) -> None:
         """CMPP_QUERY counts the messages of a day; it tells nothing of one."""

@@ -24,7 +24,8 @@ from duewise.channels.cmpp.pdu import (
     pack_text,
 )
 from duewise.channels.cmpp.report import done_at, field_text, status_of
-from duewise.channels.wire.codec import Told
+from duewise.channels.wire.codec import NONE_ACCEPTED, AcceptedAll, Told
+from duewise.channels.wire.framing import all_alike
 
 DELIVER: Final = struct.pack(">I", Command.DELIVER)
 # Section 8.4.3.2: what answers begin with, what they end with where all is well (Result 0), and
@@ -42,7 +43,7 @@ _REPORTS = {
 }
 _LENGTHS = {V2: 60, V3: 71}
 _ANSWER_TO = {V2: struct.Struct(">III8sB"), V3: struct.Struct(">III8sI")}
-_ANSWERS = {V2: struct.Struct(">8xIQx"), V3: struct.Struct(">8xIQ4x")}
+_ANSWERS = {V2: struct.Struct(">8sIQ1s"), V3: struct.Struct(">8sIQ4s")}
 _HEADER = struct.Struct(">III")
 _PARTS_AT = 8  # after Msg_Id: Pk_total and Pk_number, an octet each
 
@@ -73,10 +74,15 @@ def submit_frames(first: int, bodies: Sequence[bytes]) -> bytes:
     )
 
 
-def accepted_ids(answers: Sequence[bytes], version: int) -> tuple[Sequence[int], Sequence[str]]:
-    """The sequence numbers of such answers, and the ids in them."""
-    read = list(_ANSWERS[version].iter_unpack(b"".join(answers)))
-    return [sequence for sequence, _ in read], [str(msg_id) for _, msg_id in read]
+def accepted_alike(octets: bytes, version: int) -> AcceptedAll:
+    """The answers in whole frames that all say yes."""
+    head, ok = ACCEPTED[version]
+    fields = all_alike(octets, head=head, shape=_ANSWERS[version])
+    if any(result != ok for _, _, _, result in fields):
+        return NONE_ACCEPTED
+    length = len(fields) * _ANSWERS[version].size
+    ids = [str(msg_id) for _, _, msg_id, _ in fields]
+    return AcceptedAll([sequence for _, sequence, _, _ in fields], ids, length)
 
 
 def told_of(octets: bytes, version: int, *, received_at: datetime, zone: tzinfo) -> Told | None:

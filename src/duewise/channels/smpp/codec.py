@@ -45,6 +45,7 @@ from duewise.channels.smpp.text import UDHI, read_text, source_plan, text_of
 from duewise.channels.smpp.usual import (
     ACCEPTED,
     DELIVER,
+    accepted_alike,
     accepted_ids,
     is_usual_answer,
     read_receipts,
@@ -54,6 +55,7 @@ from duewise.channels.smpp.usual import (
     submit_head,
 )
 from duewise.channels.wire.codec import (
+    AcceptedAll,
     Answer,
     Farewell,
     Heard,
@@ -174,6 +176,9 @@ class SmppCodec:
             case Command.GENERIC_NACK:
                 return self._answer(pdu.sequence, pdu.status or status.INVALID_COMMAND, "")
         return _small_talk(pdu)
+
+    def accepted(self, octets: bytes) -> AcceptedAll:
+        return accepted_alike(octets)
 
     def hear(self, frames: Sequence[bytes]) -> HeardAll:
         """As `read`. What nearly all frames are is read at once: an id alone, and a receipt."""

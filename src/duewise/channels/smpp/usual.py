@@ -25,7 +25,8 @@ from duewise.channels.smpp.pdu import (
 )
 from duewise.channels.smpp.receipt import ReceiptFields, receipt_of
 from duewise.channels.smpp.text import NPI_ISDN, source_plan
-from duewise.channels.wire.framing import ProtocolError
+from duewise.channels.wire.codec import NONE_ACCEPTED, AcceptedAll
+from duewise.channels.wire.framing import ProtocolError, all_alike
 from duewise.channels.wire.text import TON_INTERNATIONAL
 
 # Command and status of an answer that says yes; what is behind its header is its submit's id.
@@ -49,6 +50,26 @@ _PARAMETERS = re.compile(
     re.DOTALL,
 )
 _UNSAID: Final = datetime.min.replace(tzinfo=UTC)
+
+
+def accepted_alike(octets: bytes) -> AcceptedAll:
+    """The answers in whole frames that all say yes and have ids of one length."""
+    length = int.from_bytes(octets[:4], "big")
+    if octets[4:12] != ACCEPTED or not 1 < length - HEADER_LENGTH <= MESSAGE_ID_MAX:
+        return NONE_ACCEPTED
+    fields = all_alike(octets, head=octets[:12], shape=_answer(length - HEADER_LENGTH - 1))
+    if not fields:
+        return NONE_ACCEPTED
+    _, sequences, ids, ends = zip(*fields, strict=True)
+    if any(ends) or 0 in b"".join(ids):
+        return NONE_ACCEPTED
+    return AcceptedAll(sequences, _normal_ids(ids), len(fields) * length)
+
+
+@lru_cache(maxsize=MESSAGE_ID_MAX)
+def _answer(id_length: int) -> struct.Struct:
+    """A submit_sm_resp (section 4.4.2): all before its sequence number, that, the id, its NUL."""
+    return struct.Struct(f">12sI{id_length}sB")
 
 
 def is_usual_answer(octets: bytes) -> bool:
