@@ -8,16 +8,19 @@ ProtocolError; a codec must always answer. Prints a table, exit code 1 where one
 from __future__ import annotations
 
 import argparse
+import asyncio
 import resource
 import struct
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import numpy as np
 
 from duewise.channels.base import Message, Refused
+from duewise.channels.caller import Asked, Caller, House, Limits
 from duewise.channels.cmpp import pdu as cmpp
 from duewise.channels.cmpp.codec import CmppCodec
 from duewise.channels.cmpp.report import Report, read_report, write_report
@@ -26,6 +29,7 @@ from duewise.channels.gateway.cmpp import CmppDialect
 from duewise.channels.gateway.dialect import Receipt, Submission
 from duewise.channels.gateway.settings import GatewaySettings
 from duewise.channels.gateway.smpp import SmppDialect
+from duewise.channels.heard import Heard
 from duewise.channels.smpp import pdu as smpp
 from duewise.channels.smpp.codec import SmppCodec
 from duewise.channels.smpp.settings import SmppSettings
@@ -43,6 +47,12 @@ NOTICE = Message(1, "e1", "+8613800000001", "10690001", "您本期应还1,234.56
 SUBMISSION = Submission("10690001", NOTICE.address, "e1", "T", ALONE, "ucs2", NOW, True)  # noqa: FBT003
 RECEIPT = Receipt("77", SUBMISSION, "DELIVRD", "000", NOW, NOW)
 SMPP = SmppCodec(SmppSettings("h", 1, "duewise", "duewise"), clock=CLOCK)
+_HEAD = b"POST /hooks/main/r?n=1 HTTP/1.1\r\nHost: h\r\nX-Signature: x\r\n"
+CALLS = [
+    _HEAD + b"Content-Length: 3\r\n\r\na=1",
+    _HEAD + b"Transfer-Encoding: chunked\r\n\r\n3\r\na=1\r\n0\r\n\r\n",
+    2 * (_HEAD + b"Expect: 100-continue\r\nContent-Length: 1\r\n\r\n{"),
+]
 CMPP2, CMPP3 = (
     CmppCodec(CmppSettings("h", 1, "901234", "duewise", version=version), clock=CLOCK)
     for version in ("2.0", "3.0")
@@ -57,7 +67,7 @@ def samples(codec: SmppCodec | CmppCodec) -> list[bytes]:
         dialect.read(codec.login(1), now=NOW)  # it speaks the version of its peer from here on
     bodies = codec.bodies(NOTICE)
     assert not isinstance(bodies, Refused)
-    submits = [codec.submit(2, body) for body in bodies]
+    submits = [codec.submits(2, [body]) for body in bodies]
     told = [dialect.deliver(3, RECEIPT), dialect.submit_answer(2, 0, "77")]
     return [codec.login(1), codec.logout(4), codec.enquiry(5), *submits, *told]
 
@@ -87,17 +97,22 @@ def streams(whole: list[bytes], count: int, rng: np.random.Generator) -> Iterato
         yield lie + octets[4:] if rng.integers(8) == 0 else octets
 
 
+def _both(codec: SmppCodec | CmppCodec) -> Callable[[bytes], object]:
+    """Each of a codec's two ways to read a frame."""
+    return lambda octets: (codec.read(octets), codec.hear([octets]))
+
+
 def parsers() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
     """Each parser, and what its inputs are made from."""
     report = write_report(Report(7, "DELIVRD", "2608100100", "2608100101", "13800000001"), cmpp.V3)
     return {
         "smpp decode": (smpp.decode, samples(SMPP)),
-        "smpp codec": (SMPP.read, samples(SMPP)),
+        "smpp codec": (_both(SMPP), samples(SMPP)),
         "smpp gateway": (lambda o: SmppDialect(GatewaySettings()).read(o, now=NOW), samples(SMPP)),
         "cmpp 2.0 decode": (lambda o: cmpp.decode(o, cmpp.V2), samples(CMPP2)),
         "cmpp 3.0 decode": (lambda o: cmpp.decode(o, cmpp.V3), samples(CMPP3)),
-        "cmpp 2.0 codec": (CMPP2.read, samples(CMPP2)),
-        "cmpp 3.0 codec": (CMPP3.read, samples(CMPP3)),
+        "cmpp 2.0 codec": (_both(CMPP2), samples(CMPP2)),
+        "cmpp 3.0 codec": (_both(CMPP3), samples(CMPP3)),
         "cmpp gateway": (lambda o: CmppDialect(GatewaySettings()).read(o, now=NOW), samples(CMPP2)),
         "cmpp report": (read_report, [report]),
         "time": (lambda o: read_time(o.decode("latin-1"), now=NOW), [b"260810210000032+"]),
@@ -142,6 +157,49 @@ def run_framing(count: int) -> int:
     return failed
 
 
+class Deaf(asyncio.Transport):
+    """Takes what is written and forgets it."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Nobody listens."""
+
+    def can_write_eof(self) -> bool:
+        return False
+
+    def pause_reading(self) -> None:
+        """There is nothing to read."""
+
+    def resume_reading(self) -> None:
+        """There is nothing to read."""
+
+    def abort(self) -> None:
+        """There is nothing to hang up."""
+
+
+async def run_hooks(count: int) -> int:
+    """Broken calls of providers: each is heard or denied, and nothing of it is held after."""
+    said: Counter[str] = Counter()
+    house = House(lambda asked: _counted(said, asked), Limits(), lambda *_: None)
+    rng, failed = np.random.default_rng(SEED), 0
+    for octets in broken(CALLS, count, rng):
+        caller = Caller(house)
+        caller.connection_made(Deaf())
+        try:
+            caller.data_received(b"POST" + octets[4:])
+        except Exception as error:  # noqa: BLE001 - that is what is looked for
+            failed += 1
+            print(f"hooks: {error!r} on {octets.hex()}")
+        caller.connection_lost(None)
+    failed += house.held_bytes != 0 or bool(house.callers)
+    print(f"| hooks, {said['heard']} calls heard | {count} | | | {failed} | |")
+    return failed
+
+
+def _counted(said: Counter[str], _asked: Asked) -> Heard:
+    said["heard"] += 1
+    return Heard()
+
+
 def main() -> int:
     """Every parser in turn."""
     arguments = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -151,6 +209,7 @@ def main() -> int:
     print("|---|---|---|---|---|---|")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     failed = sum(run(name, count) for name in parsers()) + run_framing(count)
+    failed += asyncio.run(run_hooks(count))
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1_024
     print(f"memory grew by {grown} MiB at most")
     return int(failed > 0)

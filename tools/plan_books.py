@@ -75,8 +75,8 @@ def read_days(tables: Tables, context: PlanContext, *, days: int) -> Found:
         for lexicon in context.rulebook.lexicons
     }
     found = Found(Counter(), Counter(), Counter(), Counter())
-    for rows in plan_days(tables, context=context, days=days):
-        proposals = rows.filter(decision="proposed")
+    for day in plan_days([lambda: tables], context=context, days=days):
+        proposals = day.rows.filter(decision="proposed")
         found.steps.update(proposals["step"])
         found.outcomes.update(proposals["outcome"])
         stopped = proposals.filter(~pl.col("outcome").is_in(["allow", "redact"]))

@@ -47,6 +47,15 @@ def local_date(instant: datetime, zone: str) -> date:
     return instant.astimezone(ZoneInfo(zone)).date()
 
 
+def local_text(instant: datetime, zone: str) -> str:
+    """That instant as people there read it, to the second, with its offset.
+
+    >>> local_text(datetime(2026, 8, 9, 17, 0, tzinfo=UTC), "Asia/Shanghai")
+    '2026-08-10 01:00:00+08:00'
+    """
+    return instant.astimezone(ZoneInfo(zone)).isoformat(" ", "seconds")
+
+
 def parse_instant(text: str) -> datetime:
     """An ISO 8601 instant with offset, as aware UTC. Raises ValueError without an offset.
 

@@ -25,7 +25,7 @@ CERTIFICATE = "https://sns.ap-southeast-1.amazonaws.com/SimpleNotificationServic
 def call(body: bytes, *, rest: str = "", query: str = "", **headers: str) -> Call:
     pairs = dict(each.split("=", 1) for each in query.split("&") if each)
     tail = (f"/{rest}" if rest else "") + (f"?{query}" if query else "")
-    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    names = {name.replace("_", "-").lower(): value for name, value in headers.items()}
     return Call("POST", f"{PUBLIC}/hooks/main{tail}", rest, pairs, names, body)
 
 

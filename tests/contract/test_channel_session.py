@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from tests.contract.channel_world import (
     silent,
 )
 
-from duewise.channels.base import Accepted, InboundReceipt, Refused, SendResult, Unknown
+from duewise.channels.base import Accepted, InboundReceipt, Refused, Unknown
 from duewise.channels.smpp.channel import smpp_channel
 from duewise.channels.smpp.codec import SmppCodec
 from duewise.channels.smpp.pdu import (
@@ -40,8 +40,10 @@ from duewise.channels.smpp.pdu import (
     frame,
 )
 from duewise.channels.smpp.settings import SmppSettings
+from duewise.channels.wire.batch import Batch
 from duewise.channels.wire.codec import Told
-from duewise.channels.wire.session import NEVER_WRITTEN, Session, open_session
+from duewise.channels.wire.session import Session, open_session
+from duewise.channels.wire.window import NEVER_WRITTEN
 from duewise.errors import Unreachable
 from duewise.times import ManualClock
 
@@ -53,7 +55,7 @@ def ours(gateway: Script, **settings: Any) -> SmppSettings:
     return SmppSettings("127.0.0.1", gateway.port, "duewise", "duewise", **given)
 
 
-def ignore(_session: Session, _told: Told) -> None:
+def ignore(_session: Session, _told: Sequence[Told]) -> None:
     """A session that is told nothing."""
 
 
@@ -135,18 +137,15 @@ async def test_it_settles_a_submit_whatever_comes(octets: bytes, result: type) -
         assert isinstance(await sms.send(message(), key=""), result)
 
 
-async def test_it_refuses_for_now_what_had_not_reached_the_socket() -> None:
-    results: list[SendResult] = []
-    async with script(polite) as gateway:
+async def test_it_refuses_for_now_what_it_gets_after_the_link_is_gone() -> None:
+    batch = Batch()
+    async with script(silent) as gateway:
         session = await opened(ours(gateway))
-        for _ in range(2):
-            await session.room()
-            session.submit(BODY, results.append)
-        session.abort("gone before its turn")
-        await session.room()
-        session.submit(BODY, results.append)
-    assert results == [NEVER_WRITTEN] * 3
-    assert gateway.count(Command.SUBMIT_SM) == 0
+        session.submit([[BODY], [BODY]], batch)
+        session.abort("gone")
+        session.submit([[BODY]], batch)
+        assert await batch.wait() == [Unknown("gone"), Unknown("gone"), NEVER_WRITTEN]
+    assert session.free == 100
 
 
 async def test_it_settles_everything_when_it_is_closed_with_submits_in_flight() -> None:

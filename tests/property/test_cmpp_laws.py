@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from duewise.channels.base import Accepted
+from duewise.channels.cmpp.codec import CmppCodec
 from duewise.channels.cmpp.ident import MsgId, pack_msg_id, unpack_msg_id
 from duewise.channels.cmpp.pdu import (
+    LAYOUTS,
     V2,
     V3,
     Command,
@@ -23,10 +27,16 @@ from duewise.channels.cmpp.pdu import (
     decode,
     encode,
     frame,
+    pack_submit_head,
 )
 from duewise.channels.cmpp.report import Report, read_report, write_report
+from duewise.channels.cmpp.settings import CmppSettings
+from duewise.channels.cmpp.usual import submit_bodies
+from duewise.channels.wire.codec import Answer, Told
 from duewise.channels.wire.framing import Deframer, ProtocolError
+from duewise.times import ManualClock
 
+NOON = datetime(2026, 8, 9, 12, 0, tzinfo=UTC)
 octet = st.integers(0, 255)
 versions = st.sampled_from((V2, V3))
 long = st.integers(0, (1 << 64) - 1)
@@ -96,6 +106,14 @@ def pdus(draw: st.DrawFn) -> Pdu:
     return Pdu(command, draw(number), draw(BODIES.get(command, st.none())))
 
 
+answers = st.builds(
+    lambda sequence, msg_id, result: Pdu(Command.SUBMIT_RESP, sequence, MsgResult(msg_id, result)),
+    number,
+    long,
+    st.sampled_from([0, 0, 0, 8]),
+)
+
+
 @given(pdus(), versions)
 def test_it_reads_back_the_cmpp_it_wrote(pdu: Pdu, version: int) -> None:
     assert decode(encode(pdu, version), version) == pdu
@@ -155,3 +173,39 @@ words = st.text("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:", max_size=7)
 @given(st.builds(Report, long, words, words, words, words, number), versions)
 def test_it_reads_back_the_report_it_wrote(report: Report, version: int) -> None:
     assert read_report(write_report(report, version)) == report
+
+
+@given(
+    said=submits,
+    version=versions,
+    number=field(21),
+    contents=st.lists(st.binary(max_size=160), min_size=1, max_size=4),
+)
+def test_it_writes_the_submits_of_a_text_in_one_pass_as_it_writes_any(
+    said: Submit, version: int, number: str, contents: list[bytes]
+) -> None:
+    head = pack_submit_head(said, LAYOUTS[version])
+    bodies = submit_bodies(head, number, contents, version)
+    assert [decode(frame(Command.SUBMIT, 7, body), version).body for body in bodies] == [
+        said._replace(
+            destinations=(number,), content=content, part=place, parts=len(contents), link_id=""
+        )
+        for place, content in enumerate(contents, start=1)
+    ]
+
+
+@settings(max_examples=60)
+@given(st.lists(st.one_of(pdus(), answers), max_size=6), versions)
+def test_it_hears_many_frames_of_cmpp_as_it_reads_each(pdus: list[Pdu], version: int) -> None:
+    spoken: Any = "3.0" if version == V3 else "2.0"
+    codec = CmppCodec(CmppSettings("h", 1, "s", "p", version=spoken), clock=ManualClock(NOON))
+    frames = [encode(pdu, version) for pdu in pdus]
+    read = [codec.read(octets) for octets in frames]
+    heard = codec.hear(frames)
+    accepted = [
+        Answer(sequence, Accepted((provider_id,)))
+        for sequence, provider_id in zip(heard.sequences, heard.provider_ids, strict=True)
+    ]
+    assert list(heard.told) == [each for each in read if isinstance(each, Told)]
+    rest = [each for each in read if not isinstance(each, Told)]
+    assert sorted([*accepted, *heard.others], key=repr) == sorted(rest, key=repr)

@@ -18,6 +18,7 @@ from duewise.channels.base import (
     provider_id_candidates,
 )
 from duewise.channels.gateway.settings import GatewaySettings, fate
+from duewise.channels.smpp.codec import SmppCodec
 from duewise.channels.smpp.pdu import (
     HEADER_LENGTH,
     PDU_LENGTH_MAX,
@@ -36,13 +37,16 @@ from duewise.channels.smpp.pdu import (
     frame,
 )
 from duewise.channels.smpp.receipt import is_receipt, read_fields, read_receipt, write_fields
+from duewise.channels.smpp.settings import SmppSettings
 from duewise.channels.smpp.text import read_text
-from duewise.channels.smpp.usual import read_receipt_frame, source_of, submit_body
+from duewise.channels.smpp.usual import read_receipt_frame, source_of, submit_body, submit_head
 from duewise.channels.wire.channel import fold
+from duewise.channels.wire.codec import Answer, Told
 from duewise.channels.wire.framing import Deframer, ProtocolError
 from duewise.channels.wire.text import pack_septets, unpack_septets
 from duewise.channels.wire.times import absolute_time, read_time, relative_time
 from duewise.message.parts import split
+from duewise.times import ManualClock
 
 NOON = datetime(2026, 8, 9, 12, 0, tzinfo=UTC)
 octet = st.integers(0, 255)
@@ -274,6 +278,11 @@ def test_it_gives_the_same_words_the_same_fate(destination: str, text: str) -> N
     assert gateway.delay_s[0] <= first.delay.total_seconds() <= gateway.delay_s[1]
 
 
+usual_answers = st.builds(
+    lambda sequence, name: Pdu(Command.SUBMIT_SM_RESP, 0, sequence, name),
+    st.integers(0, 0xFFFFFFFF),
+    st.sampled_from(["a7f", "A7F", "00a7", "0", "id-7", " 7 ", "\xe9\xe9", "", "9" * 64]),
+)
 usual_texts = st.builds(
     "id:{} sub:001 dlvrd:001 submit date:2608091200 done date:{} stat:{} err:{}{}".format,
     st.text(st.characters(codec="latin-1", exclude_characters="\0"), max_size=8),
@@ -334,15 +343,30 @@ def test_it_reads_the_receipts_of_nearly_everybody_in_one_pass() -> None:
 def test_it_writes_a_submit_in_one_pass_as_it_writes_any(
     text: bytes, destination: str, data_coding: int, esm_class: int, tlvs: dict[int, bytes]
 ) -> None:
-    body = submit_body(
+    head = submit_head(
         source_of("+86106"),
         destination,
-        text,
         data_coding=data_coding,
         esm_class=esm_class,
         validity=b"\0",
-        tlvs=encode_tlvs(tlvs),
     )
+    body = submit_body(head, text, encode_tlvs(tlvs))
     assert body == encode_short_message(
         ShortMessage("86106", destination, text, data_coding, esm_class, 1, "", tlvs, 1, 1, 1, 1)
     )
+
+
+@settings(max_examples=60)
+@given(st.lists(st.one_of(pdus(), usual_answers), max_size=6))
+def test_it_hears_many_frames_of_smpp_as_it_reads_each(pdus: list[Pdu]) -> None:
+    codec = SmppCodec(SmppSettings("h", 1, "s", "p"), clock=ManualClock(NOON))
+    frames = [encode(pdu) for pdu in pdus]
+    read = [codec.read(octets) for octets in frames]
+    heard = codec.hear(frames)
+    accepted = [
+        Answer(sequence, Accepted((provider_id,)))
+        for sequence, provider_id in zip(heard.sequences, heard.provider_ids, strict=True)
+    ]
+    assert list(heard.told) == [each for each in read if isinstance(each, Told)]
+    rest = [each for each in read if not isinstance(each, Told)]
+    assert sorted([*accepted, *heard.others], key=repr) == sorted(rest, key=repr)

@@ -210,7 +210,7 @@ def _tell_delivery(conn: Connection[Any], envelope_id: int) -> None:
     )
     add(
         conn,
-        "receipt",
+        "receipt_row",
         route="smpp",
         provider_id="0A1B2C3D",
         envelope_id=envelope_id,

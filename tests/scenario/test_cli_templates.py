@@ -16,6 +16,13 @@ def duewise(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> CommandLine:
     return CommandLine(capsys, "--workspace", folder)
 
 
+@pytest.fixture
+def _recorded(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A database that keeps who approved what."""
+    monkeypatch.setenv("DUEWISE_DATABASE_URL", dsn)
+
+
+@pytest.mark.usefixtures("_recorded")
 def test_it_lists_the_templates(duewise: CommandLine) -> None:
     rows = [json.loads(line) for line in duewise("--json", "message", "templates").out.splitlines()]
     early = next(row for row in rows if row["name"] == "zh.early.gentle")
@@ -35,6 +42,7 @@ def test_it_previews_a_template_in_both_languages_with_its_price(duewise: Comman
     assert row["costs"]["example"] == {"parts": 4, "price": "0.20"}
 
 
+@pytest.mark.usefixtures("_recorded")
 def test_it_writes_the_compliance_officers_sheet(duewise: CommandLine, tmp_path: Path) -> None:
     file = tmp_path / "sheet.html"
     said = duewise("--json", "message", "sheet", "--out", file, "--profile", "CN")
@@ -87,11 +95,10 @@ author: Li
 
 
 @pytest.fixture
-def own(tmp_path: Path, duewise: CommandLine) -> Path:
+def own(tmp_path: Path, duewise: CommandLine, _recorded: None) -> Path:  # noqa: ARG001
     file = tmp_path / "lender" / "templates" / "own.yaml"
     file.parent.mkdir(exist_ok=True)
     file.write_text(OWN, encoding="utf-8")
-    assert duewise("message", "templates").code == 0
     return file
 
 
@@ -113,20 +120,35 @@ def test_it_approves_a_wording_until_it_is_edited(duewise: CommandLine, own: Pat
     assert not is_approved(duewise, "zh.own.gentle")
 
 
-@pytest.mark.parametrize(
-    ("name", "by", "message"),
-    [
+def test_it_believes_the_record_of_what_was_ever_on_it(duewise: CommandLine, own: Path) -> None:
+    assert duewise("message", "approve", "zh.own.gentle", "--by", "Wang").code == 0
+    signed = own.read_text(encoding="utf-8")
+    unreasoned = duewise("message", "withdraw", "zh.own.gentle", "--by", "Chen", "--because", " ")
+    assert (unreasoned.code, "who withdraws, and why" in unreasoned.err) == (2, True)
+    said = ("--by", "Chen", "--because", "a link that is gone")
+    for name in ("zh.own.gentle", "zh.early.gentle"):  # the file's signature still stands
+        assert duewise("message", "withdraw", name, *said).code == 0
+        assert not is_approved(duewise, name)
+    assert own.read_text(encoding="utf-8") == signed
+    assert duewise("message", "approve", "zh.early.gentle", "--by", "Wang").code == 0
+    assert is_approved(duewise, "zh.early.gentle")
+    told = json.loads(duewise("--json", "message", "approvals", "zh.own.gentle").out)
+    assert [(each["what"], each["by"], each["author"], each["why"]) for each in told] == [
+        ("withdrawn", "Chen", "Li", "a link that is gone"),
+        ("approved", "Wang", "Li", ""),
+    ]
+    assert "withdrawn" in duewise("message", "approvals").out
+
+
+def test_it_approves_nothing_it_should_not(duewise: CommandLine, own: Path) -> None:
+    for name, by, message in (
         ("zh.own.gentle", "Li", "Li wrote 'zh.own.gentle'. Mend: let somebody else approve"),
         ("zh.own.gentle", " ", "nobody approves"),
         ("zh.other.gentle", "Wang", "'zh.other.gentle' has findings: missing_element"),
         ("zh.early.gentle", "Wang", "is not among the workspace's own"),
         ("zh.early.bitter", "Wang", "unknown template"),
-    ],
-)
-def test_it_approves_nothing_it_should_not(
-    duewise: CommandLine, own: Path, name: str, by: str, message: str
-) -> None:
-    said = duewise("message", "approve", name, "--by", by)
-    assert said.code == 2
-    assert message in said.err
+    ):
+        said = duewise("message", "approve", name, "--by", by)
+        assert said.code == 2
+        assert message in said.err
     assert own.read_text(encoding="utf-8") == OWN

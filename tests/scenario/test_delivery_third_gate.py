@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from tests.scenario.desk import (
     EVENING,
@@ -17,6 +18,8 @@ from tests.scenario.desk import (
     plan_and_release,
     submits,
 )
+
+from duewise.jobs.approvals import as_recorded, withdraw
 
 YESTERDAY = date(2026, 8, 13)
 NIGHT = datetime(2026, 8, 14, 14, 5, tzinfo=UTC)  # 22:05 in Shanghai
@@ -136,6 +139,21 @@ async def test_it_stops_at_an_opt_out_that_nobody_cancelled_for(desk: Desk) -> N
     async with delivery_line(desk) as line:
         await line.pass_at(EVENING)
     assert desk.verdicts("Li")[-1] == ("wire", "block", ["DW-OPT-01"])
+    desk.assert_ties()
+
+
+async def test_it_stops_at_a_text_that_was_withdrawn(desk: Desk) -> None:
+    ((name,),) = desk.rows("SELECT template FROM envelope")
+    with desk.app.connect(desk.dsn) as conn:
+        text = desk.app.templates[name]
+        withdraw(conn, text, by="Wang", why="a wrong number", now=MORNING)
+        with pytest.raises(psycopg.errors.RestrictViolation):
+            conn.execute("UPDATE template_approval SET what = 'approved'")
+        assert not as_recorded(conn, desk.app.tenant).templates[name].is_approved
+    async with delivery_line(desk) as line:
+        await line.pass_at(EVENING)
+    assert desk.verdicts("Li")[-1] == ("wire", "block", ["CN-SIG-01"])
+    assert submits(desk) == []
     desk.assert_ties()
 
 

@@ -97,12 +97,14 @@ def test_it_refuses_a_whole_statement_for_one_forbidden_move(conn: Connection) -
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE envelope_change SET reason = 'another'",
-        "DELETE FROM envelope_change",
-        "TRUNCATE envelope_change",
+        "UPDATE change_row SET reason = 'another'",
+        "DELETE FROM change_row",
+        "TRUNCATE change_row",
         "UPDATE verdict SET outcome = 'allow'",
         "DELETE FROM verdict",
-        "DELETE FROM receipt",
+        "DELETE FROM receipt_row",
+        "UPDATE receipt_block SET codes = '{}'",
+        "DELETE FROM change_block",
     ],
 )
 def test_it_only_ever_adds_to_the_record(conn: Connection, statement: str) -> None:
@@ -113,11 +115,11 @@ def test_it_only_ever_adds_to_the_record(conn: Connection, statement: str) -> No
 
 def test_it_gives_a_receipt_its_envelope_once(conn: Connection) -> None:
     conn.execute(
-        "INSERT INTO receipt (route, provider_id, status, code, reference, at)"
+        "INSERT INTO receipt_row (route, provider_id, status, code, reference, at)"
         " VALUES ('smpp', '0A1', 'delivered', '', '', %s)",
         [NOON],
     )
-    conn.execute("UPDATE receipt SET envelope_id = 1")
+    conn.execute("UPDATE receipt_row SET envelope_id = 1")
     for change in ("envelope_id = 2", "envelope_id = NULL", "status = 'failed'"):
         with pytest.raises(psycopg.errors.RestrictViolation, match="given its envelope, once"), conn.transaction():  # fmt: skip
-            conn.execute(f"UPDATE receipt SET {change}".encode())
+            conn.execute(f"UPDATE receipt_row SET {change}".encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections import Counter
 from dataclasses import replace
@@ -15,7 +16,7 @@ from tests.contract.test_channel_smtp import Server, bounce, serving
 from tests.scenario.desk import Desk, admit, open_desk
 from tests.scenario.provider_desk import LI, WANG, release, send, with_account
 
-from duewise.channels.heard import Heard, Listener
+from duewise.channels.heard import Call, Denied, Heard, Listener
 from duewise.channels.mailbox import Mailbox
 from duewise.config import AccountSection, RoutesSection
 from duewise.jobs.delivery_line import listening
@@ -51,6 +52,12 @@ def with_mail(desk: Desk, port: int) -> Desk:
     return replace(desk, app=replace(desk.app, config=desk.app.config.model_copy(update=changed)))
 
 
+async def heard(channel: Listener, told: Call) -> Heard | Denied:
+    """The answer to a call, once it is stored."""
+    said = channel.hear(told)
+    return await said if isinstance(said, asyncio.Future) else said
+
+
 async def test_it_writes_an_email_and_believes_its_bounce(tmp_path: Path, dsn: str) -> None:
     server, mailbox = Server(), Mailbox("lender.example", SECRET, module="duewise.channels.smtp")
     desk = open_desk(tmp_path / "workspace", dsn)
@@ -79,9 +86,9 @@ async def test_it_writes_an_email_and_believes_its_bounce(tmp_path: Path, dsn: s
         done=Counter(),
     ):
         returned = bounce("5.1.1", envid=mailbox.reference(str(ids[LI])))
-        assert isinstance(await channel.hear(call(returned, rest=SECRET)), Heard)
+        assert isinstance(await heard(channel, call(returned, rest=SECRET)), Heard)
         clicked = f"unsubscribe/{mailbox.reference(str(ids[WANG]))}"
-        assert isinstance(await channel.hear(call(b"", rest=clicked)), Heard)
+        assert isinstance(await heard(channel, call(b"", rest=clicked)), Heard)
     assert desk.story(LI)[-1] == ("failed", "receipt: 5.1.1")
     assert desk.rows("SELECT borrower_id, channel FROM dead_address") == [(LI, "email")]
     assert desk.rows("SELECT borrower_id, channel FROM opt_out") == [(WANG, "email")]

@@ -140,3 +140,26 @@ def test_it_checks_and_compares(duewise: CommandLine, desk: Desk, changed: Path)
     wrong = duewise("strategy", "check", changed)
     assert wrong.code == 2
     assert "1 of the" in wrong.err
+
+
+def test_it_rehearses_within_the_budgets(duewise: CommandLine, desk: Desk, tmp_path: Path) -> None:
+    text = (desk.app.workspace / "strategy.yaml").read_text(encoding="utf-8")
+    short, plan = tmp_path / "short.yaml", tmp_path / "plan"
+    short.write_text(f"{text}worth: days_past_due + 1\nbudgets: {{sms: 1}}\n", encoding="utf-8")
+    today = ("--from", str(DAY), "--to", str(DAY))
+    found = json.loads(duewise("strategy", "replay", short, *today).out)
+    assert (found["old"]["messages"], found["old"]["budgets"]) == (3, [])
+    new, (budget,) = found["new"], found["new"]["budgets"]
+    assert (new["by_step"], new["cut"]) == ({"m1_day1": 1}, {"before_due": 1, "due_today": 1})
+    assert (budget["used"], budget["short_days"]) == (1, 1)
+    assert 1 < budget["price"] <= 2  # the next best is worth 1, and the one that went 2
+    assert (
+        duewise("plan", desk.app.workspace / "book", "--strategy", short, "--out", plan).code == 0
+    )
+    ahead = ("strategy", "preview", short, "--borrower", "Zhao", "--days", "1")
+    (unpriced,), (cut,) = (json.loads(duewise(*ahead, *at).out) for at in ((), ("--plan", plan)))
+    assert (unpriced["decision"], unpriced["price"]) == ("proposed", None)
+    assert (cut["reason"], cut["budgets"], cut["worth"]) == ("over_budget", ["sms"], 1)
+    assert cut["price"] > cut["worth"]
+    refused = duewise("strategy", "preview", "--borrower", "Zhao", "--plan", plan)
+    assert "no prices of this strategy" in refused.err

@@ -31,6 +31,7 @@ LISTS = (
     "optout",
     "case",
     "promise",
+    "templateapproval",
     "paymentevent",
     "feed",
 )

@@ -124,7 +124,8 @@ def test_it_stops_at_what_the_step_names_and_at_nothing_else(
 def test_it_looks_ahead_as_if_nobody_answered() -> None:
     loan = {"borrower": "Li", "due": [AS_OF + timedelta(days=3)]}
     given = tables(loan, addresses=on("push", "sms", "wechat"))
-    rows = pl.concat(plan_days(given, context=context(strategy=tried()), days=4))
+    asked = context(strategy=tried())
+    rows = pl.concat(day.rows for day in plan_days([lambda: given], context=asked, days=4))
     assert rows["channel"].to_list()[:2] == ["push", "sms"]
     assert rows["key"].str.contains(r"\+1\|")[1]
 

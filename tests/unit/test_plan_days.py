@@ -8,13 +8,18 @@ import polars as pl
 from tests.unit.lender import AS_OF, NOW, context, strategy, tables
 
 from duewise.engine.days import plan_days, unpaid
+from duewise.engine.partition import PlanContext, Tables
 
 SOON = AS_OF + timedelta(days=2)
 
 
+def _rows(given: Tables, asked: PlanContext, days: int) -> pl.DataFrame:
+    return pl.concat(day.rows for day in plan_days([lambda: given], context=asked, days=days))
+
+
 def _steps(days: int, **changes: object) -> list[tuple[int, str | None, str]]:
     given = tables({"borrower": "Li", "due": [SOON]})
-    rows = pl.concat(plan_days(given, context=context(**changes), days=days))
+    rows = _rows(given, context(**changes), days)
     assert rows["as_of"].to_list() == [AS_OF + timedelta(days=n) for n in range(days)]
     told = rows.with_row_index("day").filter(pl.col("step").is_not_null())
     return list(told.select("day", "step", "reason").iter_rows())
@@ -47,8 +52,8 @@ def test_it_forgets_payments_that_are_still_to_come() -> None:
     later = datetime(2026, 8, 16, tzinfo=UTC)
     given = tables({"borrower": "Li", "due": [SOON], "paid": [(later, 86_840)]})
     asked = context()
-    paid = pl.concat(plan_days(given, context=asked, days=5))
-    not_paid = pl.concat(plan_days(unpaid(given, context=asked), context=asked, days=5))
+    paid = _rows(given, asked, 5)
+    not_paid = _rows(unpaid(given, context=asked), asked, 5)
     assert later > NOW
     assert paid["reason"].to_list()[-1] == "nothing_owed"
     assert not_paid["step"].to_list()[-1] == "m1_day1"

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import polars as pl
 import pytest
 from tests.unit.lender import AS_OF, STRATEGY_TEXT, context, strategy, tables
 
+from duewise.engine.days import plan_days
 from duewise.engine.partition import Plan, plan_partition
-from duewise.engine.share_out import SharedOut, share_out, with_arms, within_budgets
+from duewise.engine.share_out import (
+    SharedOut,
+    at_prices,
+    priced,
+    share_out,
+    uncut,
+    with_arms,
+    within_budgets,
+)
 from duewise.errors import BadInput
 from duewise.money import Money
 
@@ -139,6 +149,47 @@ def test_it_chooses_between_arms_by_what_each_is_worth_at_the_budgets_prices(
     budgets: str, lost: str, found: dict[str, str]
 ) -> None:
     assert _chosen(budgets, tuple(DAYS_LATE), lost=lost) == {"Wang": "neutral"} | found
+
+
+def test_it_asks_at_a_plans_prices_what_the_plan_would_give() -> None:
+    text = f"{STRATEGY_TEXT.split('steps:', maxsplit=1)[0]}budgets: {{sms: 2}}\n{CHOICE}"
+    tried = strategy(text, hold_out_bp=0)
+    given = tables(
+        *(
+            {"borrower": each, "due": [AS_OF - timedelta(days=DAYS_LATE[each])]}
+            for each in DAYS_LATE
+        )
+    )
+    push = given.addresses.with_columns(channel=pl.lit("push"))
+    both = replace(given, addresses=pl.concat([given.addresses, push]))
+    asked = context(strategy=tried, part_price=PRICE)
+    (today, *_) = plan_days([lambda: both], context=asked, days=1)
+    assert today.shared is not None
+    by: dict[str, Any] = {"strategy": tried, "uses": today.shared.uses, "currency": "CNY"}
+    (alone, *_) = plan_days([lambda: both], context=asked, days=1, share=partial(at_prices, **by))
+    for day in (today, alone):  # Chen and Zhao are at a tie, and settled by hand
+        arms = dict(day.rows.select("borrower_id", "arm").rows())
+        assert (arms["Li"], arms["Wang"], arms["Zhao"]) == ("text", "neutral", "app")
+    told = priced(today.offers, **by).filter(borrower_id="Li")
+    assert told["budgets"].to_list() == [[], ["sms"]]  # push, then text
+    assert told["price"][0] == 0 < told["price"][1] < told["worth"][1]
+    (free, *_) = plan_days([lambda: both], context=asked, days=1, share=uncut)
+    assert set(free.rows["arm"]) == {"app", "neutral"}
+
+
+def test_it_shares_out_each_day_over_all_groups() -> None:
+    text = f"{STRATEGY_TEXT}\nworth: days_past_due\nbudgets: {{messages: 1}}\n"
+    asked = context(strategy=strategy(text, hold_out_bp=0))
+    late = {name: AS_OF - timedelta(days=1) for name in ("Chen", "Li")}
+    one = [tables({"borrower": each, "due": [due]}) for each, due in late.items()]
+    both = tables(*({"borrower": each, "due": [due]} for each, due in late.items()))
+    together = plan_days([lambda: both], context=asked, days=7)
+    apart = plan_days([partial(one.__getitem__, n) for n in (0, 1)], context=asked, days=7)
+    cut = []
+    for whole, divided in zip(together, apart, strict=True):
+        assert whole.rows.equals(divided.rows)
+        cut.append(whole.rows.filter(reason="over_budget").height)
+    assert (cut[0], cut[6]) == (1, 0)  # on the seventh day both get what is required
 
 
 def test_it_chooses_the_same_arms_however_the_book_is_divided() -> None:

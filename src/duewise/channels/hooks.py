@@ -7,82 +7,130 @@ as the receipts of a carrier are, and a burst of them never waits behind a page.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from email.utils import formatdate
 from typing import Final
+from urllib.parse import unquote
 
 import structlog
-from aiohttp import web
 
-from duewise.channels.heard import BUSY, NOT_HERE, Call, Denied, Heard, Listener, hook_url
+from duewise.channels.caller import Asked, Caller, House, Limits, Said
+from duewise.channels.heard import (
+    NOT_HERE,
+    UNREADABLE,
+    Call,
+    Denied,
+    Listener,
+    form_fields,
+    hook_url,
+)
 from duewise.errors import BadInput
 
-CALL_BYTES_MAX: Final = 1_048_576  # what aiohttp reads of a body, unless told otherwise
-CALL_S: Final = 10.0  # to read it, and to store what it tells
 BACKLOG: Final = 1_024  # who calls at once and is not let in tries again a second later
 ROOT: Final = "hooks"
-TOO_LARGE: Final = Denied(413, "too_large")
+FIELDS_MAX: Final = 100  # of a query
+SWEEP_S: Final = 1.0
+END_S: Final = 1.0  # for what is being stored, once no more is taken
+LIMITS: Final = Limits()
 log = structlog.get_logger()
 
 
 @asynccontextmanager
 async def hooks(
-    listeners: Sequence[Listener], *, host: str, port: int, public_url: str | None
+    listeners: Sequence[Listener],
+    *,
+    host: str,
+    port: int,
+    public_url: str | None,
+    limits: Limits = LIMITS,
 ) -> AsyncIterator[int]:
     """Listen for the block; the port. Raises BadInput where it cannot be had."""
     desk = _Desk({each.name: each for each in listeners}, public_url)
-    runner = web.ServerRunner(web.Server(desk.take), shutdown_timeout=1.0, access_log=None)
-    await runner.setup()
+    house = House(desk.take, limits, _on_told)
+    house.date = _date()
+    loop = asyncio.get_running_loop()
     try:
-        site = web.TCPSite(runner, host, port, backlog=BACKLOG)
-        try:
-            await site.start()
-        except OSError as error:
-            why = f"cannot listen for hooks on {host}:{port}: {error.strerror}"
-            raise BadInput(why, mend="choose another hooks.port") from error
-        yield int(runner.addresses[0][1])
+        server = await loop.create_server(lambda: Caller(house), host, port, backlog=BACKLOG)
+    except OSError as error:
+        why = f"cannot listen for hooks on {host}:{port}: {error.strerror}"
+        raise BadInput(why, mend="choose another hooks.port") from error
+    sweeper = asyncio.create_task(_sweep(house))
+    try:
+        yield int(server.sockets[0].getsockname()[1])
     finally:
-        await runner.cleanup()
+        server.close()
+        await _end(house)
+        sweeper.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sweeper
+
+
+async def _sweep(house: House) -> None:
+    """End what has taken too long: one look at all connections a second, no timer each."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(min(SWEEP_S, house.limits.call_s / 2))
+        house.date = _date()
+        now = loop.time()
+        for caller in [each for each in house.callers if each.deadline < now]:
+            caller.expire()
+
+
+async def _end(house: House) -> None:
+    """Let those be answered whose calls are being stored, then hang up."""
+    promises = [each.promise for each in house.callers if each.promise is not None]
+    if promises:
+        await asyncio.wait(promises, timeout=END_S)
+        await asyncio.sleep(0)  # they are told
+    for caller in tuple(house.callers):
+        caller.hang_up()
+    await asyncio.sleep(0)  # their transports take their leave
+
+
+def _date() -> bytes:
+    """The machine's own time as RFC 9110, 6.6.1 asks of an answer."""
+    return formatdate(usegmt=True).encode()
+
+
+def _on_told(target: str, said: Said) -> None:
+    """Tell it, but not what came behind the account's name: there may be a secret."""
+    account = target[: len(ROOT) + 34].partition("?")[0].split("/")[2:3]
+    if isinstance(said, Denied):
+        log.warning("hook.denied", account=account, status=said.status, why=said.code)
+    else:
+        log.warning("hook.unreadable", account=account, items=said.unreadable)
 
 
 class _Desk:
-    """Takes calls in, finds whose they are, and answers."""
+    """Finds whose a call is, and lets them hear it."""
 
     def __init__(self, listeners: Mapping[str, Listener], public_url: str | None) -> None:
-        self._listeners, self._public_url = listeners, public_url or ""
+        self._listeners = listeners
+        self._urls = {name: hook_url(public_url or "", name) for name in listeners}
 
-    async def take(self, request: web.BaseRequest) -> web.StreamResponse:
-        heard = await self._hear(request)
-        if isinstance(heard, Denied):
-            account = request.path[: len(ROOT) + 34].split("/")[2:3]
-            log.warning("hook.denied", account=account, status=heard.status, why=heard.code)
-            return web.Response(status=heard.status)
-        if heard.unreadable:
-            log.warning("hook.unreadable", items=heard.unreadable)
-        if not heard.answer:
-            return web.Response(status=204)
-        return web.Response(body=heard.answer, content_type=heard.content_type)
-
-    async def _hear(self, request: web.BaseRequest) -> Heard | Denied:
-        _, root, name, *rest = [*request.path.split("/", 3), "", ""][:4]
+    def take(self, asked: Asked) -> Said | asyncio.Future[Said]:
+        path, _, query = asked.target.partition("?")
+        _, root, name, *rest = [*path.split("/", 3), "", ""][:4]
         listener = self._listeners.get(name)
         if root != ROOT or listener is None:
             return NOT_HERE
         try:
-            async with asyncio.timeout(CALL_S):
-                body = await request.read()
-                url = hook_url(self._public_url, name)
-                tail = request.rel_url.raw_path_qs.removeprefix(f"/{ROOT}/{name}")
-                call = Call(
-                    method=request.method,
-                    url=url + tail,
-                    rest=rest[0] if rest else "",
-                    query=request.query,
-                    headers=request.headers,
-                    body=body,
-                )
-                return await listener.hear(call)
-        except web.HTTPRequestEntityTooLarge:
-            return TOO_LARGE
-        except TimeoutError:
-            return BUSY
+            fields = _fields(query) if query else {}
+        except ValueError:
+            return UNREADABLE
+        call = Call(
+            method=asked.method,
+            url=self._urls[name] + asked.target.removeprefix(f"/{ROOT}/{name}"),
+            rest=unquote(rest[0]) if rest else "",
+            query=fields,
+            headers=asked.headers,
+            body=asked.body,
+        )
+        return listener.hear(call)
+
+
+def _fields(query: str) -> dict[str, str]:
+    """A query's fields; of a name that comes twice the first counts."""
+    return dict(reversed(form_fields(query, most=FIELDS_MAX)))

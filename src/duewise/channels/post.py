@@ -113,6 +113,7 @@ class PostChannel:
         self._url = endpoint(vendor.endpoint)
         self._inbound: asyncio.Queue[Delivery] = asyncio.Queue(INBOUND_MAX)
         self._session: aiohttp.ClientSession | None = None
+        self._fetching: set[asyncio.Future[Heard | Denied]] = set()
 
     @property
     def name(self) -> str:
@@ -172,17 +173,30 @@ class PostChannel:
         answer = await exchange(session, self._url, request)
         return self._vendor.meaning(answer) if isinstance(answer, Answer) else answer
 
-    async def hear(self, call: Call) -> Heard | Denied:
-        """Hear a call of the provider, and answer once what it told is stored."""
-        for _ in range(1 + FETCHES_MAX):
-            heard = self._heard(call)
+    def hear(self, call: Call) -> Heard | Denied | asyncio.Future[Heard | Denied]:
+        """Hear a call of the provider; the answer comes once what it told is stored."""
+        heard = self._heard(call)
+        if isinstance(heard, Fetch):
+            fetching = asyncio.ensure_future(self._heard_with(call, heard))
+            self._fetching.add(fetching)
+            fetching.add_done_callback(self._fetching.discard)
+            return fetching
+        return stored(heard, self._inbound) if isinstance(heard, Heard) else heard
+
+    async def _heard_with(self, call: Call, heard: Hearing) -> Heard | Denied:
+        """What a call tells for which something must be fetched first."""
+        for _ in range(FETCHES_MAX):
             if not isinstance(heard, Fetch):
-                return await stored(heard, self._inbound) if isinstance(heard, Heard) else heard
+                break
             octets = await fetch(self._session, heard.url) if self._session else None
             if octets is None:
                 return BUSY
             self._called.learn(heard.url, octets)
-        return FORGED
+            heard = self._heard(call)
+        if isinstance(heard, Fetch):
+            return FORGED
+        told = stored(heard, self._inbound) if isinstance(heard, Heard) else heard
+        return await told if isinstance(told, asyncio.Future) else told
 
     def _heard(self, call: Call) -> Hearing:
         if not hasattr(self._vendor, "hear"):

@@ -131,10 +131,10 @@ class SmtpChannel:
             if connection is not None:
                 connection.close()
 
-    async def hear(self, call: Call) -> Heard | Denied:
+    def hear(self, call: Call) -> Heard | Denied | asyncio.Future[Heard | Denied]:
         """A bounce, a complaint or a reply as a whole email; or a click that ends the emails."""
         heard = self._mailbox.hear(call, at=self._clock.now())
-        return await stored(heard, self._inbound) if isinstance(heard, Heard) else heard
+        return stored(heard, self._inbound) if isinstance(heard, Heard) else heard
 
     async def send(self, message: Message, *, key: str) -> SendResult:  # noqa: ARG002 - no keys here
         """Send one message, once."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from itertools import chain
 from typing import Final
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from aiohttp import encode_basic_auth
 
@@ -22,7 +22,7 @@ from duewise.channels.base import (
     Unknown,
     normalise_provider_id,
 )
-from duewise.channels.heard import FORGED, UNREADABLE, Call, Heard, Hearing
+from duewise.channels.heard import FORGED, UNREADABLE, Call, Heard, Hearing, form_fields
 from duewise.channels.post import (
     EXPIRED,
     Answer,
@@ -112,10 +112,10 @@ class Twilio:
     def hear(self, call: Call, *, at: datetime) -> Hearing:
         """A status callback or an incoming message; both signed by the account's token."""
         try:
-            form = parse_qsl(call.body.decode(), keep_blank_values=True, max_num_fields=FIELDS_MAX)
+            form = form_fields(call.body.decode(), most=FIELDS_MAX)
         except ValueError:
             return UNREADABLE
-        signature = call.headers.get("X-Twilio-Signature", "")
+        signature = call.headers.get("x-twilio-signature", "")
         if not is_signed(call.url, form, signature, token=self._token):
             return FORGED
         words = dict(form)

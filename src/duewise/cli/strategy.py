@@ -25,7 +25,8 @@ from duewise.times import local_date
 
 if TYPE_CHECKING:
     from duewise.app import App
-    from duewise.jobs.rehearse import Replay, Side
+    from duewise.jobs.rehearse import BudgetDays, Replay, Side
+    from duewise.strategy.plan import Strategy
 
 DAYS_MAX = 366
 
@@ -146,25 +147,50 @@ def preview(
     borrower: Annotated[str, typer.Option(help="A borrower of the book.")],
     file: File = None,
     days: Annotated[int, typer.Option(min=1, max=DAYS_MAX, help="How many.")] = 30,
+    plan: Annotated[
+        Path | None, typer.Option(help="A finished plan's folder: what its budgets' prices leave.")
+    ] = None,
 ) -> None:
     """What the next days hold for a borrower if nothing is paid."""
     from duewise.jobs.rehearse import preview as look_ahead
+    from duewise.jobs.rehearse import prices_of
 
     app = opened(context)
     tenant = app.tenant_with(file) if file else app.tenant
     now = app.clock.now()
     day = local_date(now, tenant.strategy.timezone)
+    uses = prices_of(plan, tenant.strategy) if plan else None
     with app.database() as dsn, app.connect(dsn) as conn:
         rows = look_ahead(
-            conn, app.book(), tenant, borrower_id=borrower, as_of=day, now=now, days=days
+            conn, app.book(), tenant, borrower_id=borrower, as_of=day, now=now, days=days, uses=uses
         )
     columns = ["as_of", "dpd", "decision", "step", "arm", "channel", "template", "not_before"]
-    shown = rows.select(*columns, "outcome", "rules", "reason")
+    columns += ["outcome", "rules", "reason"]
+    if tenant.strategy.budgets:
+        columns += ["budgets", "worth", "price"]
+    shown = rows.select(columns)
     if wants_json(context):
         print_json(shown.to_dicts())
         return
     lines = [[_cell(value) for value in row] for row in shown.iter_rows()]
     print_table(f"{borrower}, if nothing is paid", shown.columns, lines)
+    if tenant.strategy.budgets:
+        say(_of_budgets(tenant.strategy, plan))
+
+
+def _of_budgets(strategy: Strategy, plan: Path | None) -> str:
+    """What a look at one borrower can say of budgets that all share."""
+    if plan:
+        return (
+            f"Budgets at the prices of {plan}: what is worth less than its price would not go,"
+            " but for the few whom a plan settles by hand."
+        )
+    first = "; of a step with `choose: budget` the first arm is shown"
+    choice = first if any(step.by_budget for step in strategy.steps) else ""
+    return (
+        "Whether the budgets have room for a message is decided over the whole book, and not known"
+        f" for one borrower{choice}. Name a plan for its prices: --plan FOLDER."
+    )
 
 
 @strategy.command()
@@ -229,15 +255,34 @@ def _print_replay(found: Replay) -> None:
         ["parts", *(f"{side.parts:,}" for side in sides)],
         ["cost", *(side.cost for side in sides)],
         *_compared("step", sides, "by_step"),
+        *_compared("arm", sides, "by_arm"),
+        *_compared("no budget for", sides, "cut"),
         *_compared("rule", sides, "rules"),
         *_compared("none", sides, "reasons"),
     ]
     title = f"{found.days} days from {found.from_day}, {found.borrowers:,} borrowers"
     print_table(title, ["", *(f"{side.strategy}" for side in sides)], rows)
+    for side in sides:
+        for budget in side.budgets:
+            say(f"{side.strategy}, {_over_days(budget, found.days)}")
     say(
         f"{found.more:,} borrowers would get more messages, {found.fewer:,} fewer,"
         f" {found.other:,} others, {found.alike:,} the same."
     )
+
+
+def _over_days(budget: BudgetDays, days: int) -> str:
+    """What became of a budget.
+
+    >>> from duewise.jobs.rehearse import BudgetDays
+    >>> _over_days(BudgetDays("sms", "messages", 500, 3300.0, 6, 0.4, 1.25), 7)
+    'budget sms: 3,300 messages of 7 x 500; short on 6 days, one more was worth 0.40, at most 1.25'
+    """
+    used = f"budget {budget.name}: {budget.used:,.10g} {budget.of} of {days} x {budget.limit:,}"
+    if not budget.short_days:
+        return f"{used}; never short"
+    worth = f"one more was worth {budget.price:,.2f}, at most {budget.price_most:,.2f}"
+    return f"{used}; short on {budget.short_days} days, {worth}"
 
 
 def _compared(what: str, sides: tuple[Side, Side], field: str) -> list[list[str]]:
@@ -248,4 +293,12 @@ def _compared(what: str, sides: tuple[Side, Side], field: str) -> list[list[str]
 
 
 def _cell(value: object) -> str:
-    return "" if value is None else ", ".join(value) if isinstance(value, list) else str(value)
+    match value:
+        case None:
+            return ""
+        case list():
+            return ", ".join(value)
+        case float():
+            return f"{value:,.2f}"
+        case _:
+            return str(value)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -13,9 +14,10 @@ import typer
 from duewise.app import App
 from duewise.cli.common import opened, out, print_json, print_table, say, wants_json
 from duewise.errors import BadInput
-from duewise.times import local_date
+from duewise.times import local_date, local_text
 
 if TYPE_CHECKING:
+    from duewise.message.approval import Approval
     from duewise.message.overview import Overview
     from duewise.message.template import Sender, Template
 
@@ -99,7 +101,7 @@ def intent(context: typer.Context) -> None:
 @message.command("templates")
 def list_templates(context: typer.Context) -> None:
     """All templates, the workspace's own among them."""
-    found = opened(context).templates
+    found = _on_record(opened(context))
     rows = [_row(found[name]) for name in sorted(found)]
     if wants_json(context):
         for row in rows:
@@ -134,23 +136,101 @@ def approve(
     context: typer.Context,
     template: Annotated[str, typer.Argument(help="The name of a template of the workspace.")],
     by: Annotated[str, typer.Option("--by", help="Who approves: another person than its author.")],
+    why: Annotated[str, typer.Option("--because", help="A word on it, kept on record.")] = "",
 ) -> None:
-    """Approve a template of the workspace in exactly its present wording."""
-    from duewise.message.approval import check_approval, write_approval
-    from duewise.store.files import write_atomically
+    """Approve a template in exactly its present wording: on record, and in the workspace's file."""
+    from duewise.jobs.approvals import as_recorded, record
+    from duewise.message.approval import check_approval
 
     app = opened(context)
     seen = _seen(app, _named(app, template))
     check_approval(seen, approver=by)
+    file = _sign(app, seen, by)
+    with app.database() as dsn, app.connect(dsn) as conn:
+        if file is None and as_recorded(conn, app.tenant).templates[template].is_approved:
+            folder = str(app.workspace / app.config.templates)
+            mend = "what ships is approved; to change it, copy it there first"
+            message_ = f"{template!r} is not among the workspace's own"
+            raise BadInput(message_, source=folder, mend=mend)
+        record(conn, seen.template, by=by, why=why, now=app.clock.now())
+    say(f"{template} is approved by {by}{f', {file}' if file else ''}")
+
+
+@message.command()
+def withdraw(
+    context: typer.Context,
+    template: Annotated[str, typer.Argument(help="Its name.")],
+    by: Annotated[str, typer.Option("--by", help="Who withdraws.")],
+    why: Annotated[str, typer.Option("--because", help="Why.")],
+) -> None:
+    """Withdraw the approval of a template's present wording: what is unsent does not leave."""
+    from duewise.jobs.approvals import withdraw as take_back
+
+    app = opened(context)
+    chosen = _named(app, template)
+    with app.database() as dsn, app.connect(dsn) as conn:
+        take_back(conn, chosen, by=by, why=why, now=app.clock.now())
+    say(f"{template} is withdrawn by {by}")
+
+
+@message.command()
+def approvals(
+    context: typer.Context,
+    template: Annotated[str | None, typer.Argument(help="Only of this one.")] = None,
+) -> None:
+    """Who approved or withdrew which text, when and why: the record, the latest first."""
+    from duewise.jobs.approvals import told
+
+    app = opened(context)
+    with app.database() as dsn, app.connect(dsn) as conn:
+        found = told(conn, template)
+    if wants_json(context):
+        print_json([asdict(each) for each in found])
+        return
+    zone, texts = app.tenant.strategy.timezone, app.templates
+    rows = [
+        [
+            local_text(each.at, zone),
+            each.template,
+            each.what,
+            each.by,
+            each.author,
+            each.content_hash[:12],
+            "yes" if _is_present(each, texts) else "no",
+            each.why,
+        ]
+        for each in found
+    ]
+    columns = ["at", "text", "said", "by", "author", "wording", "as it is now", "because"]
+    print_table("Approvals", columns, rows)
+
+
+def _is_present(said: Approval, texts: Mapping[str, Template]) -> bool:
+    """Whether it was said of the text in its present wording."""
+    return said.template in texts and texts[said.template].content_hash == said.content_hash
+
+
+def _sign(app: App, seen: Overview, by: str) -> Path | None:
+    """Write the approval into the workspace's file that has the template, if one has."""
+    from duewise.message.approval import write_approval
+    from duewise.store.files import write_atomically
+
     for file in sorted((app.workspace / app.config.templates).glob("*.yaml")):
         written = write_approval(file.read_text(encoding="utf-8"), seen, approver=by)
         if written is not None:
             write_atomically(file, written.encode())
-            say(f"{file}: {template} is approved by {by}")
-            return
-    folder = str(app.workspace / app.config.templates)
-    mend = "what ships is approved; to change it, copy it there first"
-    raise BadInput(f"{template!r} is not among the workspace's own", source=folder, mend=mend)
+            return file
+    return None
+
+
+def _on_record(app: App) -> Mapping[str, Template]:
+    """The templates, approved as the record has it; before there is a workspace as they ship."""
+    from duewise.jobs.approvals import as_recorded
+
+    if not app.has_workspace:
+        return app.templates
+    with app.database() as dsn, app.connect(dsn) as conn:
+        return as_recorded(conn, app.tenant).templates
 
 
 @message.command()
@@ -164,7 +244,9 @@ def sheet(
     from duewise.web.sheet import render_sheet
 
     app = opened(context)
-    overviews = [_seen(app, app.templates[name], profile or ()) for name in sorted(app.templates)]
+    lexicons = _lexicons(app, profile or ())
+    texts = _on_record(app)
+    overviews = [_under(app, texts[name], lexicons) for name in sorted(texts)]
     made_at = app.clock.now().strftime("%Y-%m-%d %H:%M UTC")
     profiles = profile or app.config.guard.profiles
     write_atomically(into, render_sheet(overviews, made_at=made_at, profiles=profiles).encode())
@@ -197,15 +279,21 @@ def _row(template: Template) -> dict[str, Any]:
     return {name: getattr(template, name) for name in FIELDS} | {"approved": template.is_approved}
 
 
-def _seen(app: App, template: Template, profiles: Sequence[str] = ()) -> Overview:
-    """The template under the word lists in force, or those of these profiles."""
+def _seen(app: App, template: Template) -> Overview:
+    """The template under the word lists in force."""
+    return _under(app, template, _lexicons(app))
+
+
+def _under(app: App, template: Template, lexicons: Mapping[str, Sequence[str]]) -> Overview:
     from duewise.message.overview import overview
 
-    lexicons = {
-        each.name: [pattern.re for pattern in each.patterns]
-        for each in app.rulebook(profiles).lexicons
-    }
     return overview(template, _sender(app, template), lexicons=lexicons)
+
+
+def _lexicons(app: App, profiles: Sequence[str] = ()) -> Mapping[str, Sequence[str]]:
+    """The word lists in force, or those of these profiles. Raises BadInput."""
+    lexicons = app.rulebook(profiles).lexicons
+    return {each.name: [pattern.re for pattern in each.patterns] for each in lexicons}
 
 
 def _sender(app: App, template: Template) -> Sender:

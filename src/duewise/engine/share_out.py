@@ -3,7 +3,7 @@
 Partitions tell what their messages are worth and take (`offers`); one small reduce finds the prices
 (`share_out`); each partition then drops what is not worth them (`within_budgets`), and takes the
 arm worth most at them where a step leaves that to the budgets (`with_arms`). The same offers give
-the same plan, whoever planned them.
+the same plan, whoever planned them. `at_prices` asks of other offers what a plan's prices leave.
 """
 
 from __future__ import annotations
@@ -20,10 +20,9 @@ from duewise.frames import Schema, conform
 from duewise.ids import draws
 from duewise.money import Money, minor_digits
 from duewise.strategy.allocate import Each, allocate, chosen
-from duewise.strategy.budget import Budget
 from duewise.strategy.conditions import amount_of
 from duewise.strategy.decide import Decision, Reason
-from duewise.strategy.offers import NOTHING, Costs, Offers, Wholes
+from duewise.strategy.offers import NOTHING, Costs, Floats, Offers, Wholes, best
 from duewise.strategy.plan import Strategy
 
 Rows = TypeVar("Rows", pl.DataFrame, pl.LazyFrame)
@@ -81,18 +80,13 @@ def share_out(
     parts: Sequence[pl.DataFrame], strategy: Strategy, *, currency: str, each: Each = map
 ) -> SharedOut:
     """The messages worth most within the strategy's budgets; what is required goes in any case."""
-    units = [_unit(budget, currency) for budget in strategy.budgets]
+    units = _units(strategy, currency)
     limits = np.array([budget.limit for budget in strategy.budgets]) * units
     optional = [part.filter(~pl.col("required")) for part in parts]
     demanded = np.sum([_cost(part.filter("required")).sum(axis=0) for part in parts], axis=0)
     groups = [_offers(part, salt=f"budget:{strategy.name}") for part in optional]
-    several = [step.name for step in strategy.steps if step.by_budget]
     allocation = allocate(groups, np.maximum(limits - demanded, 0).tolist(), each=each)
     picks = chosen(groups, allocation, each=each)
-    told = [
-        _told(part, group, pick, has_choice=bool(several))
-        for part, group, pick in zip(optional, groups, picks, strict=True)
-    ]
     used = (allocation.used + demanded).tolist()
     uses = [
         BudgetUse(budget.name, budget.of, budget.limit, taken / unit, float(price * unit))
@@ -100,8 +94,48 @@ def share_out(
             strategy.budgets, used, allocation.prices, units, strict=True
         )
     ]
-    cut, arms = [each[0] for each in told], [each[1] for each in told]
-    return SharedOut(tuple(uses), tuple(cut), tuple(arms), allocation.gap)
+    cut, arms = _all_told(optional, groups, picks, strategy)
+    return SharedOut(tuple(uses), cut, arms, allocation.gap)
+
+
+def at_prices(
+    parts: Sequence[pl.DataFrame], strategy: Strategy, uses: Sequence[BudgetUse], *, currency: str
+) -> SharedOut:
+    """What the prices of a plan that was shared out leave of other offers.
+
+    As that plan would have it, but for the few nearest to a tie whom it settled by hand. `uses` are
+    that plan's, of the same budgets.
+    """
+    prices = _prices(strategy, uses, currency)
+    optional = [part.filter(~pl.col("required")) for part in parts]
+    groups = [_offers(part, salt=f"budget:{strategy.name}") for part in optional]
+    picks = [best(group, prices).offer for group in groups]
+    cut, arms = _all_told(optional, groups, picks, strategy)
+    return SharedOut(tuple(uses), cut, arms, 0.0)
+
+
+def uncut(parts: Sequence[pl.DataFrame]) -> SharedOut:
+    """As if there were room for all: to each the first arm that can go."""
+    first = [part.unique("borrower_id", keep="first", maintain_order=True) for part in parts]
+    arms = tuple(part.select("borrower_id", "arm") for part in first)
+    return SharedOut((), tuple(part["borrower_id"].clear() for part in parts), arms, 0.0)
+
+
+def priced(
+    part: pl.DataFrame, strategy: Strategy, uses: Sequence[BudgetUse] | None, *, currency: str
+) -> pl.DataFrame:
+    """Of each offer its borrower, arm and worth, the `budgets` it takes of, and its `price`.
+
+    Worth and price are in major units; without `uses` no price is known.
+    """
+    takes = _cost(part)
+    names = [budget.name for budget in strategy.budgets]
+    taken = [[name for name, cost in zip(names, row, strict=True) if cost] for row in takes]
+    price = None if uses is None else takes @ _prices(strategy, uses, currency)
+    return part.select("borrower_id", "arm", "worth").with_columns(
+        pl.Series("budgets", taken, pl.List(pl.String)),
+        pl.lit(None, pl.Float64).alias("price") if price is None else pl.Series("price", price),
+    )
 
 
 def get_ready() -> None:
@@ -138,6 +172,21 @@ def _worth(strategy: Strategy) -> pl.Expr:
     return worth.clip(LEAST_WORTH)
 
 
+def _all_told(
+    parts: Sequence[pl.DataFrame],
+    groups: Sequence[Offers],
+    picks: Sequence[Wholes],
+    strategy: Strategy,
+) -> tuple[tuple[pl.Series, ...], tuple[pl.DataFrame, ...]]:
+    """Of each group those who get nothing, and the arms of the others where there is a choice."""
+    has_choice = any(step.by_budget for step in strategy.steps)
+    told = [
+        _told(part, group, pick, has_choice=has_choice)
+        for part, group, pick in zip(parts, groups, picks, strict=True)
+    ]
+    return tuple(each[0] for each in told), tuple(each[1] for each in told)
+
+
 def _told(
     part: pl.DataFrame, group: Offers, pick: Wholes, *, has_choice: bool
 ) -> tuple[pl.Series, pl.DataFrame]:
@@ -162,9 +211,18 @@ def _cost(part: pl.DataFrame) -> Costs:
     return np.ascontiguousarray(takes.to_numpy().astype(np.int32))
 
 
-def _unit(budget: Budget, currency: str) -> int:
-    """How many of what messages take make one of what the limit counts."""
-    return int(10 ** minor_digits(currency)) if budget.of == "money" else 1
+def _units(strategy: Strategy, currency: str) -> list[int]:
+    """Of each budget, how many of what messages take make one of what its limit counts."""
+    one = int(10 ** minor_digits(currency))
+    return [one if budget.of == "money" else 1 for budget in strategy.budgets]
+
+
+def _prices(strategy: Strategy, uses: Sequence[BudgetUse], currency: str) -> Floats:
+    """The prices of what messages take, in the order of the strategy's budgets."""
+    found = {use.name: use.price for use in uses}
+    told = np.array([found[budget.name] for budget in strategy.budgets])
+    prices: Floats = told / np.array(_units(strategy, currency))
+    return prices
 
 
 def with_arms(rows: Rows, others: Rows, arms: Rows) -> Rows:

@@ -22,6 +22,7 @@ from duewise.channels.base import Channel
 from duewise.errors import Unreachable
 from duewise.jobs.chunk import DeliverySettings, Flight, flight
 from duewise.jobs.gate import Ruling
+from duewise.jobs.heed import heed_replies
 from duewise.jobs.routes import take_turn
 from duewise.jobs.session import (
     Connect,
@@ -246,6 +247,7 @@ class _Chunk:
 async def _next_chunk(chunks: Flight) -> _Chunk | None:
     """The next chunk: judged and marked in one transaction; None where nothing is due."""
     cleared: list[Claimed] = []
+    await heed_replies(chunks.sender.conn, tenant=chunks.tenant, now=chunks.clock.now())
     try:
         return await _judge_and_mark(chunks, cleared)
     except psycopg.OperationalError:
@@ -280,7 +282,7 @@ async def _judge_and_mark(chunks: Flight, cleared: list[Claimed]) -> _Chunk | No
             return None
         due = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
         claimed, rulings = await judge_due(
-            cursor, due, tenant=tenant.by(channel.capabilities), now=now
+            sender.conn, due, tenant=tenant.by(channel.capabilities), now=now
         )
         verdicts = [
             verdict_of(ruling, each.envelope_id)
@@ -294,8 +296,10 @@ async def _judge_and_mark(chunks: Flight, cleared: list[Claimed]) -> _Chunk | No
         cleared += [each for each, ruling in both if _may_go(ruling)]
         if cleared:
             values["envelope_ids"] = arrays.numbers(sorted(each.envelope_id for each in cleared))
-            await cursor.execute(_SQL["mark_wired"], values)
-            ((claim_id,),) = await (await cursor.execute(_SQL["add_claim"], values)).fetchall()
+            async with sender.conn.pipeline():
+                await sender.conn.execute(_SQL["mark_wired"], values)
+                added = await sender.conn.execute(_SQL["add_claim"], values)
+                ((claim_id,),) = await added.fetchall()
             chunk = _Chunk(claim_id, cleared)
     return chunk
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -24,15 +24,13 @@ from duewise.channels.base import (
     Kind,
 )
 from duewise.jobs.promises import HELD_BY_PROMISE, promise_values
+from duewise.jobs.raw import Shelf, take_or_set_aside
+from duewise.jobs.receipts import take_receipts
 from duewise.jobs.session import Connect, Patience, Steady
 from duewise.jobs.tenant import Tenant
 from duewise.jobs.wire_gate import COLUMNS
-from duewise.message.parts import PARTS_MAX
 from duewise.message.reply import Intent, read_reply
 from duewise.money import to_minor
-from duewise.outbox.envelope import State, is_allowed
-from duewise.outbox.receipt import fold_receipts
-from duewise.store import arrays
 from duewise.store.people import number_token
 from duewise.store.sql import queries
 from duewise.times import Clock, local_date
@@ -45,7 +43,6 @@ OF_A_CARRIER = Capabilities(
 )
 OF_THE_NUMBER = ("opt_out", "wrong_person")
 _SQL = queries("inbound")
-_STATES = {state.value: state for state in State}
 
 
 async def receive(
@@ -67,7 +64,10 @@ async def receive(
     can, steady = channel.capabilities, Steady(conn, connect, patience)
 
     async def take(conn: AsyncConnection[Any], batch: Sequence[Delivery]) -> None:
-        await take_in(conn, channel.name, batch, tenant=tenant, now=clock.now(), can=can)
+        now = clock.now()
+        whole = partial(take_in, conn, channel.name, tenant=tenant, now=now, can=can)
+        shelf = Shelf(channel.name, can.carries, tenant.keyring, now)
+        await take_or_set_aside(conn, batch, whole, shelf=shelf)
 
     try:
         while not stop.is_set():
@@ -100,26 +100,8 @@ async def take_in(
     receipts = [d.inbound for d in batch if isinstance(d.inbound, InboundReceipt)]
     replies = [d.inbound for d in batch if isinstance(d.inbound, InboundReply)]
     async with conn.transaction():
-        matched: set[int] = set()
-        if receipts:
-            added = await conn.execute(
-                _SQL["add_receipts"],
-                {
-                    "route": route,
-                    "provider_ids": arrays.texts([r.provider_id for r in receipts]),
-                    "statuses": arrays.texts([r.status for r in receipts]),
-                    "codes": arrays.texts([r.code for r in receipts]),
-                    "references": arrays.texts([r.reference for r in receipts]),
-                    "ats": arrays.instants(r.at for r in receipts),
-                },
-            )
-            new = await added.fetchall()
-            matched = {row[0] for row in new} - {None}
-            matched -= await _fold_whole(conn, new, can, now=now)
         if receipts or not replies:
-            found = await conn.execute(_SQL["match_receipts"], {"route": route})
-            matched |= {row[0] for row in await found.fetchall()}
-            await _fold(conn, can, matched, now=now)
+            await take_receipts(conn, route, receipts, can, now=now)
         if dead := [r.reference for r in receipts if r.is_address_dead and r.reference.isdecimal()]:
             await _bury(conn, dead, tenant=tenant, now=now)
         for reply in replies:
@@ -146,88 +128,6 @@ async def _bury(
     await conn.execute(queries("outbox")["bury"], values | {"now": now})
 
 
-async def _fold_whole(
-    conn: AsyncConnection[Any], new: Sequence[tuple[Any, ...]], can: Capabilities, *, now: datetime
-) -> set[int]:
-    """The usual end: all parts of a message delivered, told together. Who has come to it.
-
-    `new`: envelope, provider id, status and code of receipts that were not known before.
-    """
-    whole: dict[tuple[int, str], list[int]] = {}
-    for envelope_id, (parts, code) in _delivered(new).items():
-        whole.setdefault((parts if can.counts_parts else 1, code), []).append(envelope_id)
-    ended: set[int] = set()
-    for (parts, code), envelope_ids in whole.items():
-        values = {
-            "envelope_ids": arrays.numbers(sorted(envelope_ids)),
-            # Where one id stands for the whole message its parts do not matter.
-            "parts": [parts] if can.counts_parts else list(range(PARTS_MAX + 1)),
-            "reason": f"receipt: {code}",
-            "now": now,
-        }
-        found = await conn.execute(_SQL["fold_whole"], values)
-        ended |= {row[0] for row in await found.fetchall()}
-    return ended
-
-
-def _delivered(new: Sequence[tuple[Any, ...]]) -> dict[int, tuple[int, str]]:
-    """How many parts of each envelope are delivered, and the last code; none that has other news.
-
-    >>> _delivered([(7, "a", "delivered", "000"), (7, "b", "delivered", "000"),
-    ...             (8, "c", "delivered", "000"), (8, "d", "failed", "001")])
-    {7: (2, '000')}
-    """
-    told: dict[int, tuple[int, str]] = {}
-    other: set[int | None] = {None}
-    for envelope_id, _, status, code in new:
-        if status != "delivered":
-            other.add(envelope_id)
-        elif envelope_id is not None:
-            parts, before = told.get(envelope_id, (0, ""))
-            told[envelope_id] = (parts + 1, code or before)
-    return {name: said for name, said in told.items() if name not in other}
-
-
-async def _fold(
-    conn: AsyncConnection[Any], can: Capabilities, matched: Collection[int], *, now: datetime
-) -> None:
-    """Where the envelopes stand to whom a receipt was matched just now."""
-    if not matched:
-        return
-    values: dict[str, Any] = {"envelope_ids": arrays.numbers(sorted(matched)), "now": now}
-    locked = await (await conn.execute(_SQL["lock_envelopes"], values)).fetchall()
-    if not all(is_told for is_told, _ in locked):
-        await conn.execute(_SQL["adopt_submissions"], values)
-    if any(is_queued for _, is_queued in locked):
-        for step in ("take_off_queue", "back_in_doubt"):
-            await conn.execute(_SQL[step], values)
-    rows = await (await conn.execute(_SQL["receipts_of"], values)).fetchall()
-    for (state, code), envelope_ids in _proved(rows, can).items():
-        values |= {"envelope_ids": arrays.numbers(envelope_ids), "state": state.value}
-        await conn.execute(_SQL["fold_receipts"], values | {"reason": f"receipt: {code}"})
-
-
-def _proved(
-    rows: Sequence[tuple[Any, ...]], can: Capabilities
-) -> dict[tuple[State, str], list[int]]:
-    """The envelopes that move, by the state that their receipts prove and the last code of these.
-
-    `rows`: envelope, state, parts and, of a receipt, provider id, status and code.
-    """
-    known: dict[int, list[tuple[str, str]]] = {}
-    of: dict[int, tuple[State, int, str]] = {}
-    for envelope_id, state, parts, provider_id, status, code in rows:
-        known.setdefault(envelope_id, []).append((provider_id, status))
-        of[envelope_id] = (_STATES[state], parts, code or of.get(envelope_id, ("", 0, ""))[2])
-    proved: dict[tuple[State, str], list[int]] = {}
-    for envelope_id, receipts in known.items():
-        old, parts, code = of[envelope_id]
-        state = fold_receipts(parts if can.counts_parts else 1, receipts)
-        if state is not None and is_allowed(old, state):
-            proved.setdefault((state, code), []).append(envelope_id)
-    return proved
-
-
 async def _act_on(
     conn: AsyncConnection[Any],
     route: str,
@@ -244,7 +144,8 @@ async def _act_on(
         found = await conn.execute(_SQL["borrowers_of_number"], {"number_token": token})
     borrowers = [row[0] for row in await found.fetchall()]
     borrower_id = borrowers[0] if borrowers else None
-    intent = read_reply(reply.text, today=local_date(now, tenant.strategy.timezone))
+    text = reply.text.encode("utf-8", "replace").decode()  # half a character is none
+    intent = read_reply(text, today=local_date(now, tenant.strategy.timezone))
     action = intent.action if borrower_id else "unknown_number"
     added = await conn.execute(
         _SQL["add_reply"],
@@ -253,7 +154,7 @@ async def _act_on(
             "number_token": token,
             "route": route,
             "inbound_id": reply.inbound_id,
-            "text_sealed": tenant.keyring.seal(reply.text, column="text", borrower_id=token),
+            "text_sealed": tenant.keyring.seal(text, column="text", borrower_id=token),
             "intent": intent.kind,
             "action": action,
             "at": reply.at,

@@ -2,32 +2,37 @@
 
 A replay plans past days under the strategy in force and under another, from the book, the payments
 as they became known, and today's addresses and cases; each strategy's own messages count as the
-contacts that its later days see. What it found is kept under the strategy's content hash, and a
-strategy without it is not published.
+contacts that its later days see, and its budgets are shared out over the whole book each day, as a
+plan does. What it found is kept under the strategy's content hash, and a strategy without it is not
+published.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime
+from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from statistics import median
+from typing import Any, TypeAlias
 
 import polars as pl
 from psycopg import Connection
 
-from duewise.engine.days import MAY_GO, plan_days, unpaid
-from duewise.engine.partition import PlanContext, Tables
+from duewise.engine.days import MAY_GO, Day, plan_days, unpaid
+from duewise.engine.partition import Tables
+from duewise.engine.share_out import BudgetUse, SharedOut, at_prices, priced, uncut
 from duewise.errors import BadInput
-from duewise.jobs.plan_day import context_for, tables_of
+from duewise.jobs.plan_day import context_for, read_manifest, tables_of
 from duewise.jobs.tenant import Tenant
 from duewise.jobs.versions import keep_version
 from duewise.money import Money
 from duewise.store.book import Book
 from duewise.store.files import write_atomically
 from duewise.strategy.plan import Strategy
+from duewise.strategy.reason import Reason
 
 FOLDER = "replays"
 _KEPT: tuple[str, ...] = ("borrower_id", "as_of", "step", "arm", "template", "channel", "decision")
@@ -35,8 +40,29 @@ _KEPT += ("reason", "outcome", "rules", "parts")
 
 
 @dataclass(frozen=True)
+class BudgetDays:
+    """A budget over some days: `limit` of each, `used` of all together.
+
+    One more unit was worth something on `short_days` of them: `price` a day in the middle of all,
+    `price_most` on the dearest, in major units.
+    """
+
+    name: str
+    of: str
+    limit: int
+    used: float
+    short_days: int
+    price: float
+    price_most: float
+
+
+@dataclass(frozen=True)
 class Side:
-    """What one strategy came to. `rules` and `reasons`: how often each stopped a message."""
+    """What one strategy came to. `rules` and `reasons`: how often each stopped a message.
+
+    `cut`: messages of each step that the budgets had no room for; `by_arm`: `step.arm` of the steps
+    that leave the choice to them. `gap`: the share of the best worth at most missed on any day.
+    """
 
     strategy: str
     content_hash: str
@@ -46,6 +72,10 @@ class Side:
     by_step: dict[str, int]
     rules: dict[str, int]
     reasons: dict[str, int]
+    cut: dict[str, int] = field(default_factory=dict)
+    by_arm: dict[str, int] = field(default_factory=dict)
+    budgets: tuple[BudgetDays, ...] = ()
+    gap: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -76,13 +106,33 @@ def preview(
     as_of: date,
     now: datetime,
     days: int,
+    uses: Sequence[BudgetUse] | None = None,
 ) -> pl.DataFrame:
-    """The plan's rows of a borrower for the next days, if nothing is paid. Raises BadInput."""
+    """The plan's rows of a borrower for the next days, if nothing is paid. Raises BadInput.
+
+    Where there are budgets with `budgets` (those a message takes of), `worth` and, by the prices of
+    `uses`, `price`. Without `uses` nothing is cut, and the first arm that can go does: what is
+    shared out over all borrowers cannot be known of one.
+    """
     tables = tables_of(conn, book.read_borrowers([borrower_id]), tenant, now=now)
     if tables.loans.is_empty():
         raise BadInput(f"no loan of borrower {borrower_id!r} in the book", source="--borrower")
     context = context_for(conn, tenant, book, as_of=as_of, now=now)
-    return pl.concat(plan_days(unpaid(tables, context=context), context=context, days=days))
+    tables, strategy = unpaid(tables, context=context), tenant.strategy
+    currency = tenant.currency
+    told = partial(priced, strategy=strategy, uses=uses, currency=currency)
+    share = partial(at_prices, strategy=strategy, uses=uses, currency=currency) if uses else uncut
+    found = plan_days([lambda: tables], context=context, days=days, share=share)
+    return pl.concat(_priced(day, told) for day in found)
+
+
+def prices_of(folder: Path, strategy: Strategy) -> tuple[BudgetUse, ...]:
+    """Use and price of each budget in a finished plan of this very strategy. Raises BadInput."""
+    manifest = read_manifest(folder)
+    if manifest["strategy_hash"] != strategy.content_hash or "budgets" not in manifest:
+        mend = "name a plan's folder made by this very file, with budgets"
+        raise BadInput("this plan has no prices of this strategy", source=str(folder), mend=mend)
+    return tuple(BudgetUse(**each) for each in manifest["budgets"])
 
 
 def replay(
@@ -99,21 +149,29 @@ def replay(
 ) -> Replay:
     """Plan those days of the book under the tenant's strategy and under another."""
     given = context_for(conn, tenant, book, as_of=from_day, now=from_at)
-    sides: list[list[pl.DataFrame]] = [[], []]
     both = replace(tenant, strategy=other) if other.remembers else tenant
-    for number in range(book.partitions):
-        tables = _as_it_was(tables_of(conn, book.read(number), both, now=now), from_at)
+    tables = partial(_tables_then, conn, book, both, now=now, at=from_at)
+    read = lru_cache(maxsize=1)(tables)  # a partition that stands alone is read once
+    reads = [partial(read, number) for number in range(book.partitions)]
+    # Budgets are of the whole book together; else a partition after the other is lighter.
+    together = tenant.strategy.budgets or other.budgets
+    groups = [reads] if together else [[each] for each in reads]
+    sides: list[list[_Kept]] = [[], []]
+    done, whole = 0, len(groups) * days * len(sides)
+    for group in groups:
         for side, strategy in zip(sides, (tenant.strategy, other), strict=True):
-            side.append(_days(tables, replace(given, strategy=strategy), days))
-        if progress:
-            progress(number + 1, book.partitions)
-    old, new = (pl.concat(side) for side in sides)
+            for day in plan_days(group, context=replace(given, strategy=strategy), days=days):
+                side.append(_kept(day))
+                done += 1
+                if progress:
+                    progress(done, whole)
+    old, new = (pl.concat(rows for rows, _ in side) for side in sides)
     return Replay(
         from_day,
         days,
         new["borrower_id"].n_unique(),
-        _side(old, tenant.strategy, tenant),
-        _side(new, other, tenant),
+        _side(old, sides[0], tenant.strategy, tenant),
+        _side(new, sides[1], other, tenant),
         **_who(old, new),
     )
 
@@ -147,24 +205,40 @@ def _path(workspace: Path, content_hash: str) -> Path:
     return workspace / FOLDER / f"{content_hash}.json"
 
 
-def _as_it_was(tables: Tables, at: datetime) -> Tables:
-    """Without the contacts that were made later, and the messages."""
+def _tables_then(
+    conn: Connection[Any], book: Book, tenant: Tenant, number: int, *, now: datetime, at: datetime
+) -> Tables:
+    """A partition's tables, without contacts and messages that were made after an instant."""
+    tables = tables_of(conn, book.read(number), tenant, now=now)
     contacts, sent = (each.filter(pl.col("at") < at) for each in (tables.contacts, tables.sent))
     return replace(tables, contacts=contacts, sent=sent)
 
 
-def _days(tables: Tables, context: PlanContext, days: int) -> pl.DataFrame:
-    return pl.concat(rows.select(_KEPT) for rows in plan_days(tables, context=context, days=days))
+_Kept: TypeAlias = tuple[pl.DataFrame, SharedOut | None]
+
+
+def _kept(day: Day) -> _Kept:
+    """What is counted of a day."""
+    return day.rows.select(_KEPT), day.shared and replace(day.shared, cut=(), arms=())
+
+
+def _priced(day: Day, told: Callable[[pl.DataFrame], pl.DataFrame]) -> pl.DataFrame:
+    """A borrower's row with what its message takes of the budgets."""
+    if day.shared is None:
+        return day.rows
+    return day.rows.join(told(day.offers), on=["borrower_id", "arm"], how="left")
 
 
 def _going(rows: pl.DataFrame) -> pl.DataFrame:
     return rows.filter((pl.col("decision") == "proposed") & pl.col("outcome").is_in(MAY_GO))
 
 
-def _side(rows: pl.DataFrame, strategy: Strategy, tenant: Tenant) -> Side:
+def _side(rows: pl.DataFrame, days: Sequence[_Kept], strategy: Strategy, tenant: Tenant) -> Side:
     going = _going(rows)
     parts = int(going["parts"].sum())
     stopped = rows.filter((pl.col("decision") == "proposed") & ~pl.col("outcome").is_in(MAY_GO))
+    chosen = going.filter(pl.col("step").is_in([s.name for s in strategy.steps if s.by_budget]))
+    shared = [each for _, each in days if each is not None]
     return Side(
         strategy=f"{strategy.name} v{strategy.version}",
         content_hash=strategy.content_hash,
@@ -175,6 +249,27 @@ def _side(rows: pl.DataFrame, strategy: Strategy, tenant: Tenant) -> Side:
         by_step=_counted(going["step"]),
         rules=_counted(stopped["rules"].explode()),
         reasons=_counted(rows.filter(pl.col("decision") != "proposed")["reason"]),
+        cut=_counted(rows.filter(reason=Reason.OVER_BUDGET.value)["step"]),
+        by_arm=_counted(chosen.select(arm=pl.format("{}.{}", "step", "arm"))["arm"]),
+        budgets=_budget_days(shared),
+        gap=max((each.gap for each in shared), default=0.0),
+    )
+
+
+def _budget_days(shared: Sequence[SharedOut]) -> tuple[BudgetDays, ...]:
+    """Each budget over all days."""
+    found = zip(*(each.uses for each in shared), strict=True)
+    return tuple(
+        BudgetDays(
+            name=uses[0].name,
+            of=uses[0].of,
+            limit=uses[0].limit,
+            used=sum(use.used for use in uses),
+            short_days=sum(use.price > 0 for use in uses),
+            price=median(use.price for use in uses),
+            price_most=max(use.price for use in uses),
+        )
+        for uses in found
     )
 
 

@@ -20,6 +20,7 @@ from duewise.engine.compose import compose
 from duewise.engine.partition import PLAN
 from duewise.errors import BadInput
 from duewise.frames import INSTANT
+from duewise.jobs.approvals import as_recorded
 from duewise.jobs.gate import Known, Ruling, rule_on
 from duewise.jobs.operations import (
     addresses_of,
@@ -144,6 +145,7 @@ def compose_and_rule(
     if proposals.is_empty():
         return []
     with conn.transaction():
+        tenant = as_recorded(conn, tenant)
         borrower_ids = proposals["borrower_id"].unique().sort().to_list()
         complete_until = feed_complete_until(conn)
         known = Known(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from operator import attrgetter
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import psycopg
 from psycopg import AsyncConnection
@@ -28,8 +28,7 @@ _Word: TypeAlias = tuple[State, str, datetime | None, bool]
 _SQL = queries("outbox")
 
 
-@dataclass(frozen=True)
-class Said:
+class Said(NamedTuple):
     """What became of one attempt on an envelope. `attempt` tells it from earlier and later ones.
 
     `dead_token` names the address that takes nothing any more.
@@ -79,7 +78,7 @@ def said_of(claimed: Claimed, result: SendResult, *, now: datetime) -> Said:
             return _said(claimed, State.ACCEPTED, "accepted_by_gateway")
         case Refused(is_permanent=True):
             said = _said(claimed, State.FAILED, f"refused: {result.code}")
-            return replace(said, dead_token=claimed.token) if result.is_address_dead else said
+            return said._replace(dead_token=claimed.token) if result.is_address_dead else said
         case Refused() if never_left(result):
             not_before = now + timedelta(seconds=TRY_AGAIN_S)
             return unsent(claimed, f"refused_for_now: {result.code}", not_before)
@@ -182,12 +181,22 @@ async def _store_accepted(
 
     Most envelopes are written next by their receipts, the others by `accept_answered`.
     """
+    try:
+        return await _append_accepted(conn, owner, answers, parts, step="add_new_submissions")
+    except psycopg.errors.UniqueViolation:  # a receipt had proved one of them, or an id came again
+        return await _append_accepted(conn, owner, answers, parts, step="add_submissions")
+
+
+async def _append_accepted(
+    conn: AsyncConnection[Any], owner: int, answers: Answers, parts: dict[str, Any], *, step: str
+) -> bool:
     values = {"claim_id": answers.claim_id, "owner": owner, "now": answers.now}
     async with conn.transaction():
         ours = await (await conn.execute(_SQL["answer_claim"], values)).fetchone()
         if ours is not None:
-            await conn.execute(_SQL["drop_adopted"], parts)
-            await conn.execute(_SQL["add_submissions"], parts)
+            async with conn.pipeline():
+                await conn.execute(_SQL["drop_adopted"], parts)
+                await conn.execute(_SQL[step], parts)
         return ours is not None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import polars as pl
 from psycopg import AsyncCursor, Connection, sql
@@ -33,8 +33,7 @@ COPY_VERDICTS = sql.SQL("COPY verdict ({}) FROM STDIN (FORMAT csv)").format(
 )
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(NamedTuple):
     """The guard's word on an envelope, and what it was given on.
 
     `facts` is what explanations show; `seen` and `history` are all that the gate saw, as canonical

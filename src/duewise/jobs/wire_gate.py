@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import polars as pl
-from psycopg import AsyncCursor
-from psycopg.rows import dict_row
+from psycopg import AsyncConnection
 
 from duewise.frames import INSTANT, Schema, empty
+from duewise.jobs.approvals import LAST_WORDS, ruled
 from duewise.jobs.gate import Known, Ruling, rule_on
 from duewise.jobs.operations import (
     ADDRESSES,
@@ -22,6 +21,7 @@ from duewise.jobs.operations import (
 )
 from duewise.jobs.tenant import Tenant
 from duewise.store import arrays
+from duewise.store.connection import ask_together
 from duewise.store.sql import queries
 
 _SQL = queries("outbox")
@@ -52,8 +52,7 @@ _MESSAGES: Schema = {
 Columns: TypeAlias = Mapping[str, Sequence[Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """An envelope for the wire, unsealed. Never logged, never shown: it is personal.
 
     `token` is the blind index of its address.
@@ -75,28 +74,65 @@ class Claimed:
 
 
 async def judge_due(
-    cursor: AsyncCursor[Any], due: Columns, *, tenant: Tenant, now: datetime
+    conn: AsyncConnection[Any], due: Columns, *, tenant: Tenant, now: datetime
 ) -> tuple[list[Claimed], list[Ruling]]:
     """The envelopes that are due and the guard's ruling on each, in one order.
 
     `due`: the columns of the statement of that name, of one channel; read in its transaction.
     """
     (channel,) = set(due["channel"])
+    told = await _ask(conn, due, channel, now=now)
     claimed = _unsealed(due, column=COLUMNS[channel], tenant=tenant)
-    refused = await _refused(cursor, due, channel)
     known = Known(
-        addresses=_addresses(due, *refused),
-        contacts=await _contacts(cursor, due, now=now),
-        cases=await _cases(cursor, due["borrower_id"], now=now),
-        ledger_age=await _ledger_age(cursor, now=now),
+        addresses=_addresses(due, *_refused(told.refusals, channel)),
+        contacts=_frame(told.contacts, CONTACTS),
+        cases=_cases(told.cases),
+        ledger_age=now - told.feed[0][0] if told.feed else NEVER_HEARD,
     )
+    paid = dict(told.paid)
     given = due | {  # type: ignore[operator]
         "text": [each.text or None for each in claimed],
-        "paid_minor": await _paid(cursor, due),
+        "paid_minor": [paid.get(envelope_id, 0) for envelope_id in due["envelope_id"]],
         "now": [now] * len(claimed),
     }
     messages = pl.DataFrame({name: given[name] for name in _MESSAGES}, schema=dict(_MESSAGES))
-    return claimed, rule_on(messages, known, tenant=tenant)
+    return claimed, rule_on(messages, known, tenant=ruled(tenant, told.approvals))
+
+
+class _Told(NamedTuple):
+    """What the database says at the gate, statement by statement."""
+
+    refusals: list[tuple[Any, ...]]
+    paid: list[tuple[Any, ...]]
+    contacts: list[tuple[Any, ...]]
+    cases: list[tuple[Any, ...]]
+    feed: list[tuple[Any, ...]]
+    approvals: list[tuple[Any, ...]]
+
+
+async def _ask(conn: AsyncConnection[Any], due: Columns, channel: str, *, now: datetime) -> _Told:
+    borrower_ids = arrays.texts(due["borrower_id"])
+    due_loans = {
+        "envelope_ids": arrays.numbers(due["envelope_id"]),
+        "loan_ids": arrays.texts(due["loan_id"]),
+        "known_ats": arrays.instants(at or _NEVER for at in due["known_at"]),
+    }
+    written_to = {
+        "borrower_ids": borrower_ids,
+        "now": now,
+        "since": now - timedelta(days=CONTACT_DAYS),
+        "except_ids": [],  # these are not on the wire yet
+    }
+    told = await ask_together(
+        conn,
+        (_SQL["refusals"], {"borrower_ids": borrower_ids, "channels": [channel]}),
+        (_SQL["paid_since"], due_loans),
+        (_SQL["contact_log"], written_to),
+        (_SQL["open_cases"], {"borrower_ids": borrower_ids, "now": now}),
+        (_SQL["feed_complete_until"], {}),
+        (LAST_WORDS, {}),
+    )
+    return _Told(*told)
 
 
 def _unsealed(due: Columns, *, column: str, tenant: Tenant) -> list[Claimed]:
@@ -155,14 +191,10 @@ def _addresses(due: Columns, opted_out: set[str], states_told: Mapping[str, str]
     )
 
 
-async def _refused(
-    cursor: AsyncCursor[Any], due: Columns, channel: str
-) -> tuple[set[str], dict[str, str]]:
+def _refused(refusals: Sequence[tuple[Any, ...]], channel: str) -> tuple[set[str], dict[str, str]]:
     """The borrowers who want nothing more, and whose address is of no use, and why."""
-    values = {"borrower_ids": arrays.texts(due["borrower_id"]), "channels": [channel]}
-    await cursor.execute(_SQL["refusals"], values)
     opted_out, states = set[str](), dict[str, str]()
-    for borrower_id, _, what in await cursor.fetchall():
+    for borrower_id, _, what in refusals:
         if what == "opted_out":
             opted_out.add(borrower_id)
         else:
@@ -171,42 +203,11 @@ async def _refused(
     return opted_out, states if channel != "sms" else {}
 
 
-async def _paid(cursor: AsyncCursor[Any], due: Columns) -> list[int]:
-    values = {
-        "envelope_ids": arrays.numbers(due["envelope_id"]),
-        "loan_ids": arrays.texts(due["loan_id"]),
-        "known_ats": arrays.instants(at or _NEVER for at in due["known_at"]),
-    }
-    await cursor.execute(_SQL["paid_since"], values)
-    paid: dict[int, int] = dict(await cursor.fetchall())
-    return [paid.get(envelope_id, 0) for envelope_id in due["envelope_id"]]
+def _frame(found: Sequence[tuple[Any, ...]], schema: Schema) -> pl.DataFrame:
+    return pl.DataFrame(found, schema=dict(schema), orient="row") if found else empty(schema)
 
 
-async def _contacts(cursor: AsyncCursor[Any], due: Columns, *, now: datetime) -> pl.DataFrame:
-    values = {
-        "borrower_ids": arrays.texts(due["borrower_id"]),
-        "now": now,
-        "since": now - timedelta(days=CONTACT_DAYS),
-        "except_ids": [],  # these are not on the wire yet
-    }
-    await cursor.execute(_SQL["contact_log"], values)
-    found = await cursor.fetchall()
+def _cases(found: Sequence[tuple[Any, ...]]) -> pl.DataFrame:
     if not found:
-        return empty(CONTACTS)
-    return pl.DataFrame(found, schema=dict(CONTACTS), orient="row")
-
-
-async def _cases(
-    cursor: AsyncCursor[Any], borrower_ids: Sequence[str], *, now: datetime
-) -> pl.DataFrame:
-    values = {"borrower_ids": arrays.texts(borrower_ids), "now": now}
-    async with cursor.connection.cursor(row_factory=dict_row) as of_cases:
-        await of_cases.execute(_SQL["open_cases"], values)
-        found = await of_cases.fetchall()
-    return case_frame(found) if found else empty(CASES)
-
-
-async def _ledger_age(cursor: AsyncCursor[Any], *, now: datetime) -> timedelta:
-    await cursor.execute(_SQL["feed_complete_until"])
-    row = await cursor.fetchone()
-    return now - row[0] if row else NEVER_HEARD
+        return empty(CASES)
+    return case_frame([{"borrower_id": who, "kind": kind} for who, kind in found])

@@ -1,19 +1,59 @@
-"""Approval by a second person: their name and the hash of what they saw, written into the file.
+"""Approval by a second person, bound to the hash of what they saw: in the file, and on record.
 
-The hash is of the whole content, so an edit of any word withdraws the approval by itself.
+The hash is of the whole content, so an edit of any word withdraws the approval by itself. Of a text
+that was ever on record the record alone counts; of any other the file's own signature does.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 import yaml
 
 from duewise.errors import BadInput
 from duewise.message.overview import Overview
+from duewise.message.template import Template
 
 _DOCUMENT = re.compile(r"^(---[ \t]*\n)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Approval:
+    """What somebody said of a text in one wording. `what`: approved or withdrawn."""
+
+    template: str
+    content_hash: str
+    what: str
+    author: str
+    by: str
+    at: datetime
+    why: str
+
+
+def by_record(
+    templates: Mapping[str, Template], last_words: Iterable[Approval]
+) -> dict[str, Template]:
+    """The templates, those on record approved by nothing but the record.
+
+    `last_words`: of each wording of a text the last that was said of it.
+    """
+    words = {(each.template, each.content_hash): each for each in last_words}
+    on_record = {name for name, _ in words}
+    return {
+        name: _recorded(template, words) if name in on_record else template
+        for name, template in templates.items()
+    }
+
+
+def _recorded(template: Template, words: Mapping[tuple[str, str], Approval]) -> Template:
+    content_hash = template.content_hash
+    said = words.get((template.name, content_hash))
+    if said is None or said.what != "approved":
+        return replace(template, approver="", approved_hash="")
+    return replace(template, approver=said.by, approved_hash=content_hash)
 
 
 def check_approval(seen: Overview, *, approver: str) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import polars as pl
 
@@ -38,6 +39,7 @@ PARTS_MAX = 255  # the header counts parts in one octet
 _SEPTETS = {
     character: bytes([septet]) for septet, character in enumerate(GSM_BASIC) if septet != ESCAPE
 } | {character: bytes([ESCAPE, septet]) for character, septet in GSM_EXTENSION.items()}
+_TO_SEPTETS = {ord(character): octets.decode("latin-1") for character, octets in _SEPTETS.items()}
 _EXTENSION_CLASS = "[" + "".join(re.escape(character) for character in GSM_EXTENSION) + "]"
 _NOT_GSM_CLASS = "[^" + "".join(re.escape(character) for character in _SEPTETS) + "]"
 _NOT_GSM = re.compile(_NOT_GSM_CLASS)
@@ -57,10 +59,11 @@ class Encoding:
     data_coding: int
     single_units: int
     part_units: int
+    unit_octets: int
 
 
-GSM7 = Encoding("gsm7", data_coding=0, single_units=160, part_units=153)
-UCS2 = Encoding("ucs2", data_coding=8, single_units=70, part_units=67)
+GSM7 = Encoding("gsm7", data_coding=0, single_units=160, part_units=153, unit_octets=1)
+UCS2 = Encoding("ucs2", data_coding=8, single_units=70, part_units=67, unit_octets=2)
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,7 @@ class TextSize:
     parts: int
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """One SMS as SMPP wants it: septets one an octet, or UTF-16BE; `udh` is empty if alone."""
 
     payload: bytes
@@ -149,7 +151,8 @@ def _settle_borderline(sized: pl.DataFrame) -> pl.DataFrame:
 def split(text: str, *, reference: int, encoding: Encoding | None = None) -> list[Part]:
     """The text as parts to submit, joined under `reference` (its low 8 bits).
 
-    `encoding` is the one to use where a wire knows no other; without it the smaller that fits.
+    `encoding` is the one to use where a wire knows no other, and every character fits it; without
+    it the smaller that fits.
 
     >>> [(len(part.payload), part.udh.hex()) for part in split("x" * 161, reference=7)]
     [(153, '050003070201'), (8, '050003070202')]
@@ -157,15 +160,20 @@ def split(text: str, *, reference: int, encoding: Encoding | None = None) -> lis
     Raises BadInput for a text of more than 255 parts.
     """
     encoding = encoding or _encoding(text)
-    if len(text) + _pairs(text, encoding) <= encoding.single_units:
-        return [Part(_encode(text, encoding), encoding.data_coding, b"")]
-    chunks = list(_chunks(text, encoding))
-    if len(chunks) > PARTS_MAX:
-        raise BadInput(f"a text of {len(chunks)} parts", mend=f"send {PARTS_MAX} at most")
-    head = bytes((0x05, 0x00, 0x03, reference & 0xFF, len(chunks)))
+    octets, width = _encode(text, encoding), encoding.unit_octets
+    if len(octets) <= encoding.single_units * width:
+        return [Part(octets, encoding.data_coding, b"")]
+    if len(octets) == len(text) * width:  # no pair that could fall apart
+        size = encoding.part_units * width
+        payloads = [octets[start : start + size] for start in range(0, len(octets), size)]
+    else:
+        payloads = [_encode(chunk, encoding) for chunk in _chunks(text, encoding)]
+    if len(payloads) > PARTS_MAX:
+        raise BadInput(f"a text of {len(payloads)} parts", mend=f"send {PARTS_MAX} at most")
+    head = bytes((0x05, 0x00, 0x03, reference & 0xFF, len(payloads)))
     return [
-        Part(_encode(chunk, encoding), encoding.data_coding, head + bytes((number,)))
-        for number, chunk in enumerate(chunks, start=1)
+        Part(payload, encoding.data_coding, head + bytes((number,)))
+        for number, payload in enumerate(payloads, start=1)
     ]
 
 
@@ -196,7 +204,7 @@ def _chunks(text: str, encoding: Encoding) -> Iterator[str]:
 
 def _encode(text: str, encoding: Encoding) -> bytes:
     if encoding is GSM7:
-        return b"".join(_SEPTETS[character] for character in text)
+        return text.translate(_TO_SEPTETS).encode("latin-1")
     return text.encode("utf-16-be", errors="replace")  # half a surrogate pair is no character
 
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,7 @@ class Template:
         """`zh` or `en`."""
         return self.locale.partition("-")[0]
 
-    @property
+    @cached_property
     def content_hash(self) -> str:
         """SHA-256 of all that is approved: every field but the names of who wrote and approved."""
         content = asdict(self)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_US = timedelta(microseconds=1)
 
 
-def numbers(values: Iterable[int]) -> str:
-    """An array of integers.
+def numbers(values: Iterable[int | None]) -> str:
+    """An array of integers, or of nulls among them.
 
-    >>> numbers([7, 8])
-    '{7,8}'
+    >>> numbers([7, None, 8])
+    '{7,NULL,8}'
     """
-    return f"{{{','.join(map(str, values))}}}"
+    return f"{{{','.join(map(str, values))}}}".replace("None", "NULL")
 
 
 def texts(values: Sequence[str]) -> str:
@@ -38,3 +41,13 @@ def instants(values: Iterable[datetime]) -> str:
     """
     known: dict[datetime, str] = {}
     return texts([known.get(at) or known.setdefault(at, str(at)) for at in values])
+
+
+def microseconds(values: Iterable[datetime]) -> str:
+    """An array of instants as microseconds since 1970, which are read faster than dates.
+
+    >>> microseconds([datetime(1970, 1, 2, tzinfo=UTC)])
+    '{86400000000}'
+    """
+    known: dict[datetime, int] = {}
+    return numbers([known.get(at) or known.setdefault(at, (at - _EPOCH) // _US) for at in values])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, LiteralString
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
@@ -42,6 +43,18 @@ async def connect_async(
         return await psycopg.AsyncConnection.connect(conninfo, autocommit=autocommit)
     except psycopg.OperationalError as error:
         raise _unreachable(error) from error
+
+
+async def ask_together(
+    conn: psycopg.AsyncConnection[Any], *asked: tuple[LiteralString, Mapping[str, Any]]
+) -> list[list[tuple[Any, ...]]]:
+    """The rows of several statements, one after the other, asked and answered in one round trip.
+
+    Each sees what was committed when it begins, as if it had been sent alone.
+    """
+    async with conn.pipeline():
+        cursors = [await conn.execute(text, values, binary=True) for text, values in asked]
+        return [await cursor.fetchall() for cursor in cursors]
 
 
 def open_pool(dsn: str, *, size_max: int = 8) -> ConnectionPool[psycopg.Connection[Any]]:

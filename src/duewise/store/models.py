@@ -118,6 +118,24 @@ class Promise(models.Model):
         verbose_name_plural = _("promises")
 
 
+class TemplateApproval(models.Model):
+    """What somebody said of a text in exactly one wording. Rows are only ever added."""
+
+    approval_id = models.BigAutoField(primary_key=True)
+    template = models.TextField(_("template"), db_index=True)
+    content_hash = models.TextField(_("content hash"))
+    what = models.TextField(_("said"))  # approved withdrawn
+    author = models.TextField(_("author"))
+    by = models.TextField(_("by"))
+    at = models.DateTimeField(_("at"))
+    why = models.TextField(_("because"), default="")
+
+    class Meta:
+        db_table = "template_approval"
+        verbose_name = _("approval")
+        verbose_name_plural = _("approvals")
+
+
 class Blackout(models.Model):
     """A region in which nobody is told anything for a while. Ended early by `lifted_at`."""
 
@@ -238,6 +256,8 @@ class Envelope(models.Model):
     # What is still to be done: ready (to be claimed, or claimed and not written), held, unknown.
     # The database sets it; the state itself is in no index, so that a move touches none.
     open_as = models.TextField(null=True)
+    # The block of the receipts that ended it all at once; none where they came one by one.
+    told_in = models.BigIntegerField(null=True)
     created_at = models.DateTimeField(_("created at"))
 
     class Meta:
@@ -313,7 +333,11 @@ class Claim(models.Model):
 
 
 class EnvelopeChange(models.Model):
-    """Every change of an envelope's state, written by the database in the same transaction."""
+    """Every change of an envelope's state, written by the database in the same transaction.
+
+    A view: of rows (`change_row`), and of blocks of what was moved alike. Changes of a block share
+    their number.
+    """
 
     change_id = models.BigAutoField(primary_key=True)
     envelope_id = models.BigIntegerField(_("envelope"), db_index=True)
@@ -323,9 +347,26 @@ class EnvelopeChange(models.Model):
     reason = models.TextField(_("reason"))
 
     class Meta:
+        managed = False
         db_table = "envelope_change"
         verbose_name = _("state change")
         verbose_name_plural = _("state changes")
+
+
+class ChangeBlock(models.Model):
+    """A move that many envelopes made at once: those of these that name the block."""
+
+    change_id = models.BigIntegerField(primary_key=True)  # from the sequence of `change_row`
+    block_id = models.BigIntegerField()
+    at = models.DateTimeField()
+    old_state = models.TextField()
+    new_state = models.TextField()
+    reason = models.TextField()
+    envelope_ids = ArrayField(models.BigIntegerField())
+
+    class Meta:
+        db_table = "change_block"
+        indexes = [models.Index(fields=["block_id"], name="change_block_of")]
 
 
 class Verdict(models.Model):
@@ -410,7 +451,10 @@ class Contact(models.Model):
 
 
 class Submission(models.Model):
-    """One part of an envelope that the gateway accepted, under the gateway's own id for it."""
+    """One part of an envelope that the gateway accepted, under the gateway's own id for it.
+
+    Nothing looks one up by its number, so no index holds it.
+    """
 
     submission_id = models.BigAutoField(primary_key=True)
     envelope_id = models.BigIntegerField(_("envelope"), db_index=True)
@@ -429,19 +473,35 @@ class Submission(models.Model):
 
 
 class RawInbound(models.Model):
-    """What callers told, sealed, as it was answered; gone once it is taken in."""
+    """What callers told, sealed, as it was answered; gone once it is taken in.
+
+    `replies`: how many of it no sender has heeded. `reason`: why it cannot be taken in.
+    """
 
     raw_id = models.BigAutoField(primary_key=True)
     route = models.TextField()
+    kind = models.TextField(default="sms", db_default="sms")
     body = models.BinaryField()
     at = models.DateTimeField()
+    replies = models.IntegerField(default=1, db_default=1)
+    reason = models.TextField(null=True)
 
     class Meta:
         db_table = "raw_inbound"
+        indexes = [
+            models.Index(
+                fields=["raw_id"],
+                name="raw_inbound_unheeded",
+                condition=models.Q(replies__gt=0, reason__isnull=True),
+            )
+        ]
 
 
 class Receipt(models.Model):
-    """What the gateway said later about a submitted part. A receipt said twice is kept once."""
+    """What the gateway said later about a submitted part. A receipt said twice is kept once.
+
+    A view: of rows (`receipt_row`), and of blocks of what was told of whole messages at once.
+    """
 
     receipt_id = models.BigAutoField(primary_key=True)
     route = models.TextField(_("route"))
@@ -453,19 +513,27 @@ class Receipt(models.Model):
     envelope_id = models.BigIntegerField(_("envelope"), null=True, db_index=True)
 
     class Meta:
+        managed = False
         db_table = "receipt"
         verbose_name = _("receipt")
         verbose_name_plural = _("receipts")
-        constraints = [
-            models.UniqueConstraint(fields=["route", "provider_id", "status"], name="receipt_once")
-        ]
-        indexes = [
-            models.Index(
-                fields=["receipt_id"],
-                name="receipt_unmatched",
-                condition=models.Q(envelope_id__isnull=True),
-            )
-        ]
+
+
+class ReceiptBlock(models.Model):
+    """Receipts of one batch that say of whole messages that they are delivered: an array each."""
+
+    block_id = models.BigAutoField(primary_key=True)
+    route = models.TextField()
+    taken_at = models.DateTimeField()
+    receipt_id = models.BigIntegerField()  # one for all, from the sequence of `receipt_row`
+    envelope_ids = ArrayField(models.BigIntegerField())
+    provider_ids = ArrayField(models.TextField())
+    codes = ArrayField(models.TextField())  # one where all are alike; so are `refs`
+    refs = ArrayField(models.TextField())
+    at_us = ArrayField(models.BigIntegerField())  # microseconds since 1970
+
+    class Meta:
+        db_table = "receipt_block"
 
 
 class Reply(models.Model):

@@ -20,6 +20,7 @@ from unfold.contrib.filters.admin import RangeDateFilter, RangeDateTimeFilter
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from duewise.store import models
+from duewise.web.console.approvals import TemplateApprovalAdmin
 from duewise.web.console.filters import code_filter
 from duewise.web.console.labels import OUTCOME_COLOURS, STATE_COLOURS, label, why
 from duewise.web.console.read_only import ReadOnly, coloured, link
@@ -372,6 +373,7 @@ class FeedAdmin(ReadOnly):
     list_display = ("name", "complete_until")
 
 
+admin.site.register(models.TemplateApproval, TemplateApprovalAdmin)
 admin.site.unregister(User)
 admin.site.unregister(Group)
 

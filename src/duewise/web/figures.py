@@ -14,14 +14,23 @@ from duewise.outbox.envelope import BALANCE, SUBMITTED, Balance, State, balance
 _BY_STATE = "SELECT state, count(*) FROM envelope WHERE as_of = %(as_of)s GROUP BY state"
 # Both are counted from the log of changes, not from the states they must tie with.
 _PLANNED = """
-SELECT count(*) FROM envelope_change c JOIN envelope e USING (envelope_id)
+SELECT count(*) FROM change_row c JOIN envelope e USING (envelope_id)
  WHERE e.as_of = %(as_of)s AND c.old_state IS NULL
 """
+# Of the blocks of changes only those that the day's envelopes name.
 _SUBMITTED = """
+WITH of_day AS MATERIALIZED (
+    SELECT envelope_id, told_in FROM envelope WHERE as_of = %(as_of)s
+), change AS (
+    SELECT envelope_id, change_id, new_state FROM change_row JOIN of_day USING (envelope_id)
+     UNION ALL
+    SELECT d.envelope_id, c.change_id, c.new_state
+      FROM (SELECT * FROM change_block WHERE block_id IN (SELECT told_in FROM of_day)) AS c
+           CROSS JOIN LATERAL unnest(c.envelope_ids) AS moved (envelope_id)
+           JOIN of_day d ON d.envelope_id = moved.envelope_id AND d.told_in = c.block_id
+)
 SELECT count(*) FROM (
-       SELECT DISTINCT ON (c.envelope_id) c.new_state
-         FROM envelope_change c JOIN envelope e USING (envelope_id)
-        WHERE e.as_of = %(as_of)s ORDER BY c.envelope_id, c.change_id DESC
+       SELECT DISTINCT ON (envelope_id) new_state FROM change ORDER BY envelope_id, change_id DESC
        ) AS last
  WHERE new_state = ANY(%(sent)s)
 """
@@ -31,7 +40,13 @@ SELECT as_of, state, count(*) FROM envelope
 """
 _FEEDS = "SELECT name, complete_until FROM feed ORDER BY name"
 _ALL_STATES = "SELECT state, count(*) FROM envelope GROUP BY state"
-_RECEIPTS = "SELECT status, count(*) FROM receipt GROUP BY status"
+_RECEIPTS = """
+SELECT status, sum(receipts)::bigint
+  FROM (SELECT status, count(*) AS receipts FROM receipt_row GROUP BY status
+         UNION ALL
+        SELECT 'delivered', sum(cardinality(provider_ids)) FROM receipt_block) AS kept
+ WHERE receipts > 0 GROUP BY status
+"""
 _DUE = """
 SELECT count(*), min(not_before) FROM envelope
  WHERE open_as = 'ready' AND state = 'ready' AND not_before <= %(now)s

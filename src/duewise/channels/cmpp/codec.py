@@ -13,6 +13,7 @@ from duewise.channels.cmpp.ident import gateway_proof, source_proof, timestamp
 from duewise.channels.cmpp.pdu import (
     FRAME_MAX,
     HEADER_LENGTH,
+    LAYOUTS,
     RESPONSE,
     V2,
     V3,
@@ -25,17 +26,19 @@ from duewise.channels.cmpp.pdu import (
     Submit,
     decode,
     encode,
-    encode_body,
     frame,
     header,
+    pack_submit_head,
 )
 from duewise.channels.cmpp.report import read_report, status_of
 from duewise.channels.cmpp.settings import CmppSettings
 from duewise.channels.cmpp.text import content_of, encoding_of, read_text, write_number
+from duewise.channels.cmpp.usual import ACCEPTED, accepted_ids, submit_bodies, submit_frames
 from duewise.channels.wire.codec import (
     Answer,
     Farewell,
     Heard,
+    HeardAll,
     LoginRefused,
     ReplyPart,
     Response,
@@ -50,6 +53,7 @@ from duewise.times import Clock
 
 RECEIPT_REQUESTED: Final = 1
 SEQUENCE_MAX: Final = 0xFFFF_FFFF
+HEADS_MAX: Final = 1_024
 _BAD_STRUCTURE: Final = 1
 
 
@@ -64,6 +68,7 @@ class CmppCodec:
         self._settings, self._clock = settings, clock
         self.version = V3 if settings.version == "3.0" else V2
         self._proof = b""
+        self._head = lru_cache(HEADS_MAX)(self._submit_head)
 
     def login(self, sequence: int) -> bytes:
         settings = self._settings
@@ -91,8 +96,8 @@ class CmppCodec:
     def enquiry(self, sequence: int) -> bytes:
         return frame(Command.ACTIVE_TEST, sequence)
 
-    def submit(self, sequence: int, body: bytes) -> bytes:
-        return frame(Command.SUBMIT, sequence, body)
+    def submits(self, first: int, bodies: Sequence[bytes]) -> bytes:
+        return submit_frames(first, bodies)
 
     def bodies(self, message: Message) -> Sequence[bytes] | Refused:
         """The bodies of a message's CMPP_SUBMITs, in part order; or why there are none."""
@@ -103,32 +108,37 @@ class CmppCodec:
             return parts
         number = write_number(message.address, country_code=settings.country_code)
         valid = _validity(message.valid_until, settings.zone) if message.valid_until else ""
+        texts = [content_of(part) for part in parts]
         try:
-            return [
-                encode_body(
-                    Command.SUBMIT,
-                    Submit(
-                        message.sender_id or settings.sender_id,
-                        (number,),
-                        content,
-                        msg_format,
-                        bool(part.udh),
-                        place,
-                        len(parts),
-                        RECEIPT_REQUESTED,
-                        valid,
-                        settings.service_id,
-                        settings.source_addr,
-                        fee_type=settings.fee_type,
-                        fee_code=settings.fee_code,
-                    ),
-                    self.version,
-                )
-                for place, part in enumerate(parts, start=1)
-                for msg_format, content in (content_of(part),)
-            ]
+            head = self._head(
+                message.sender_id or settings.sender_id,
+                texts[0][0],
+                valid,
+                has_header=bool(parts[0].udh),
+                version=self.version,
+            )
+            return submit_bodies(head, number, [content for _, content in texts], self.version)
         except ProtocolError:
             return INVALID_MESSAGE
+
+    def _submit_head(
+        self, sender_id: str, msg_format: int, valid_time: str, *, has_header: bool, version: int
+    ) -> bytes:
+        """All that the texts of a day share, packed once. Raises ProtocolError."""
+        settings = self._settings
+        said = Submit(
+            sender_id,
+            (),
+            msg_format=msg_format,
+            has_header=has_header,
+            registered_delivery=RECEIPT_REQUESTED,
+            valid_time=valid_time,
+            service_id=settings.service_id,
+            msg_source=settings.source_addr,
+            fee_type=settings.fee_type,
+            fee_code=settings.fee_code,
+        )
+        return pack_submit_head(said, LAYOUTS[version])
 
     def read(self, octets: bytes) -> Heard:
         try:
@@ -141,6 +151,19 @@ class CmppCodec:
         except ProtocolError:
             return self._unreadable(octets)
         return _small_talk(pdu)
+
+    def hear(self, frames: Sequence[bytes]) -> HeardAll:
+        """As `read`; answers that say yes, which nearly all are, are read together."""
+        accepted, told, others = list[bytes](), list[Told](), list[Heard]()
+        (start, end) = ACCEPTED[self.version]
+        for octets in frames:
+            if octets[:8] == start and octets.endswith(end):
+                accepted.append(octets)
+            elif type(heard := self.read(octets)) is Told:
+                told.append(heard)
+            else:
+                others.append(heard)
+        return HeardAll(*accepted_ids(accepted, self.version), told, others)
 
     def query(self, provider_id: str, sender_id: str) -> None:
         """CMPP_QUERY counts the messages of a day; it tells nothing of one."""

@@ -158,7 +158,7 @@ class Pdu(NamedTuple):
     body: Body = None
 
 
-class _Layout(NamedTuple):
+class Layout(NamedTuple):
     """What differs between the versions: structures of fixed width, and widths."""
 
     result: struct.Struct
@@ -176,8 +176,8 @@ _CONNECT_RESP = {18: struct.Struct(">B16sB"), 21: struct.Struct(">I16sB")}
 _CANCEL = struct.Struct(">Q")
 _QUERY = struct.Struct(">8sB10s8s")
 _QUERY_RESP = struct.Struct(">8sB10s8I")
-_LAYOUTS: Final = {
-    V2: _Layout(
+LAYOUTS: Final = {
+    V2: Layout(
         struct.Struct(">QB"),
         struct.Struct(">B"),
         struct.Struct(">QBBBB10sB21sBBB6s2s6s17s17s21sB"),
@@ -186,7 +186,7 @@ _LAYOUTS: Final = {
         number_type=b"",
         tail=8,
     ),
-    V3: _Layout(
+    V3: Layout(
         struct.Struct(">QI"),
         struct.Struct(">I"),
         struct.Struct(">QBBBB10sB32sxBBB6s2s6s17s17s21sB"),
@@ -236,7 +236,7 @@ def frame(command: int, sequence: int, body: bytes = b"") -> bytes:
 
 def encode_body(command: int, body: Body, version: int) -> bytes:
     """The octets after the header. Raises ProtocolError or struct.error."""
-    layout = _LAYOUTS[version]
+    layout = LAYOUTS[version]
     match body:
         case None:
             return b""
@@ -268,7 +268,7 @@ def _pack_rare(body: Connect | ConnectResp | Query | QueryResp, version: int) ->
 
 
 def _read_body(command: int, octets: bytes, version: int) -> Body:
-    layout = _LAYOUTS[version]
+    layout = LAYOUTS[version]
     match command:
         case Command.SUBMIT_RESP | Command.DELIVER_RESP:
             return MsgResult(*layout.result.unpack(octets))
@@ -301,19 +301,26 @@ def _read_rare(command: int, octets: bytes) -> Body:
     raise ProtocolError(f"command 0x{command:08X} with {len(octets)} octets is not spoken here")
 
 
-def _number(command: int, layout: _Layout) -> struct.Struct:
+def _number(command: int, layout: Layout) -> struct.Struct:
     match command:
         case Command.CANCEL:
             return _CANCEL
         case Command.CANCEL_RESP:
             return layout.cancelled
-    return _LAYOUTS[V2].cancelled  # ACTIVE_TEST_RESP: one octet in both versions
+    return LAYOUTS[V2].cancelled  # ACTIVE_TEST_RESP: one octet in both versions
 
 
-def _pack_submit(said: Submit, layout: _Layout) -> bytes:
+def _pack_submit(said: Submit, layout: Layout) -> bytes:
     if not 1 <= len(said.destinations) <= DESTINATIONS_MAX:
         raise ProtocolError(f"{len(said.destinations)} destinations")
-    fixed = layout.submit.pack(
+    head = pack_submit_head(said, layout, numbers=len(said.destinations))
+    numbers = b"".join(pack_number(each, layout) for each in said.destinations)
+    return head + numbers + layout.number_type + pack_text(said.content, said.link_id, layout)
+
+
+def pack_submit_head(said: Submit, layout: Layout, *, numbers: int = 1) -> bytes:
+    """The fields before the numbers. Raises ProtocolError."""
+    return layout.submit.pack(
         said.msg_id,
         said.parts,
         said.part,
@@ -331,15 +338,16 @@ def _pack_submit(said: Submit, layout: _Layout) -> bytes:
         _packed(said.valid_time, 17),
         _packed(said.at_time, 17),
         _packed(said.source, 21),
-        len(said.destinations),
+        numbers,
     )
-    numbers = b"".join(
-        _packed(each, layout.number).ljust(layout.number, b"\0") for each in said.destinations
-    )
-    return fixed + numbers + layout.number_type + _pack_text(said.content, said.link_id, layout)
 
 
-def _read_submit(octets: bytes, layout: _Layout) -> Submit:
+def pack_number(number: str, layout: Layout) -> bytes:
+    """A number, filled up. Raises ProtocolError."""
+    return _packed(number, layout.number).ljust(layout.number, b"\0")
+
+
+def _read_submit(octets: bytes, layout: Layout) -> Submit:
     (
         msg_id, parts, part, registered, level, service, fee_kind, fee_number, protocol_id, udhi,
         msg_format, msg_source, fee_type, fee_code, valid_time, at_time, source, count,
@@ -374,7 +382,7 @@ def _read_submit(octets: bytes, layout: _Layout) -> Submit:
     )
 
 
-def _pack_deliver(told: Deliver, layout: _Layout) -> bytes:
+def _pack_deliver(told: Deliver, layout: Layout) -> bytes:
     fixed = layout.deliver.pack(
         told.msg_id,
         _packed(told.destination, 21),
@@ -385,10 +393,10 @@ def _pack_deliver(told: Deliver, layout: _Layout) -> bytes:
         _packed(told.source, layout.number),
         told.is_report,
     )
-    return fixed + _pack_text(told.content, told.link_id, layout)
+    return fixed + pack_text(told.content, told.link_id, layout)
 
 
-def _read_deliver(octets: bytes, layout: _Layout) -> Deliver:
+def _read_deliver(octets: bytes, layout: Layout) -> Deliver:
     msg_id, destination, service, protocol_id, udhi, msg_format, source, is_report = (
         layout.deliver.unpack_from(octets)
     )
@@ -407,15 +415,15 @@ def _read_deliver(octets: bytes, layout: _Layout) -> Deliver:
     )
 
 
-def _pack_text(content: bytes, link_id: str, layout: _Layout) -> bytes:
-    """Msg_Length, Msg_Content, and LinkID (2.0: eight octets in reserve)."""
+def pack_text(content: bytes, link_id: str, layout: Layout) -> bytes:
+    """Msg_Length, Msg_Content, LinkID (2.0: eight octets in reserve). Raises ProtocolError."""
     if len(content) > TEXT_MAX:
         raise ProtocolError(f"a text of {len(content)} octets")
     tail = _packed(link_id, layout.tail) if layout.number_type else b""
     return bytes((len(content),)) + content + tail.ljust(layout.tail, b"\0")
 
 
-def _read_text(octets: bytes, at: int, layout: _Layout) -> tuple[bytes, str]:
+def _read_text(octets: bytes, at: int, layout: Layout) -> tuple[bytes, str]:
     if at >= len(octets):
         raise ProtocolError("Msg_Length is missing")
     start = at + 1

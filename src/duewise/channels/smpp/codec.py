@@ -20,7 +20,6 @@ from duewise.channels.base import (
 from duewise.channels.smpp import status
 from duewise.channels.smpp.pdu import (
     HEADER_LENGTH,
-    MESSAGE_ID_MAX,
     PDU_LENGTH_MAX,
     RESPONSE,
     SEQUENCE_MAX,
@@ -34,19 +33,30 @@ from duewise.channels.smpp.pdu import (
     c_string,
     decode,
     encode,
+    encode_tlv,
     encode_tlvs,
     frame,
     header,
     packed,
 )
 from duewise.channels.smpp.receipt import is_receipt, read_receipt, read_state
-from duewise.channels.smpp.settings import SmppSettings
+from duewise.channels.smpp.settings import LongTexts, SmppSettings
 from duewise.channels.smpp.text import UDHI, read_text, source_plan, text_of
-from duewise.channels.smpp.usual import read_receipt_frame, source_of, submit_body
+from duewise.channels.smpp.usual import (
+    ACCEPTED,
+    accepted_ids,
+    is_usual_answer,
+    read_receipt_frame,
+    source_of,
+    submit_body,
+    submit_frames,
+    submit_head,
+)
 from duewise.channels.wire.codec import (
     Answer,
     Farewell,
     Heard,
+    HeardAll,
     LoginRefused,
     ReplyPart,
     Response,
@@ -60,7 +70,6 @@ from duewise.channels.wire.times import absolute_time
 from duewise.message.parts import Part
 from duewise.times import Clock
 
-_ACCEPTED: Final = struct.pack(">II", Command.SUBMIT_SM_RESP, status.OK)
 _DELIVER: Final = struct.pack(">I", Command.DELIVER_SM)
 _TAKEN, _BUSY = (
     struct.pack(">III", HEADER_LENGTH + 1, Command.DELIVER_SM_RESP, code)
@@ -102,8 +111,8 @@ class SmppCodec:
     def enquiry(self, sequence: int) -> bytes:
         return frame(Command.ENQUIRE_LINK, sequence)
 
-    def submit(self, sequence: int, body: bytes) -> bytes:
-        return frame(Command.SUBMIT_SM, sequence, body)
+    def submits(self, first: int, bodies: Sequence[bytes]) -> bytes:
+        return submit_frames(first, bodies)
 
     def bodies(self, message: Message) -> Sequence[bytes] | Refused:
         """The submit_sm bodies of a message, in part order; or why there are none."""
@@ -112,42 +121,49 @@ class SmppCodec:
         if isinstance(parts, Refused):
             return parts
         try:
-            return list(self._bodies(message, parts))
+            return self._bodies(message, parts)
         except ProtocolError:
             return INVALID_MESSAGE
 
-    def _bodies(self, message: Message, parts: Sequence[Part]) -> Iterator[bytes]:
-        """A submit a part; or one for all, where the carrier takes a text whole."""
-        settings, packs = self._settings, self._settings.packs_septets
-        source = source_of(message.sender_id or settings.sender_id)
-        validity = _validity(message.valid_until) if message.valid_until else b"\0"
+    def _bodies(self, message: Message, parts: Sequence[Part]) -> list[bytes]:
+        settings, first = self._settings, parts[0]
+        joined = settings.long_texts if len(parts) > 1 else "udh"
         shared = b""
         if settings.echoes_reference and message.reference:
             reference = message.reference.encode("ascii", "replace") + b"\0"
-            shared = encode_tlvs({Tag.REFERENCE: reference})
-        joined = settings.long_texts if len(parts) > 1 else "udh"
-        groups = [parts] if joined == "payload" else [[part] for part in parts]
-        for number, group in enumerate(groups, start=1):
-            has_header = joined == "udh" and bool(group[0].udh)
-            text, tlvs = text_of(group, has_header=has_header, packs_septets=packs), shared
+            shared = encode_tlv(Tag.REFERENCE, reference)
+        if joined == "udh" and not settings.packs_septets:  # as nearly everybody does
+            texts = [(part.udh + part.payload, shared) for part in parts]
+        else:
+            texts = list(self._texts(message, parts, joined, shared))
+        head = submit_head(
+            source_of(message.sender_id or settings.sender_id),
+            message.address[1:],
+            esm_class=UDHI if joined == "udh" and first.udh else 0,
+            validity=_validity(message.valid_until) if message.valid_until else b"\0",
+            data_coding=first.data_coding,
+        )
+        return [submit_body(head, text, tlvs) for text, tlvs in texts]
+
+    def _texts(
+        self, message: Message, parts: Sequence[Part], joined: LongTexts, shared: bytes
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Text and parameters of a submit a part; or of one for all, where a text travels whole."""
+        packs, has_header = self._settings.packs_septets, joined == "udh" and bool(parts[0].udh)
+        if joined == "payload":
+            text = text_of(parts, has_header=False, packs_septets=packs)
+            yield b"", shared + encode_tlvs({Tag.MESSAGE_PAYLOAD: text})
+            return
+        for number, part in enumerate(parts, start=1):
+            text, tlvs = text_of([part], has_header=has_header, packs_septets=packs), shared
             if joined == "sar":
                 tlvs += encode_tlvs(_sar(message.envelope_id, len(parts), number))
-            elif joined == "payload":
-                text, tlvs = b"", shared + encode_tlvs({Tag.MESSAGE_PAYLOAD: text})
-            yield submit_body(
-                source,
-                message.address[1:],
-                text,
-                data_coding=group[0].data_coding,
-                esm_class=UDHI if has_header else 0,
-                validity=validity,
-                tlvs=tlvs,
-            )
+            yield text, tlvs
 
     def read(self, octets: bytes) -> Heard:
         try:
-            if usual := self._read_usual(octets):
-                return usual
+            if told := self._usual_receipt(octets):
+                return told
             pdu = decode(octets)
         except ProtocolError:
             return _unreadable(octets)
@@ -160,14 +176,21 @@ class SmppCodec:
                 return self._answer(pdu.sequence, pdu.status or status.INVALID_COMMAND, "")
         return _small_talk(pdu)
 
-    def _read_usual(self, octets: bytes) -> Answer | Told | None:
-        """What nearly all frames are, read at once: an id and nothing behind it, and a receipt."""
-        if octets[4:12] == _ACCEPTED and octets.find(0, HEADER_LENGTH) == len(octets) - 1:
-            message_id = octets[HEADER_LENGTH:-1].decode("latin-1")
-            if 0 < len(message_id) < MESSAGE_ID_MAX:
-                accepted = Accepted((normalise_provider_id(message_id),))
-                return Answer(int.from_bytes(octets[12:16], "big"), accepted)
-        elif octets[:8] == len(octets).to_bytes(4, "big") + _DELIVER:
+    def hear(self, frames: Sequence[bytes]) -> HeardAll:
+        """As `read`; an id and nothing behind it, which nearly all answers are, is read at once."""
+        accepted, told, others = list[bytes](), list[Told](), list[Heard]()
+        for octets in frames:
+            if octets[4:12] == ACCEPTED and is_usual_answer(octets):
+                accepted.append(octets)
+            elif type(heard := self.read(octets)) is Told:
+                told.append(heard)
+            else:
+                others.append(heard)
+        return HeardAll(*accepted_ids(accepted), told, others)
+
+    def _usual_receipt(self, octets: bytes) -> Told | None:
+        """A receipt as nearly everybody writes it."""
+        if octets[:8] == len(octets).to_bytes(4, "big") + _DELIVER:
             now, zone = self._clock.now(), self._settings.receipt_zone
             if said := read_receipt_frame(octets, received_at=now, zone=zone):
                 return _taken(said, octets[12:16])

@@ -309,10 +309,13 @@ def encode_short_message(message: ShortMessage) -> bytes:
 
 def encode_tlvs(tlvs: Tlvs) -> bytes:
     """Section 3.2.4: tag, length, value of each. Raises ProtocolError."""
-    if not tlvs:
-        return b""
+    return b"".join([encode_tlv(tag, value) for tag, value in tlvs.items()]) if tlvs else b""
+
+
+def encode_tlv(tag: int, value: bytes) -> bytes:
+    """One of them. Raises ProtocolError."""
     try:
-        return b"".join(_TLV.pack(tag, len(value)) + value for tag, value in tlvs.items())
+        return _TLV.pack(tag, len(value)) + value
     except struct.error as error:
         raise ProtocolError(f"optional parameter: {error}") from None
 

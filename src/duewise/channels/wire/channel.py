@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from duewise.channels.base import (
@@ -23,14 +22,17 @@ from duewise.channels.base import (
     SendResult,
     Unknown,
 )
+from duewise.channels.wire.batch import Batch, Outcome
 from duewise.channels.wire.codec import Codec, LoginRefused
 from duewise.channels.wire.framing import ProtocolError
 from duewise.channels.wire.inbox import Inbox
-from duewise.channels.wire.session import NEVER_WRITTEN, LinkSettings, Session, open_session
+from duewise.channels.wire.session import LinkSettings, Session, open_session
+from duewise.channels.wire.window import NEVER_WRITTEN
 from duewise.errors import BadInput, Unreachable
 from duewise.times import Clock
 
 PART_TRIES_MAX: Final = 5
+TOGETHER_MAX: Final = 16  # messages encoded one after the other for one link
 BACKOFF_CAP_S: Final = 30.0
 NOT_BOUND: Final = Refused("not_bound", is_permanent=False, retry_after_s=1)
 
@@ -116,25 +118,14 @@ class WireChannel:
         """Send several through the window; results in the order of the messages."""
         if self._pick() is None:
             return [NOT_BOUND] * len(messages)
-        batch, plans = _Batch(), list[_Plan | Refused]()
-        for message in messages:
-            session = self._pick()
-            if session is None:
-                plans.append(NEVER_WRITTEN)
-                continue
-            bodies = session.codec.bodies(message)
-            if isinstance(bodies, Refused):
-                plans.append(bodies)
-                continue
-            plans.append(_Plan(session, bodies, len(batch.results)))
-            if pause_s := session.pause_s:
-                await asyncio.sleep(pause_s)
-            await self._submit(session, bodies, batch)
-        results = await batch.wait()
-        if all(type(result) is Accepted for result in results):  # as nearly all are
-            return [plan if isinstance(plan, Refused) else plan.folded(results) for plan in plans]
+        batch, plans = Batch(), list[_Plan | Refused]()
+        for start in range(0, len(messages), TOGETHER_MAX):
+            plans += await self._submit(messages[start : start + TOGETHER_MAX], batch)
+        outcomes = await batch.wait()
+        if (ids := _ids_of(outcomes)) is not None:
+            return [plan if isinstance(plan, Refused) else plan.accepted(ids) for plan in plans]
         return [
-            plan if isinstance(plan, Refused) else await self._finish(plan, results)
+            plan if isinstance(plan, Refused) else await self._finish(plan, outcomes)
             for plan in plans
         ]
 
@@ -160,19 +151,36 @@ class WireChannel:
         up = [line.session for line in self._lines if line.sends and line.session is not None]
         return up[0] if len(up) == 1 else max(up, key=_room_of, default=None)
 
-    async def _submit(self, session: Session, bodies: Sequence[bytes], batch: _Batch) -> None:
-        """Submit the parts of a message in one write, so that none of them goes out alone.
+    async def _ready(self) -> Session | None:
+        """The same, once it has room for more; None where there is none."""
+        while (session := self._pick()) is not None:
+            await session.room()
+            if not session.is_lost:
+                return session
+        return None
 
-        A loss between two writes would leave half a message with the borrower. Only where the
-        window is smaller than the message must its parts go one by one.
-        """
-        if self._settings.rate_per_s is not None:
+    async def _submit(self, messages: Sequence[Message], batch: Batch) -> list[_Plan | Refused]:
+        """Submit messages on one link; where the outcome of each will be."""
+        session = await self._ready()
+        if session is None:
+            return [NEVER_WRITTEN] * len(messages)
+        plans, going = list[_Plan | Refused](), list[Sequence[bytes]]()
+        place = len(batch.outcomes)
+        for message in messages:
+            bodies = session.codec.bodies(message)
+            if isinstance(bodies, Refused):
+                plans.append(bodies)
+                continue
+            plans.append(_Plan(session, bodies, place))
+            going.append(bodies)
+            place += len(bodies)
+        if self._settings.rate_per_s is None:
+            session.submit(going, batch)
+            return plans
+        for bodies in going:
             await self._pace(self._settings.rate_per_s, places=len(bodies))
-        at_once = len(bodies) if len(bodies) <= self._settings.window else 1
-        for number, body in enumerate(bodies):
-            if number % at_once == 0 and not session.take(at_once):
-                await session.room(at_once)
-            session.submit(body, batch.expect())
+            session.submit([bodies], batch)
+        return plans
 
     async def _pace(self, rate_per_s: float, *, places: int) -> None:
         """Wait for the next slots of the contract's rate, given in order of asking."""
@@ -181,21 +189,18 @@ class WireChannel:
         if (wait_s := self._next_slot_at - now) > places / rate_per_s:
             await asyncio.sleep(wait_s)
 
-    async def _finish(self, plan: _Plan, all_results: Sequence[SendResult]) -> SendResult:
+    async def _finish(self, plan: _Plan, outcomes: Sequence[Outcome]) -> SendResult:
         """One answer for a message; parts refused for now are tried again once others are out."""
         session, bodies, start = plan
-        if len(bodies) == 1:
-            return all_results[start]
-        results = list(all_results[start : start + len(bodies)])
+        results = [as_result(outcome) for outcome in outcomes[start : start + len(bodies)]]
         tries = 1
         while _can_complete(results) and not session.is_lost and tries < PART_TRIES_MAX:
             await asyncio.sleep(self._settings.throttle_retry_s)
-            again = _Batch()
+            again = Batch()
             places = [at for at, result in enumerate(results) if isinstance(result, Refused)]
-            for at in places:
-                await self._submit(session, [bodies[at]], again)
-            for at, result in zip(places, await again.wait(), strict=True):
-                results[at] = result
+            session.submit([[bodies[at]] for at in places], again)
+            for at, outcome in zip(places, await again.wait(), strict=True):
+                results[at] = as_result(outcome)
             tries += 1
         return fold(results)
 
@@ -231,9 +236,9 @@ class _Plan(NamedTuple):
     bodies: Sequence[bytes]
     start: int
 
-    def folded(self, all_results: Sequence[SendResult]) -> SendResult:
-        """The message's one answer, where none of its parts is to be tried again."""
-        return fold(all_results[self.start : self.start + len(self.bodies)])
+    def accepted(self, provider_ids: Sequence[str]) -> Accepted:
+        """The message's one answer, where every submit of the batch was accepted."""
+        return Accepted(tuple(provider_ids[self.start : self.start + len(self.bodies)]))
 
 
 class _Line:
@@ -286,33 +291,6 @@ class _Line:
                     on_up(self)
 
 
-class _Batch:
-    """The results of several submits, and the moment when all of them are known."""
-
-    def __init__(self) -> None:
-        self.results: list[SendResult | None] = []
-        self._missing = 0
-        self._all_known: asyncio.Future[None] | None = None
-
-    def expect(self) -> partial[None]:
-        """One more result to come; the callable that takes it."""
-        self.results.append(None)
-        self._missing += 1
-        return partial(self._settle, len(self.results) - 1)
-
-    async def wait(self) -> list[SendResult]:
-        if self._missing:
-            self._all_known = asyncio.get_running_loop().create_future()
-            await self._all_known
-        return [result for result in self.results if result is not None]
-
-    def _settle(self, place: int, result: SendResult) -> None:
-        self.results[place] = result
-        self._missing -= 1
-        if not self._missing and self._all_known is not None and not self._all_known.done():
-            self._all_known.set_result(None)
-
-
 def fold(results: Sequence[SendResult]) -> SendResult:
     """One answer from the answers of all parts.
 
@@ -332,6 +310,21 @@ def fold(results: Sequence[SendResult]) -> SendResult:
     if accepted:
         return Unknown(f"partly accepted: {len(accepted)} of {len(results)} parts")
     return next(result for result in results if isinstance(result, Unknown))
+
+
+def _ids_of(outcomes: Sequence[Outcome]) -> Sequence[str] | None:
+    """The ids, where each of them was accepted under one, as nearly always."""
+    ids = [outcome for outcome in outcomes if type(outcome) is str]
+    return ids if len(ids) == len(outcomes) else None
+
+
+def as_result(outcome: Outcome) -> SendResult:
+    """A submit's outcome as an answer of its own.
+
+    >>> as_result("a7f")
+    Accepted(provider_ids=('a7f',))
+    """
+    return Accepted((outcome,)) if isinstance(outcome, str) else outcome
 
 
 def backoff_s(*, attempt: int, base_s: float) -> float:

@@ -73,6 +73,19 @@ class Farewell(NamedTuple):
 Heard: TypeAlias = Answer | Response | Told | Say | Farewell
 
 
+class HeardAll(NamedTuple):
+    """What the frames of one read mean, by kind, and each kind in its order.
+
+    What was accepted stands apart, as two columns: the sequence number of each submit and the id
+    that it got. `others` may hold anything, what was accepted included.
+    """
+
+    sequences: Sequence[int]
+    provider_ids: Sequence[str]
+    told: Sequence[Told]
+    others: Sequence[Heard]
+
+
 class Codec(Protocol):
     """One session's protocol. Frames have `shortest` to `longest` octets, a length first."""
 
@@ -103,9 +116,17 @@ class Codec(Protocol):
         """The bodies of a message's submits, in part order; or why there are none."""
         ...
 
-    def submit(self, sequence: int, body: bytes) -> bytes: ...
+    def submits(self, first: int, bodies: Sequence[bytes]) -> bytes:
+        """A submit of each body, under sequence numbers from `first` on."""
+        ...
 
-    def read(self, octets: bytes) -> Heard: ...
+    def read(self, octets: bytes) -> Heard:
+        """What one frame means."""
+        ...
+
+    def hear(self, frames: Sequence[bytes]) -> HeardAll:
+        """What many of them mean."""
+        ...
 
     def query(self, provider_id: str, sender_id: str) -> Callable[[int], bytes] | None:
         """How to ask what became of a message under a sequence number; None: one cannot."""

@@ -45,15 +45,16 @@ class Inbox:
         self._assemblies: dict[_AssemblyKey, dict[int, _Part]] = {}
         self._timers: dict[_AssemblyKey, asyncio.TimerHandle] = {}
 
-    def take(self, session: Session, told: Told) -> None:
-        """Queue one thing told; its answer goes out with the delivery's `ack`."""
-        match told.said:
-            case None:
-                session.say(told.taken)
-            case InboundReceipt():
-                self._put(told.said, [_Ticket(session, told)])
-            case ReplyPart():
-                self._take_reply(_Part(told.said, _Ticket(session, told)))
+    def take(self, session: Session, told: Sequence[Told]) -> None:
+        """Queue what was told; each answer goes out with its delivery's `ack`."""
+        for each in told:
+            match each.said:
+                case None:
+                    session.say(each.taken)
+                case InboundReceipt():
+                    self._put(each.said, [_Ticket(session, each)])
+                case ReplyPart():
+                    self._take_reply(_Part(each.said, _Ticket(session, each)))
 
     def close(self) -> None:
         """Forget half replies: they were never acknowledged, so they come again."""

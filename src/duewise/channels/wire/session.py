@@ -1,10 +1,11 @@
-"""One login to a gateway: sequence numbers, window, timers, and what became of every submit.
+"""One login to a gateway: window, timers, and what became of every submit.
 
-Every submit handed over is settled exactly once: `Accepted` or `Refused` by the gateway's answer,
+Every submit handed over is settled exactly once: accepted or `Refused` by the gateway's answer,
 `Unknown` if it was written and no answer came in time or the link was lost, `Refused` for now if
-it never reached the socket. Octets leave in one write per turn of the event loop. Timers run on
-the loop's monotonic time. It knows no protocol: a codec does. Logging in anew is the channel's
-business: a session lives once.
+it never was. Submits leave as soon as there is room in the window, many in one write; all that is
+said beside them leaves in one write per turn of the event loop. Timers run on the loop's monotonic
+time. It knows no protocol: a codec does. Logging in anew is the channel's business: a session lives
+once.
 """
 
 from __future__ import annotations
@@ -12,19 +13,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
-from collections import deque
-from collections.abc import Callable
-from typing import Final, Protocol, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
 
-from duewise.channels.base import Refused, SendResult, Unknown
+from duewise.channels.base import Accepted, Unknown
+from duewise.channels.wire.batch import Batch
 from duewise.channels.wire.codec import Answer, Codec, Farewell, Heard, Response, Say, Told
 from duewise.channels.wire.framing import Deframer, ProtocolError
+from duewise.channels.wire.window import Window
 
-NEVER_WRITTEN: Final = Refused("link_lost", is_permanent=False, retry_after_s=1)
 TICK_MAX_S: Final = 1.0
-WRITE_MAX: Final = 32  # PDUs a write: many enough to be cheap, few enough to keep both ends busy
-
-Settle: TypeAlias = Callable[[SendResult], None]
+READ_MAX: Final = 65_536  # octets a read
+QUEUED_MAX: Final = 256  # submits that wait for the window, before `room` makes their sender wait
 
 
 class LinkSettings(Protocol):
@@ -48,27 +48,28 @@ class LinkSettings(Protocol):
     def throttle_retry_s(self) -> int: ...
 
 
-class Session(asyncio.Protocol):
+class Session(asyncio.BufferedProtocol):
     """A link that is logged in. Made by `open_session`; `lost` is done once the link is gone."""
 
     def __init__(
-        self, codec: Codec, settings: LinkSettings, on_told: Callable[[Session, Told], None]
+        self,
+        codec: Codec,
+        settings: LinkSettings,
+        on_told: Callable[[Session, Sequence[Told]], None],
     ) -> None:
         self.codec = codec
         self._settings, self._on_told = settings, on_told
         self._loop = asyncio.get_running_loop()
         self.lost: asyncio.Future[str] = self._loop.create_future()
-        self.free = settings.window
-        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
-        self._pending: dict[int, tuple[float, Settle]] = {}  # in order of sequence, so of age
-        self._unwritten: list[int] = []
+        self._window = Window(settings.window, sequence_max=codec.sequence_max)
+        self._waiting: list[asyncio.Future[None]] = []
         self._out: list[bytes] = []
+        self._buffer = memoryview(bytearray(READ_MAX))
         self._deframer = Deframer(shortest=codec.shortest, longest=codec.longest)
-        self._sequence, self._sequence_max = 0, codec.sequence_max
         self._asked: dict[int, asyncio.Future[Answer | Response]] = {}
         self._enquired_at: float | None = None
         self._heard_at = self._loop.time()
-        self._slow_until = 0.0
+        self._pause: asyncio.TimerHandle | None = None
         self._tick_s = min(
             TICK_MAX_S, settings.response_timeout_s / 10, settings.enquire_link_s / 4
         )
@@ -80,61 +81,42 @@ class Session(asyncio.Protocol):
         return self.lost.done()
 
     @property
-    def pause_s(self) -> float:
-        """How long the gateway wants to be left alone after it throttled us; 0 if it did not."""
-        return self._slow_until and max(0.0, self._slow_until - self._loop.time())
+    def free(self) -> int:
+        """Places of the window that nobody waits for; below 0 where more are waited for."""
+        return self._window.free - self._window.queued
 
     # -- what we say ----------------------------------------------------------------------------
 
-    def take(self, places: int = 1) -> bool:
-        """Take that many places of the window at once, if they are free and nobody waits."""
-        if self.free < places or self._waiting:
-            return False
-        self.free -= places
-        return True
-
-    async def room(self, places: int = 1) -> None:
-        """Wait for, and take, that many places of the window, in order of asking."""
-        if self.take(places):
-            return
-        waiter: asyncio.Future[None] = self._loop.create_future()
-        self._waiting.append((places, waiter))
-        try:
+    async def room(self) -> None:
+        """Wait until not too many submits wait already, or the link is gone."""
+        while self._window.queued > QUEUED_MAX and not self.lost.done():
+            waiter: asyncio.Future[None] = self._loop.create_future()
+            self._waiting.append(waiter)
             await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
-                self._release(places)
-            raise
 
-    def submit(self, body: bytes, settle: Settle) -> None:
-        """Send one submit of that body in a place that was taken; `settle` is called once.
+    def submit(self, messages: Sequence[Sequence[bytes]], batch: Batch) -> None:
+        """Send the submits of messages as the window allows; `batch` gets what becomes of each.
 
-        `settle` may be called at once, and is always called outside of any await.
+        It may get it at once, and always gets it outside of any await. The submits of a message
+        leave in one write, for a loss between two would leave half of it with the borrower; only
+        where the window is smaller than the message they must go one by one.
         """
+        self._window.add(messages, batch)
         if self.lost.done():
-            self._release(1)
-            settle(NEVER_WRITTEN)
-            return
-        self._sequence = sequence = self._sequence % self._sequence_max + 1
-        self._pending[sequence] = (self._loop.time(), settle)
-        self._unwritten.append(sequence)
-        self._write(self.codec.submit(sequence, body))
+            self._window.end("link lost")
+        else:
+            self._send_queued()
 
     def say(self, octets: bytes) -> None:
         """Write a frame; nothing happens where the link is gone."""
         if octets and not self.lost.done():
-            self._write(octets)
-
-    def _write(self, octets: bytes) -> None:
-        if not self._out:
-            self._loop.call_soon(self._flush)
-        self._out.append(octets)
-        if len(self._out) >= WRITE_MAX:
-            self._flush()
+            if not self._out:
+                self._loop.call_soon(self._flush)
+            self._out.append(octets)
 
     async def ask(self, frame: Callable[[int], bytes]) -> Answer | Response:
         """Say what is not a submit and wait for its answer. Raises TimeoutError, OSError."""
-        sequence = self._next_sequence()
+        sequence = self._window.number()
         answer: asyncio.Future[Answer | Response] = self._loop.create_future()
         self._asked[sequence] = answer
         try:
@@ -174,27 +156,38 @@ class Session(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._end(f"link lost: {exc}" if exc else "link closed by the gateway")
 
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(bytes(self._buffer[:nbytes]))
+
     def data_received(self, data: bytes) -> None:
+        """What one read has brought."""
         self._heard_at, self._enquired_at = self._loop.time(), None
         try:
             frames = self._deframer.feed(data)
         except ProtocolError as error:
             self.abort(f"unreadable octets: {error}")
             return
-        read = self.codec.read
-        for octets in frames:
-            heard = read(octets)
-            if type(heard) is Answer:
-                self._settle(heard)
-            else:
-                self._receive(heard)
+        heard = self.codec.hear(frames)
+        if heard.sequences:
+            for sequence, provider_id in self._window.accept(heard.sequences, heard.provider_ids):
+                self._answered(Answer(sequence, Accepted((provider_id,))))
+        if heard.told:
+            self._on_told(self, heard.told)
+        for other in heard.others:
+            self._receive(other)
+        self._send_queued()
 
     # -- what the gateway says ------------------------------------------------------------------
 
     def _receive(self, heard: Heard) -> None:
         match heard:
+            case Answer():
+                self._settle(heard)
             case Told():
-                self._on_told(self, heard)
+                self._on_told(self, [heard])
             case Say():
                 self.say(heard.octets)
             case Farewell():
@@ -203,63 +196,61 @@ class Session(asyncio.Protocol):
                 if self._transport is not None:
                     self._transport.close()  # what was written still goes out
                 self._end("unbound by the gateway")
-            case Response() | Answer():
+            case Response():
                 self._answered(heard)
 
     def _settle(self, answer: Answer) -> None:
         """An answer to what nobody waits for any more, or told twice, changes nothing."""
-        pending = self._pending.pop(answer.sequence, None)
-        if pending is None:
+        if answer.is_throttled and self._pause is None:
+            self._pause = self._loop.call_later(self._settings.throttle_retry_s, self._go_on)
+        if not self._window.settle(answer.sequence, answer.result):
             self._answered(answer)
-            return
-        if answer.is_throttled:
-            self._slow_until = self._loop.time() + self._settings.throttle_retry_s
-        self.free += 1
-        if self._waiting:
-            self._release(0)
-        pending[1](answer.result)
 
     def _answered(self, heard: Answer | Response) -> None:
         waiting = self._asked.pop(heard.sequence, None)
         if waiting is not None and not waiting.done():
             waiting.set_result(heard)
 
-    def _release(self, places: int) -> None:
-        self.free += places
-        while self._waiting and (self._waiting[0][1].done() or self.free >= self._waiting[0][0]):
-            wanted, waiter = self._waiting.popleft()
-            if not waiter.done():
-                self.free -= wanted
-                waiter.set_result(None)
+    def _go_on(self) -> None:
+        self._pause = None
+        self._send_queued()
 
-    def _next_sequence(self) -> int:
-        self._sequence = self._sequence % self._sequence_max + 1
-        return self._sequence
+    def _send_queued(self) -> None:
+        """Write what the window has room for, unless the gateway wants to be left alone."""
+        while self._window.queued and self._pause is None and not self.lost.done():
+            first, bodies = self._window.take()
+            if not bodies:
+                break
+            self._out.append(self.codec.submits(first, bodies))
+            self._flush()
+        if self._waiting and self._window.queued <= QUEUED_MAX // 2:
+            self._wake()
+
+    def _wake(self) -> None:
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
+        self._waiting.clear()
 
     def _flush(self) -> None:
         if self._transport is None or self.lost.done() or not self._out:
             return
         self._transport.write(b"".join(self._out))
         self._out.clear()
-        self._unwritten.clear()
 
     # -- timers and the end ---------------------------------------------------------------------
 
     def _tick(self) -> None:
         now, patience_s = self._loop.time(), self._settings.response_timeout_s
-        overdue = []
-        for sequence, (sent_at, _) in self._pending.items():
-            if now - sent_at < patience_s:
-                break  # the rest is younger
-            overdue.append(sequence)
-        for sequence in overdue:
-            self._settle(Answer(sequence, Unknown("no answer in time")))
+        for sequence in self._window.overdue(now=now, patience_s=patience_s):
+            self._window.settle(sequence, Unknown("no answer in time"))
+        self._send_queued()
         if self._enquired_at is not None and now - self._enquired_at >= patience_s:
             self.abort("no answer to enquire_link")
             return
         if self._enquired_at is None and now - self._heard_at >= self._settings.enquire_link_s:
             self._enquired_at = now
-            self.say(self.codec.enquiry(self._next_sequence()))
+            self.say(self.codec.enquiry(self._window.number()))
         self._timer = self._loop.call_later(self._tick_s, self._tick)
 
     def _end(self, reason: str) -> None:
@@ -268,15 +259,14 @@ class Session(asyncio.Protocol):
         self.lost.set_result(reason)
         if self._timer is not None:
             self._timer.cancel()
-        unwritten = set(self._unwritten)
-        while self._pending:
-            sequence = next(iter(self._pending))
-            never = sequence in unwritten
-            self._settle(Answer(sequence, NEVER_WRITTEN if never else Unknown(reason)))
+        if self._pause is not None:
+            self._pause.cancel()
+        self._window.end(reason)
+        self._wake()
 
 
 async def open_session(
-    codec: Codec, settings: LinkSettings, on_told: Callable[[Session, Told], None]
+    codec: Codec, settings: LinkSettings, on_told: Callable[[Session, Sequence[Told]], None]
 ) -> Session:
     """Connect and log in. Raises LoginRefused, ProtocolError, TimeoutError or OSError."""
     loop = asyncio.get_running_loop()

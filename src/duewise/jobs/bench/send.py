@@ -9,7 +9,6 @@ import pstats
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, LiteralString
 
 from psycopg import Connection
@@ -19,6 +18,7 @@ from duewise.errors import IntegrityBroken
 from duewise.jobs.bench.figure import Figure, rates
 from duewise.jobs.bench.road import ALL_DUE, CLEAR, Desk, admit, counted, release_of
 from duewise.jobs.bench.send_peers import beside
+from duewise.jobs.bench.spent import server_of, tree_s
 from duewise.jobs.chunk import CHUNK_MAX, DeliverySettings
 from duewise.jobs.deliver import Run
 from duewise.jobs.delivery_line import run_line, spare_collector
@@ -95,9 +95,9 @@ async def send_all(desk: Desk, wrapped: Callable[[Channel], Channel] = lambda it
     """
     spare_collector()
     clock = ManualClock(desk.task.noon)
-    server, us = _parent(_backend(desk.conn)), os.getpid()
+    server, us = server_of(desk.conn), os.getpid()
     async with gateway_process(list(desk.gateway)) as ports:
-        before = os.times(), _tree_s(server), _tree_s(us)
+        before = os.times(), tree_s(server), tree_s(us)
         began = desk.task.timer()
         done = await run_line(
             wrapped(desk.channel_at(ports["port"], clock)),
@@ -107,7 +107,7 @@ async def send_all(desk: Desk, wrapped: Callable[[Channel], Channel] = lambda it
             settings=DeliverySettings(),
             run=Run(stop=asyncio.Event(), linger_s=LINGER_S),
         )
-        took_s, after = desk.task.timer() - began, (os.times(), _tree_s(server), _tree_s(us))
+        took_s, after = desk.task.timer() - began, (os.times(), tree_s(server), tree_s(us))
     own = after[0].user + after[0].system - before[0].user - before[0].system
     database, gateway = after[1] - before[1], after[2] - before[2] - own
     return Sent(took_s, done["parts"], (own, database, gateway))
@@ -158,28 +158,3 @@ def _on_copy(name: str) -> LiteralString:
     statement = queries("outbox")[name].replace("envelope.", "bare_envelope.")
     statement = statement.replace("UPDATE envelope", "UPDATE bare_envelope")
     return statement.replace("FROM envelope e", "FROM bare_envelope e")
-
-
-def _backend(conn: Connection[Any]) -> int:
-    return conn.info.backend_pid
-
-
-def _parent(pid: int) -> int:
-    return int(_stat(pid)[1])
-
-
-def _tree_s(root: int) -> float:
-    """Processor seconds of a process and its children, the ended ones included; proc(5), stat."""
-    ticks = sum(map(int, _stat(root)[11:15]))
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            fields = _stat(int(folder.name))
-        except OSError:
-            continue  # it has just ended
-        if int(fields[1]) == root:
-            ticks += int(fields[11]) + int(fields[12])
-    return ticks / os.sysconf("SC_CLK_TCK")
-
-
-def _stat(pid: int) -> list[str]:
-    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()

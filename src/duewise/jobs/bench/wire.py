@@ -14,7 +14,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
@@ -24,6 +24,7 @@ from duewise.channels.base import Accepted, Message, Refused, SendResult
 from duewise.channels.smpp.channel import smpp_channel
 from duewise.channels.smpp.codec import SmppCodec
 from duewise.channels.smpp.settings import SmppSettings
+from duewise.channels.wire.batch import Batch
 from duewise.channels.wire.codec import Told
 from duewise.channels.wire.session import Session, open_session
 from duewise.errors import IntegrityBroken
@@ -32,6 +33,7 @@ from duewise.jobs.bench.figure import Figure, in_turns, rates
 from duewise.times import ManualClock
 
 WINDOWS: Final = (10, 100, 1_000)
+AT_ONCE: Final = 200  # submits handed over together
 HOST: Final = "127.0.0.1"
 TEXT: Final = (
     "【示例消费金融】您本期应还1,234.56元,8月10日到期。请按时还款,"
@@ -108,15 +110,14 @@ async def _through_session(
     settings: SmppSettings, body: bytes, count: int, clock: ManualClock
 ) -> None:
     session = await open_session(SmppCodec(settings, clock=clock), settings, _hear_nothing)
-    results: list[SendResult] = []
-    take, room, submit, settle = session.take, session.room, session.submit, results.append
-    for _ in range(count):
-        if not take():
-            await room()
-        submit(body, settle)
-    await session.room(settings.window)  # all are answered
+    batch = Batch()
+    for start in range(0, count, AT_ONCE):
+        await session.room()
+        session.submit([[body]] * min(AT_ONCE, count - start), batch)
+    outcomes = await batch.wait()
     session.abort("measured")
-    _check(results, count)
+    if not all(type(outcome) is str for outcome in outcomes):
+        raise IntegrityBroken("bench wire: not all were accepted")
 
 
 async def _through_channel(
@@ -135,7 +136,7 @@ def _check(results: list[SendResult], count: int) -> None:
         raise IntegrityBroken(f"bench wire: {accepted} of {count} were accepted")
 
 
-def _hear_nothing(session: Session, told: Told) -> None:
+def _hear_nothing(session: Session, told: Sequence[Told]) -> None:
     """The sink tells nothing."""
 
 

@@ -84,6 +84,14 @@ SELECT known_at, paid_at, payment_id, loan_id, amount_minor, currency, kind, rev
 SELECT at, route, intent, action, text_sealed, number_token
   FROM reply WHERE borrower_id = %(borrower_id)s ORDER BY at, reply_id;
 
+-- pack_approvals
+-- Who approved, or withdrew, the texts written to a borrower, in the wording that was written.
+SELECT a.template, a.content_hash, a.what, a.author, a."by", a.at, a.why
+  FROM template_approval a
+ WHERE (a.template, a.content_hash) IN (SELECT e.template, e.template_hash FROM envelope e
+                                         WHERE e.borrower_id = %(borrower_id)s)
+ ORDER BY a.approval_id;
+
 -- pack_cases
 SELECT kind, opened_at, closed_at, source
   FROM case_file WHERE borrower_id = %(borrower_id)s ORDER BY opened_at, kind;

@@ -1,47 +1,93 @@
 -- add_raw
--- What callers told in a moment, sealed, before they are answered.
-INSERT INTO raw_inbound (route, body, at) VALUES (%(route)s, %(body)s, %(at)s) RETURNING raw_id;
+-- What callers told in a moment, sealed, before they are answered; or what cannot be taken in, and why.
+INSERT INTO raw_inbound (route, kind, body, at, replies, reason)
+VALUES (%(route)s, %(kind)s, %(body)s, %(at)s, %(replies)s, %(reason)s) RETURNING raw_id;
+
+-- hold_raw
+-- Before borrowers' words are acted upon: a sender may be at them, too.
+SELECT raw_id FROM raw_inbound WHERE raw_id = ANY(%(raw_ids)s) ORDER BY raw_id FOR UPDATE;
 
 -- drop_raw
 DELETE FROM raw_inbound WHERE raw_id = ANY(%(raw_ids)s);
 
 -- raw_of
-SELECT raw_id, body FROM raw_inbound WHERE route = %(route)s ORDER BY raw_id;
+SELECT raw_id, body FROM raw_inbound WHERE route = %(route)s AND reason IS NULL ORDER BY raw_id;
 
--- add_receipts
--- A receipt said twice is kept once. Most are given their envelope at once, by the two surest of the
--- means of `match_receipts`: to do so later would write each of them twice.
-INSERT INTO receipt (route, provider_id, status, code, reference, at, envelope_id)
-SELECT %(route)s, r.provider_id, r.status, r.code, r.reference, r.at,
-       COALESCE((SELECT s.envelope_id FROM submission s
+-- any_unheeded
+-- Also true while whoever was called is at it.
+SELECT EXISTS (SELECT 1 FROM raw_inbound WHERE replies > 0 AND reason IS NULL);
+
+-- raw_replies
+-- What borrowers told, of all routes, that is not acted upon yet.
+SELECT raw_id, route, kind, body FROM raw_inbound
+ WHERE replies > 0 AND reason IS NULL ORDER BY raw_id LIMIT 100 FOR UPDATE;
+
+-- heeded
+UPDATE raw_inbound SET replies = 0 WHERE raw_id = ANY(%(raw_ids)s);
+
+-- set_row_aside
+UPDATE raw_inbound SET reason = %(reason)s WHERE raw_id = %(raw_id)s;
+
+-- set_aside
+SELECT route, reason, count(*) AS count, min(at) AS since
+  FROM raw_inbound WHERE reason IS NOT NULL GROUP BY route, reason ORDER BY route, reason;
+
+-- whose_receipts
+-- The envelopes of receipts, in their order, by the two surest of the means of `match_receipts`; whether
+-- something was told before under the same id; and a number for the block of those that end theirs.
+SELECT COALESCE((SELECT s.envelope_id FROM submission s
                   WHERE s.route = %(route)s AND s.provider_id = r.provider_id),
                 (SELECT e.envelope_id FROM envelope e
                   WHERE e.attempt > 0
                     AND e.envelope_id = CASE WHEN r.reference ~ '^[0-9]{1,18}$'
-                                             THEN r.reference::bigint END))
-  FROM unnest(%(provider_ids)s::text[], %(statuses)s::text[], %(codes)s::text[],
-              %(references)s::text[], %(ats)s::timestamptz[])
-       AS r (provider_id, status, code, reference, at)
-ON CONFLICT (route, provider_id, status) DO NOTHING
-RETURNING envelope_id, provider_id, status, code;
+                                             THEN r.reference::bigint END)) AS envelope_id,
+       EXISTS (SELECT 1 FROM receipt_row k
+                WHERE k.route = %(route)s AND k.provider_id = r.provider_id) AS is_told,
+       (SELECT nextval(pg_get_serial_sequence('receipt_block', 'block_id'))) AS block_id
+  FROM unnest(%(provider_ids)s::text[], %(references)s::text[])
+       WITH ORDINALITY AS r (provider_id, reference, place)
+ ORDER BY r.place;
 
 -- fold_whole
 -- Told of all their parts at once, and each is delivered: nothing that was told before can change
 -- that. Who is in doubt, or waits to be sent once more, takes the longer way.
 UPDATE envelope
-   SET state = 'delivered', reason = %(reason)s, changed_at = %(now)s, owner = NULL
+   SET state = 'delivered', reason = %(reason)s, changed_at = %(now)s, owner = NULL,
+       told_in = %(block_id)s
  WHERE envelope_id = ANY(%(envelope_ids)s::bigint[]) AND state IN ('sending', 'accepted')
-   AND wired_at IS NOT NULL AND parts = ANY(%(parts)s::int[])
+   AND wired_at IS NOT NULL AND parts = ANY(%(parts)s::int[]) AND told_in IS NULL
+RETURNING envelope_id;
+
+-- add_receipt_block
+-- What ended its envelopes: each of them names this block.
+INSERT INTO receipt_block (block_id, route, taken_at, receipt_id, envelope_ids, provider_ids, codes,
+                           refs, at_us)
+VALUES (%(block_id)s, %(route)s, %(now)s,
+        nextval(pg_get_serial_sequence('receipt_row', 'receipt_id')), %(envelope_ids)s::bigint[],
+        %(provider_ids)s::text[], %(codes)s::text[], %(references)s::text[], %(at_us)s::bigint[]);
+
+-- add_receipts
+-- All other news, a row each. A receipt said twice is kept once, whether in a row or in a block.
+INSERT INTO receipt_row (route, provider_id, status, code, reference, at, envelope_id)
+SELECT %(route)s, r.provider_id, r.status, r.code, r.reference, r.at, r.envelope_id
+  FROM unnest(%(provider_ids)s::text[], %(statuses)s::text[], %(codes)s::text[],
+              %(references)s::text[], %(ats)s::timestamptz[], %(envelope_ids)s::bigint[])
+       AS r (provider_id, status, code, reference, at, envelope_id)
+ WHERE NOT (r.status = 'delivered'
+            AND EXISTS (SELECT 1 FROM envelope e JOIN receipt_block b ON b.block_id = e.told_in
+                         WHERE e.envelope_id = r.envelope_id AND b.route = %(route)s
+                           AND r.provider_id = ANY(b.provider_ids)))
+ON CONFLICT (route, provider_id, status) DO NOTHING
 RETURNING envelope_id;
 
 -- match_receipts
 -- Give every unmatched receipt of a route its envelope: by the gateway's id; else by our echoed reference, if
 -- that envelope was ever on the wire; else by the id in its other notation, if only one answers.
-UPDATE receipt
+UPDATE receipt_row AS receipt
    SET envelope_id = found.envelope_id
   FROM (SELECT r.receipt_id,
                COALESCE(s.envelope_id, e.envelope_id, other.envelope_id) AS envelope_id
-          FROM receipt r
+          FROM receipt_row r
           LEFT JOIN submission s ON s.route = r.route AND s.provider_id = r.provider_id
           LEFT JOIN envelope e ON e.attempt > 0
                               AND e.envelope_id = CASE WHEN r.reference ~ '^[0-9]{1,18}$'
@@ -61,10 +107,10 @@ UPDATE receipt
 RETURNING receipt.envelope_id;
 
 -- receipts_of
--- All that is known of the parts of these envelopes.
+-- All that is known of the parts of these envelopes, but for those that a block has ended.
 SELECT e.envelope_id, e.state, e.parts, r.provider_id, r.status, r.code
   FROM envelope e
-  JOIN receipt r USING (envelope_id)
+  JOIN receipt_row r USING (envelope_id)
  WHERE e.envelope_id = ANY(%(envelope_ids)s::bigint[])
  ORDER BY e.envelope_id, r.receipt_id
    FOR UPDATE OF e;

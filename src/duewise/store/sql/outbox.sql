@@ -175,6 +175,14 @@ ON CONFLICT (borrower_id, channel) DO UPDATE SET token = excluded.token, at = ex
 -- The answer names the parts: what receipts alone had proved of them gives way to it.
 DELETE FROM submission WHERE part = 0 AND envelope_id = ANY(%(envelope_ids)s::bigint[]);
 
+-- add_new_submissions
+-- The usual answer: none of it is on record yet. To ask for each, as below, costs as much again.
+INSERT INTO submission (envelope_id, route, provider_id, part, accepted_at)
+SELECT s.envelope_id, %(route)s, s.provider_id, s.part, %(now)s
+  FROM unnest(%(envelope_ids)s::bigint[], %(provider_ids)s::text[], %(parts)s::smallint[])
+       AS s (envelope_id, provider_id, part)
+ ORDER BY s.provider_id;
+
 -- add_submissions
 -- A receipt may have proved a submission before its answer was stored; the answer knows the part.
 -- In one order, so that nobody who adds what is added here waits in a ring.

@@ -59,6 +59,7 @@ NAVIGATION = [
             _list("submission", _("Submissions"), "outbox"),
             _list("receipt", _("Receipts"), "mark_email_read"),
             _list("reply", _("Replies"), "reply"),
+            _list("templateapproval", _("Approvals"), "verified"),
         ],
     },
     {

@@ -1,0 +1,195 @@
+"""Receipts, stored and folded: a block of those that end their messages, a row for any other.
+
+Nearly all come for every part of a message at once, and say "delivered". A block needs no index,
+for each envelope that it ended names it; so it costs a fraction of the rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from psycopg import AsyncConnection
+
+from duewise.channels.base import Capabilities, InboundReceipt
+from duewise.message.parts import PARTS_MAX
+from duewise.outbox.envelope import State, is_allowed
+from duewise.outbox.receipt import fold_receipts
+from duewise.store import arrays
+from duewise.store.sql import queries
+
+_SQL = queries("inbound")
+_STATES = {state.value: state for state in State}
+_Told: TypeAlias = tuple[int | None, InboundReceipt]  # and the envelope that it is of, if known
+
+
+async def take_receipts(
+    conn: AsyncConnection[Any],
+    route: str,
+    receipts: Sequence[InboundReceipt],
+    can: Capabilities,
+    *,
+    now: datetime,
+) -> None:
+    """Store receipts in the caller's transaction, and fold them into their envelopes' states.
+
+    What came before the answer to its submission was stored is matched here, too.
+    """
+    matched = await _keep(conn, route, receipts, can, now=now)
+    found = await conn.execute(_SQL["match_receipts"], {"route": route})
+    matched |= {row[0] for row in await found.fetchall()}
+    await _fold(conn, can, matched, now=now)
+
+
+async def _keep(
+    conn: AsyncConnection[Any],
+    route: str,
+    receipts: Sequence[InboundReceipt],
+    can: Capabilities,
+    *,
+    now: datetime,
+) -> set[int]:
+    """Store receipts, each once: a block of those that end their envelopes, and the others in rows.
+
+    Returns the envelopes of the others.
+    """
+    receipts = list({(each.provider_id, each.status): each for each in receipts}.values())
+    if not receipts:
+        return set()
+    provider_ids = arrays.texts([each.provider_id for each in receipts])
+    references = arrays.texts([each.reference for each in receipts])
+    values: dict[str, Any] = {
+        "route": route,
+        "provider_ids": provider_ids,
+        "references": references,
+    }
+    whose = await (await conn.execute(_SQL["whose_receipts"], values)).fetchall()
+    news: list[_Told] = []
+    rest: list[_Told] = []
+    for (envelope_id, is_told, _), receipt in zip(whose, receipts, strict=True):
+        (rest if is_told else news).append((envelope_id, receipt))
+    block_id = whose[0][2]
+    ended = await _fold_whole(conn, news, can, block_id=block_id, now=now)
+    if ended:
+        block = _block_of([pair for pair in news if pair[0] in ended])
+        values |= {"block_id": block_id, "now": now} | block
+        await conn.execute(_SQL["add_receipt_block"], values)
+    rest += [pair for pair in news if pair[0] not in ended]
+    if not rest:
+        return set()
+    added = await conn.execute(_SQL["add_receipts"], {"route": route} | _rows_of(rest))
+    return {row[0] for row in await added.fetchall()} - {None}
+
+
+def _block_of(told: Sequence[_Told]) -> dict[str, str]:
+    """Receipts and their envelopes as the columns of a block."""
+    receipts = [each for _, each in told]
+    return {
+        "envelope_ids": arrays.numbers(name for name, _ in told),
+        "provider_ids": arrays.texts([each.provider_id for each in receipts]),
+        "codes": arrays.texts(_once([each.code for each in receipts])),
+        "references": arrays.texts(_once([each.reference for each in receipts])),
+        "at_us": arrays.microseconds(each.at for each in receipts),
+    }
+
+
+def _once(texts: Sequence[str]) -> Sequence[str]:
+    """Texts; one where all are alike."""
+    return texts if len(set(texts)) > 1 else texts[:1]
+
+
+def _rows_of(told: Sequence[_Told]) -> dict[str, str]:
+    """Receipts and their envelopes, where these are known, as columns of rows."""
+    receipts = [each for _, each in told]
+    return {
+        "envelope_ids": arrays.numbers(name for name, _ in told),
+        "provider_ids": arrays.texts([each.provider_id for each in receipts]),
+        "statuses": arrays.texts([each.status for each in receipts]),
+        "codes": arrays.texts([each.code for each in receipts]),
+        "references": arrays.texts([each.reference for each in receipts]),
+        "ats": arrays.instants(each.at for each in receipts),
+    }
+
+
+async def _fold_whole(
+    conn: AsyncConnection[Any],
+    news: Sequence[_Told],
+    can: Capabilities,
+    *,
+    block_id: int,
+    now: datetime,
+) -> set[int]:
+    """The usual end: all parts of a message delivered, told together. Who has come to it.
+
+    `news`: receipts of which nothing was known before, with their envelopes.
+    """
+    whole: dict[tuple[int, str], list[int]] = {}
+    for envelope_id, (parts, code) in _delivered(news).items():
+        whole.setdefault((parts if can.counts_parts else 1, code), []).append(envelope_id)
+    ended: set[int] = set()
+    for (parts, code), envelope_ids in whole.items():
+        values = {
+            "envelope_ids": arrays.numbers(sorted(envelope_ids)),
+            # Where one id stands for the whole message its parts do not matter.
+            "parts": [parts] if can.counts_parts else list(range(PARTS_MAX + 1)),
+            "reason": f"receipt: {code}",
+            "block_id": block_id,
+            "now": now,
+        }
+        found = await conn.execute(_SQL["fold_whole"], values)
+        ended |= {row[0] for row in await found.fetchall()}
+    return ended
+
+
+def _delivered(news: Sequence[_Told]) -> dict[int, tuple[int, str]]:
+    """Of each envelope with no other news how many parts are delivered, and the last code."""
+    told: dict[int, tuple[int, str]] = {}
+    other: set[int | None] = {None}
+    for envelope_id, each in news:
+        if each.status != "delivered":
+            other.add(envelope_id)
+        elif envelope_id is not None:
+            parts, before = told.get(envelope_id, (0, ""))
+            told[envelope_id] = (parts + 1, each.code or before)
+    return {name: said for name, said in told.items() if name not in other}
+
+
+async def _fold(
+    conn: AsyncConnection[Any], can: Capabilities, matched: Collection[int], *, now: datetime
+) -> None:
+    """Where the envelopes stand to whom a receipt was matched just now."""
+    if not matched:
+        return
+    values: dict[str, Any] = {"envelope_ids": arrays.numbers(sorted(matched)), "now": now}
+    locked = await (await conn.execute(_SQL["lock_envelopes"], values)).fetchall()
+    if not all(is_told for is_told, _ in locked):
+        await conn.execute(_SQL["adopt_submissions"], values)
+    if any(is_queued for _, is_queued in locked):
+        for step in ("take_off_queue", "back_in_doubt"):
+            await conn.execute(_SQL[step], values)
+    rows = await (await conn.execute(_SQL["receipts_of"], values)).fetchall()
+    for (state, code), envelope_ids in _proved(rows, can).items():
+        values |= {"envelope_ids": arrays.numbers(envelope_ids), "state": state.value}
+        await conn.execute(_SQL["fold_receipts"], values | {"reason": f"receipt: {code}"})
+
+
+def _proved(
+    rows: Sequence[tuple[Any, ...]], can: Capabilities
+) -> dict[tuple[State, str], list[int]]:
+    """The envelopes that move, by the state that their receipts prove and the last code of these.
+
+    `rows`: envelope, state, parts and, of a receipt, provider id, status and code.
+    """
+    known: dict[int, list[tuple[str, str]]] = {}
+    of: dict[int, tuple[State, int, str]] = {}
+    for envelope_id, state, parts, provider_id, status, code in rows:
+        known.setdefault(envelope_id, []).append((provider_id, status))
+        of[envelope_id] = (_STATES[state], parts, code or of.get(envelope_id, ("", 0, ""))[2])
+    proved: dict[tuple[State, str], list[int]] = {}
+    for envelope_id, receipts in known.items():
+        old, parts, code = of[envelope_id]
+        state = fold_receipts(parts if can.counts_parts else 1, receipts)
+        if state is not None and is_allowed(old, state):
+            proved.setdefault((state, code), []).append(envelope_id)
+    return proved
