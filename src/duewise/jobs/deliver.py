@@ -22,6 +22,7 @@ from duewise.channels.base import Channel
 from duewise.errors import Unreachable
 from duewise.jobs.chunk import DeliverySettings, Flight, flight
 from duewise.jobs.gate import Ruling
+from duewise.jobs.heed import heed_replies
 from duewise.jobs.routes import take_turn
 from duewise.jobs.session import (
     Connect,
@@ -246,6 +247,7 @@ class _Chunk:
 async def _next_chunk(chunks: Flight) -> _Chunk | None:
     """The next chunk: judged and marked in one transaction; None where nothing is due."""
     cleared: list[Claimed] = []
+    await heed_replies(chunks.sender.conn, tenant=chunks.tenant, now=chunks.clock.now())
     try:
         return await _judge_and_mark(chunks, cleared)
     except psycopg.OperationalError:

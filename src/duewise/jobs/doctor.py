@@ -18,6 +18,7 @@ from duewise.jobs.audit import examine_chain
 from duewise.jobs.operations import feed_complete_until
 from duewise.jobs.tenant import Tenant
 from duewise.store.audit import Signer
+from duewise.store.sql import queries
 
 LEDGER_AGE_MAX = timedelta(seconds=300)
 
@@ -47,6 +48,7 @@ def examine(
         _templates(as_recorded(conn, tenant)),
         Finding("strategy", is_ok=True, text=f"{tenant.strategy.name} v{tenant.strategy.version}"),
         _evidence(conn, signer, now=now),
+        _set_aside(conn),
         _accounts(tenant, channels),
         *(asyncio.run(_gateway(channel)) for channel in channels),
     ]
@@ -69,6 +71,17 @@ def _feed(conn: Connection[Any], *, now: datetime) -> Finding:
 def _evidence(conn: Connection[Any], signer: Signer, *, now: datetime) -> Finding:
     is_ok, text = examine_chain(conn, signer, now=now)
     return Finding("evidence", is_ok=is_ok, text=text)
+
+
+def _set_aside(conn: Connection[Any]) -> Finding:
+    """What was told and cannot be taken in: nobody else has acted upon it."""
+    found = conn.execute(queries("inbound")["set_aside"]).fetchall()
+    told = [
+        f"{count} by {route} since {since.isoformat()} ({reason})"
+        for route, reason, count, since in found
+    ]
+    text = f"cannot be taken in: {', '.join(told)}" if told else "nothing"
+    return Finding("set aside", is_ok=not told, text=text)
 
 
 def _rules(rulebook: Rulebook) -> Finding:

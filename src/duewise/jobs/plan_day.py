@@ -220,7 +220,7 @@ def plan_parts(
         shared = _share_out(targets, context)
         planned, loads = at_hours(targets, list(_within_budgets(targets, shared)), context)
         pl.concat(planned).sink_parquet(
-            out / "plan.parquet", compression="zstd", maintain_order=True
+            out / "plan.parquet", compression="zstd", compression_level=1, maintain_order=True
         )
         summary = summarise(out / "plan.parquet", context)
     return replace(summary, budgets=shared, unread=_all_unread(targets), loads=loads)

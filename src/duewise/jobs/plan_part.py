@@ -22,7 +22,7 @@ from duewise.frames import completed
 if TYPE_CHECKING:
     from duewise.store.book import Book, BookTables
 
-PLANNED = ".arrow"  # a partition's rows: read once more, so not pressed as small as a plan's
+PLANNED = ".arrow"  # a partition's rows: read once more and soon, so not pressed at all
 OFFERED = ".offers"  # beside it: what its messages take of the budgets
 OTHERS = ".others"  # and what else could be said, where budgets choose between arms
 HOURLY = ".hourly"  # and what each hour is asked for, where routes have a rate
@@ -79,7 +79,7 @@ def plan_part(read: Callable[[], Tables], context: PlanContext, target: Path) ->
         counts = hourly(pl.concat([plan.rows, plan.others]), context)
         counts.write_ipc(target.with_suffix(HOURLY))
     unfinished = target.with_suffix(".tmp")
-    plan.rows.write_ipc(unfinished, compression="lz4")
+    plan.rows.write_ipc(unfinished)
     unfinished.rename(target)
 
 

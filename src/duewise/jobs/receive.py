@@ -24,6 +24,7 @@ from duewise.channels.base import (
     Kind,
 )
 from duewise.jobs.promises import HELD_BY_PROMISE, promise_values
+from duewise.jobs.raw import Shelf, take_or_set_aside
 from duewise.jobs.receipts import take_receipts
 from duewise.jobs.session import Connect, Patience, Steady
 from duewise.jobs.tenant import Tenant
@@ -63,7 +64,10 @@ async def receive(
     can, steady = channel.capabilities, Steady(conn, connect, patience)
 
     async def take(conn: AsyncConnection[Any], batch: Sequence[Delivery]) -> None:
-        await take_in(conn, channel.name, batch, tenant=tenant, now=clock.now(), can=can)
+        now = clock.now()
+        whole = partial(take_in, conn, channel.name, tenant=tenant, now=now, can=can)
+        shelf = Shelf(channel.name, can.carries, tenant.keyring, now)
+        await take_or_set_aside(conn, batch, whole, shelf=shelf)
 
     try:
         while not stop.is_set():
@@ -140,7 +144,8 @@ async def _act_on(
         found = await conn.execute(_SQL["borrowers_of_number"], {"number_token": token})
     borrowers = [row[0] for row in await found.fetchall()]
     borrower_id = borrowers[0] if borrowers else None
-    intent = read_reply(reply.text, today=local_date(now, tenant.strategy.timezone))
+    text = reply.text.encode("utf-8", "replace").decode()  # half a character is none
+    intent = read_reply(text, today=local_date(now, tenant.strategy.timezone))
     action = intent.action if borrower_id else "unknown_number"
     added = await conn.execute(
         _SQL["add_reply"],
@@ -149,7 +154,7 @@ async def _act_on(
             "number_token": token,
             "route": route,
             "inbound_id": reply.inbound_id,
-            "text_sealed": tenant.keyring.seal(reply.text, column="text", borrower_id=token),
+            "text_sealed": tenant.keyring.seal(text, column="text", borrower_id=token),
             "intent": intent.kind,
             "action": action,
             "at": reply.at,

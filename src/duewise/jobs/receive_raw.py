@@ -9,21 +9,27 @@ start: to take in anything twice changes nothing.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from functools import partial
 from typing import Any
 
 from psycopg import AsyncConnection
 
-from duewise.channels.base import Capabilities, Channel, Delivery, InboundReceipt, InboundReply
+from duewise.channels.base import Capabilities, Channel, Delivery, InboundReply
+from duewise.jobs.raw import (
+    UNREADABLE,
+    Shelf,
+    pack,
+    replies_in,
+    set_row_aside,
+    take_or_set_aside,
+    unpack,
+)
 from duewise.jobs.receive import IDLE_S, next_batch, take_in
 from duewise.jobs.session import Connect, Patience, Steady, another
 from duewise.jobs.tenant import Tenant
-from duewise.store.seal import Keyring
 from duewise.store.sql import queries
 from duewise.times import Clock
 
@@ -31,7 +37,6 @@ GATHER_S = 0.002  # what is told in this time is stored together
 TOGETHER_MAX = 500
 WAITING_MAX = 64  # rows that wait to be taken in; beyond it callers wait, too
 _SQL = queries("inbound")
-_COLUMN = "inbound"
 
 
 @dataclass(frozen=True)
@@ -68,10 +73,12 @@ async def receive_raw(
     `done` counts receipts and replies. `conn` is closed at the end. Raises Unreachable.
     """
     desk = Desk(channel.name, channel.capabilities, tenant, clock)
-    storing, folding = (
-        Steady(conn, connect, patience),
-        Steady(await another(None, connect, patience), connect, patience),
-    )
+    storing = Steady(conn, connect, patience)
+    try:
+        folding = Steady(await another(None, connect, patience), connect, patience)
+    except BaseException:
+        await conn.close()
+        raise
     waiting: asyncio.Queue[Raw] = asyncio.Queue(WAITING_MAX)
     ending = asyncio.Event()
     folder = asyncio.create_task(_take_in_all(desk, waiting, folding, ending))
@@ -80,8 +87,7 @@ async def receive_raw(
             batch = await next_batch(channel.inbound, gather_s=GATHER_S)
             if not batch:
                 continue
-            sealed, at = pack(batch, tenant.keyring, route=desk.route), clock.now()
-            raw_id = await storing.do(partial(_store, route=desk.route, body=sealed, at=at))
+            raw_id = await storing.do(partial(_store, desk=desk, batch=batch))
             done.update(
                 "reply" if isinstance(each.inbound, InboundReply) else "receipt" for each in batch
             )
@@ -123,8 +129,15 @@ async def _next(waiting: asyncio.Queue[Raw]) -> list[Raw]:
     return raws
 
 
-async def _store(conn: AsyncConnection[Any], *, route: str, body: bytes, at: datetime) -> int:
-    values = {"route": route, "body": body, "at": at}
+async def _store(conn: AsyncConnection[Any], *, desk: Desk, batch: Sequence[Delivery]) -> int:
+    values = {
+        "route": desk.route,
+        "kind": desk.can.carries,
+        "body": pack(batch, desk.tenant.keyring, route=desk.route),
+        "at": desk.clock.now(),
+        "replies": replies_in(batch),
+        "reason": None,
+    }
     row = await (await conn.execute(_SQL["add_raw"], values)).fetchone()
     assert row is not None
     return int(row[0])
@@ -132,58 +145,24 @@ async def _store(conn: AsyncConnection[Any], *, route: str, body: bytes, at: dat
 
 async def _take_in(conn: AsyncConnection[Any], *, desk: Desk, raws: Sequence[Raw]) -> None:
     told = [delivery for raw in raws for delivery in raw.told]
+    raw_ids, now = {"raw_ids": [raw.raw_id for raw in raws]}, desk.clock.now()
+    take = partial(take_in, conn, desk.route, tenant=desk.tenant, now=now, can=desk.can)
+    shelf = Shelf(desk.route, desk.can.carries, desk.tenant.keyring, now)
     async with conn.transaction():
-        now = desk.clock.now()
-        await take_in(conn, desk.route, told, tenant=desk.tenant, now=now, can=desk.can)
+        if replies_in(told):
+            await conn.execute(_SQL["hold_raw"], raw_ids)
+        await take_or_set_aside(conn, told, take, shelf=shelf)
         if raws:
-            await conn.execute(_SQL["drop_raw"], {"raw_ids": [raw.raw_id for raw in raws]})
+            await conn.execute(_SQL["drop_raw"], raw_ids)
 
 
 async def _left(conn: AsyncConnection[Any], *, desk: Desk) -> list[Raw]:
     """What was stored and answered, and not taken in before its process ended."""
     rows = await (await conn.execute(_SQL["raw_of"], {"route": desk.route})).fetchall()
-    keyring = desk.tenant.keyring
-    return [Raw(raw_id, unpack(body, keyring, route=desk.route)) for raw_id, body in rows]
-
-
-def pack(batch: Sequence[Delivery], keyring: Keyring, *, route: str) -> bytes:
-    """What was told, sealed: replies are in the borrowers' own words."""
-    told = [_fields(each.inbound) for each in batch]
-    text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
-    return keyring.seal(text, column=_COLUMN, borrower_id=route)
-
-
-def unpack(body: bytes, keyring: Keyring, *, route: str) -> list[Delivery]:
-    """What was told, again; it was answered long ago. Raises CannotUnseal."""
-    told = json.loads(keyring.unseal(body, column=_COLUMN, borrower_id=route))
-    return [Delivery(_inbound(fields), _answered) for fields in told]
-
-
-def _fields(inbound: InboundReceipt | InboundReply) -> list[Any]:
-    at = inbound.at.isoformat()
-    if isinstance(inbound, InboundReceipt):
-        said = [inbound.provider_id, inbound.status, inbound.code, inbound.reference]
-        return ["receipt", at, *said, inbound.is_address_dead]
-    return [
-        "reply",
-        at,
-        inbound.inbound_id,
-        inbound.source,
-        inbound.destination,
-        inbound.text,
-        inbound.reference,
-    ]
-
-
-def _inbound(fields: Sequence[Any]) -> InboundReceipt | InboundReply:
-    kind, at, *rest = fields
-    instant = datetime.fromisoformat(at)
-    if kind == "receipt":
-        provider_id, status, code, reference, is_dead = rest
-        return InboundReceipt(provider_id, status, code, reference, instant, is_dead)
-    inbound_id, source, destination, text, reference = rest
-    return InboundReply(inbound_id, source, destination, text, instant, reference)
-
-
-async def _answered() -> None:
-    """There is nobody any more to be answered."""
+    left = []
+    for raw_id, body in rows:
+        try:
+            left.append(Raw(raw_id, unpack(body, desk.tenant.keyring, route=desk.route)))
+        except UNREADABLE as error:
+            await set_row_aside(conn, raw_id, reason=type(error).__name__)
+    return left

@@ -473,15 +473,28 @@ class Submission(models.Model):
 
 
 class RawInbound(models.Model):
-    """What callers told, sealed, as it was answered; gone once it is taken in."""
+    """What callers told, sealed, as it was answered; gone once it is taken in.
+
+    `replies`: how many of it no sender has heeded. `reason`: why it cannot be taken in.
+    """
 
     raw_id = models.BigAutoField(primary_key=True)
     route = models.TextField()
+    kind = models.TextField(default="sms", db_default="sms")
     body = models.BinaryField()
     at = models.DateTimeField()
+    replies = models.IntegerField(default=1, db_default=1)
+    reason = models.TextField(null=True)
 
     class Meta:
         db_table = "raw_inbound"
+        indexes = [
+            models.Index(
+                fields=["raw_id"],
+                name="raw_inbound_unheeded",
+                condition=models.Q(replies__gt=0, reason__isnull=True),
+            )
+        ]
 
 
 class Receipt(models.Model):

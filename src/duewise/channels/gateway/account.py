@@ -40,12 +40,11 @@ class Account:
         for receiver in tuple(self.receivers):
             receiver.pull()
 
-    def take(self) -> Outgoing | None:
+    def take(self, most: int) -> list[Outgoing]:
         """The next to go out, in flight from now on."""
-        if not self.waiting:
-            return None
-        self.in_flight += 1
-        return self.waiting.popleft()
+        count = max(min(most, len(self.waiting)), 0)
+        self.in_flight += count
+        return [self.waiting.popleft() for _ in range(count)]
 
     def settle(self) -> None:
         """One was acknowledged and is forgotten."""

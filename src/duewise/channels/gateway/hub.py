@@ -10,11 +10,20 @@ import asyncio
 import hashlib
 import heapq
 from datetime import datetime
+from functools import lru_cache, partial
 from itertools import count
+from json.encoder import encode_basestring as _quoted
 from typing import Final, NamedTuple
 
 from duewise.channels.gateway.account import Account
-from duewise.channels.gateway.dialect import Dialect, Outgoing, Receipt, Reply, Submission
+from duewise.channels.gateway.dialect import (
+    NEVER,
+    Dialect,
+    Outgoing,
+    Receipt,
+    Reply,
+    Submission,
+)
 from duewise.channels.gateway.log import SubmitLog
 from duewise.channels.gateway.settings import (
     Fate,
@@ -50,7 +59,11 @@ class Hub:
         self.response_s = settings.response_s
         self.stopped = asyncio.Event()
         self.submits = self.accepted = self.refused = self.receipts = self.replies = 0
-        self.fates: dict[str, Receipt] = {}  # of the latest, for who asks
+        self._fates: dict[str, Receipt] = {}  # of the latest, for who asks
+        self._fates_before: dict[str, Receipt] = {}
+        self._fate = lru_cache(maxsize=1_024)(partial(_drawn, settings))
+        self._certain = self._fate("", "") if settings.is_certain else None
+        self._noted_at, self._noted = NEVER, ""
         self._refusals: list[int] = []  # the statuses of the next submits, last first
         self._drop_after = 0
         self._owed: list[tuple[datetime, int, Account, Receipt]] = []
@@ -61,10 +74,10 @@ class Hub:
     def take(self, account: Account, submission: Submission, *, now: datetime) -> Taken:
         """Decide on one submit and note it; `log.flush` must come before its answer."""
         self.submits += 1
-        loss = self._link_loss()
+        loss = self._link_loss() if self._may_lose else "none"
         if loss == "before_taken":
             return Taken(0, "", loses_link=True)
-        destined = _destiny(self.settings, submission)
+        destined = self._certain or self._destiny(submission)
         refusal = self._refusals.pop() if self._refusals else destined.refusal
         refusal = refusal if now < submission.valid_until else self.dialect.statuses.expired
         if refusal:
@@ -97,6 +110,10 @@ class Hub:
             self.dialect.deliver(0, item)  # what cannot be told is refused here, not on a link
         account.push(items)
         return self.dialect.reply_id(number)
+
+    def known(self, message_id: str) -> Receipt | None:
+        """What becomes of a message, if it is one of the latest; its time may not have come."""
+        return self._fates.get(message_id) or self._fates_before.get(message_id)
 
     def order_refusals(self, status_code: int, times: int) -> None:
         """Refuse the next submits with that status."""
@@ -183,16 +200,27 @@ class Hub:
         if due_at > submission.valid_until:
             stat, due_at = "EXPIRED", submission.valid_until
         receipt = Receipt(message_id, submission, stat, destined.code, now, due_at)
-        if len(self.fates) >= FATES_MAX:
-            del self.fates[next(iter(self.fates))]
-        self.fates[message_id] = receipt
+        if len(self._fates) >= FATES_MAX:
+            self._fates_before, self._fates = self._fates, {}
+        self._fates[message_id] = receipt
         for _ in range(2 if destined.is_duplicated else 1):
             if destined.is_early:
                 self.receipts += 1
                 account.waiting.append(receipt)
             else:
                 heapq.heappush(self._owed, (due_at, next(self._numbers), account, receipt))
-        self._woken.set()
+        if not self._woken.is_set():
+            self._woken.set()
+
+    @property
+    def _may_lose(self) -> bool:
+        return bool(self._drop_after or self.settings.drop_share)
+
+    def _destiny(self, submission: Submission) -> Fate:
+        """All parts of a long message share one fate: that of its reference."""
+        place = submission.place
+        words = submission.text if place.total == 1 else f"{place.reference}\0{place.total}"
+        return self._fate(submission.destination.removeprefix("+"), words)
 
     def _link_loss(self) -> LinkLoss:
         if self._drop_after:
@@ -207,24 +235,16 @@ class Hub:
         self._changed.set()
 
     def _note(self, submission: Submission, *, now: datetime, message_id: str, word: str) -> None:
+        if now is not self._noted_at:  # the submits of one read have one instant
+            self._noted_at, self._noted = now, now.isoformat()
+        source, destination, reference, text, (_, parts, part), encoding, _, _ = submission
         self.log.append(
-            {
-                "time": now.isoformat(),
-                "message_id": message_id,
-                "source": submission.source,
-                "destination": submission.destination,
-                "reference": submission.reference,
-                "part": submission.place.number,
-                "parts": submission.place.total,
-                "encoding": submission.encoding,
-                "text": submission.text,
-                "status": word,
-            }
+            f'{{"time": "{self._noted}", "message_id": "{message_id}", '
+            f'"source": {_quoted(source)}, "destination": {_quoted(destination)}, '
+            f'"reference": {_quoted(reference)}, "part": {part}, "parts": {parts}, '
+            f'"encoding": "{encoding}", "text": {_quoted(text)}, "status": "{word}"}}\n'
         )
 
 
-def _destiny(settings: GatewaySettings, submission: Submission) -> Fate:
-    """All parts of a long message share one fate: that of its reference."""
-    place = submission.place
-    words = submission.text if place.total == 1 else f"{place.reference}\0{place.total}"
-    return fate(settings, destination=submission.destination.removeprefix("+"), text=words)
+def _drawn(settings: GatewaySettings, destination: str, words: str) -> Fate:
+    return fate(settings, destination=destination, text=words)

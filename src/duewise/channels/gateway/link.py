@@ -14,6 +14,7 @@ from duewise.channels.gateway.dialect import (
     Dialect,
     Login,
     Outgoing,
+    Said,
     Submitted,
 )
 from duewise.channels.gateway.hub import Hub
@@ -82,12 +83,19 @@ class Link(asyncio.Protocol):
             if self._transport is not None:
                 self._transport.close()
             return
+        read = self._dialect.read
         for start in range(0, len(frames), CHUNK_MAX):
             now = self._hub.clock.now()
             for octets in frames[start : start + CHUNK_MAX]:
                 if self._transport is None:
                     return
-                self._receive(octets, now=now)
+                said = read(octets, now=now)
+                if isinstance(said, Submitted):
+                    self._submit(said, now=now)
+                elif isinstance(said, Acked):
+                    self._delivered(said)
+                else:
+                    self._hear(said, now=now)
             self._end_of_chunk()
 
     def pull(self) -> None:
@@ -95,23 +103,21 @@ class Link(asyncio.Protocol):
         account, room = self._account, self._hub.settings.receipt_window
         if account is None or self._transport is None or self._is_paused:
             return
-        while len(self._in_flight) < room and (item := account.take()) is not None:
-            self._sequence = self._sequence % self._dialect.sequence_max + 1
-            self._in_flight[self._sequence] = item
-            self._write(self._dialect.deliver(self._sequence, item))
+        in_flight, deliver, sequence = self._in_flight, self._dialect.deliver, self._sequence
+        for item in account.take(room - len(in_flight)):
+            sequence = sequence % self._dialect.sequence_max + 1
+            in_flight[sequence] = item
+            self._out.append(deliver(sequence, item))
+        self._sequence = sequence
         self._flush()
 
-    def _receive(self, octets: bytes, *, now: datetime) -> None:
-        said = self._dialect.read(octets, now=now)
+    def _hear(self, said: Said, *, now: datetime) -> None:
+        """What is said now and then."""
         match said:
-            case Submitted():
-                self._submit(said, now=now)
             case Login():
                 self._login(said)
-            case Acked():
-                self._delivered(said)
             case Asked() if self._account is not None:
-                known = self._hub.fates.get(said.message_id)
+                known = self._hub.known(said.message_id)
                 self._write(self._dialect.state(said, known, now=now))
             case Say():
                 self._write(said.octets)

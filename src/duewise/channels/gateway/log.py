@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from json.encoder import encode_basestring as _quoted
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -36,13 +35,9 @@ class SubmitLog:
         self._next_number += 1
         return self._next_number
 
-    def append(self, record: dict[str, str | int]) -> None:
-        """Remember a line of JSON for the next `flush`."""
-        fields = [
-            f'"{name}": {_quoted(value) if isinstance(value, str) else value}'
-            for name, value in record.items()
-        ]
-        self._lines.append(f"{{{', '.join(fields)}}}\n")
+    def append(self, line: str) -> None:
+        """Remember a line, its end included, for the next `flush`."""
+        self._lines.append(line)
 
     def flush(self) -> None:
         """Hand all lines to the operating system, in one write where it takes them."""

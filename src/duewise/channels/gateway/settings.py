@@ -62,6 +62,13 @@ class GatewaySettings:
     receipt_id_form: IdForm = "same"
     links_max: int = 64
 
+    @property
+    def is_certain(self) -> bool:
+        """Whether every message meets the same fate, so that none need be drawn."""
+        shares = (self.failed_share, self.expired_share, self.silent_share, self.refuse_share)
+        is_even = self.delay_s[0] == self.delay_s[1]
+        return is_even and not any((*shares, self.duplicate_share, self.early_share))
+
 
 @dataclass(frozen=True)
 class GatewayPorts:

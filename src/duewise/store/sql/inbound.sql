@@ -1,12 +1,36 @@
 -- add_raw
--- What callers told in a moment, sealed, before they are answered.
-INSERT INTO raw_inbound (route, body, at) VALUES (%(route)s, %(body)s, %(at)s) RETURNING raw_id;
+-- What callers told in a moment, sealed, before they are answered; or what cannot be taken in, and why.
+INSERT INTO raw_inbound (route, kind, body, at, replies, reason)
+VALUES (%(route)s, %(kind)s, %(body)s, %(at)s, %(replies)s, %(reason)s) RETURNING raw_id;
+
+-- hold_raw
+-- Before borrowers' words are acted upon: a sender may be at them, too.
+SELECT raw_id FROM raw_inbound WHERE raw_id = ANY(%(raw_ids)s) ORDER BY raw_id FOR UPDATE;
 
 -- drop_raw
 DELETE FROM raw_inbound WHERE raw_id = ANY(%(raw_ids)s);
 
 -- raw_of
-SELECT raw_id, body FROM raw_inbound WHERE route = %(route)s ORDER BY raw_id;
+SELECT raw_id, body FROM raw_inbound WHERE route = %(route)s AND reason IS NULL ORDER BY raw_id;
+
+-- any_unheeded
+-- Also true while whoever was called is at it.
+SELECT EXISTS (SELECT 1 FROM raw_inbound WHERE replies > 0 AND reason IS NULL);
+
+-- raw_replies
+-- What borrowers told, of all routes, that is not acted upon yet.
+SELECT raw_id, route, kind, body FROM raw_inbound
+ WHERE replies > 0 AND reason IS NULL ORDER BY raw_id LIMIT 100 FOR UPDATE;
+
+-- heeded
+UPDATE raw_inbound SET replies = 0 WHERE raw_id = ANY(%(raw_ids)s);
+
+-- set_row_aside
+UPDATE raw_inbound SET reason = %(reason)s WHERE raw_id = %(raw_id)s;
+
+-- set_aside
+SELECT route, reason, count(*) AS count, min(at) AS since
+  FROM raw_inbound WHERE reason IS NOT NULL GROUP BY route, reason ORDER BY route, reason;
 
 -- whose_receipts
 -- The envelopes of receipts, in their order, by the two surest of the means of `match_receipts`; whether

@@ -1,0 +1,131 @@
+"""What was told, raw: sealed as it was heard, read again, set aside where it cannot be taken in.
+
+What the database cannot hold (a NUL in a name, a name longer than an index takes) must not stop
+what came with it, nor end each start. It is kept, sealed, with a reason; `duewise doctor` tells it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg import AsyncConnection
+
+from duewise.channels.base import Delivery, Inbound, InboundReceipt, InboundReply, Kind
+from duewise.errors import DuewiseError
+from duewise.store.seal import Keyring
+from duewise.store.sql import queries
+
+# What lies in the thing told, not in the database's health: to try again would change nothing.
+CANNOT_HOLD = (
+    psycopg.DataError,
+    psycopg.IntegrityError,
+    psycopg.errors.ProgramLimitExceeded,
+    ValueError,  # no such character, no such day
+    ArithmeticError,
+)
+UNREADABLE = (DuewiseError, ValueError, TypeError)
+_SQL = queries("inbound")
+_COLUMN = "inbound"
+log = structlog.get_logger()
+
+Take = Callable[[Sequence[Delivery]], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Where what cannot be taken in is set aside: by which route it came, at which instant."""
+
+    route: str
+    kind: Kind
+    keyring: Keyring
+    now: datetime
+
+
+async def take_or_set_aside(
+    conn: AsyncConnection[Any], batch: Sequence[Delivery], take: Take, *, shelf: Shelf
+) -> None:
+    """Take a batch in; of one that cannot be, all that can, and what is left is set aside.
+
+    `take` takes in all of what it is given, or nothing of it and raises.
+    """
+    try:
+        await take(batch)
+    except CANNOT_HOLD as error:
+        if not batch:
+            raise
+        async with conn.transaction():
+            if len(batch) == 1:
+                await _set_aside(conn, batch, reason=type(error).__name__, shelf=shelf)
+                return
+            half = len(batch) // 2
+            for each in (batch[:half], batch[half:]):
+                await take_or_set_aside(conn, each, take, shelf=shelf)
+
+
+async def set_row_aside(conn: AsyncConnection[Any], raw_id: int, *, reason: str) -> None:
+    """Set a stored row aside that cannot even be read."""
+    await conn.execute(_SQL["set_row_aside"], {"raw_id": raw_id, "reason": reason})
+    log.error("inbound.set_aside", raw_id=raw_id, reason=reason)
+
+
+async def _set_aside(
+    conn: AsyncConnection[Any], batch: Sequence[Delivery], *, reason: str, shelf: Shelf
+) -> None:
+    body = pack(batch, shelf.keyring, route=shelf.route)
+    values = {"route": shelf.route, "kind": shelf.kind, "body": body, "at": shelf.now}
+    await conn.execute(_SQL["add_raw"], values | {"replies": 0, "reason": reason})
+    log.error("inbound.set_aside", route=shelf.route, reason=reason)
+
+
+def replies_in(batch: Sequence[Delivery]) -> int:
+    """How many of them are in a borrower's words."""
+    return sum(isinstance(each.inbound, InboundReply) for each in batch)
+
+
+def pack(batch: Sequence[Delivery], keyring: Keyring, *, route: str) -> bytes:
+    """What was told, sealed: replies are in the borrowers' own words, whatever is in them."""
+    told = [_fields(each.inbound) for each in batch]
+    text = json.dumps(told, separators=(",", ":"))  # in ASCII: half a character is kept, too
+    return keyring.seal(text, column=_COLUMN, borrower_id=route)
+
+
+def unpack(body: bytes, keyring: Keyring, *, route: str) -> list[Delivery]:
+    """What was told, again; it was answered long ago. Raises one of UNREADABLE."""
+    told = json.loads(keyring.unseal(body, column=_COLUMN, borrower_id=route))
+    return [Delivery(_inbound(fields), _answered) for fields in told]
+
+
+def _fields(inbound: Inbound) -> list[Any]:
+    at = inbound.at.isoformat()
+    if isinstance(inbound, InboundReceipt):
+        said = [inbound.provider_id, inbound.status, inbound.code, inbound.reference]
+        return ["receipt", at, *said, inbound.is_address_dead]
+    return [
+        "reply",
+        at,
+        inbound.inbound_id,
+        inbound.source,
+        inbound.destination,
+        inbound.text,
+        inbound.reference,
+    ]
+
+
+def _inbound(fields: Sequence[Any]) -> Inbound:
+    kind, at, *rest = fields
+    instant = datetime.fromisoformat(at)
+    if kind == "receipt":
+        provider_id, status, code, reference, is_dead = rest
+        return InboundReceipt(provider_id, status, code, reference, instant, is_dead)
+    inbound_id, source, destination, text, reference = rest
+    return InboundReply(inbound_id, source, destination, text, instant, reference)
+
+
+async def _answered() -> None:
+    """There is nobody any more to be answered."""
