@@ -68,6 +68,27 @@ def ways_of(kind: str, config: Config) -> Ways:
     return Ways(tuple(ways), is_learned=config.routes.weights == "auto")
 
 
+def rates_of(config: Config) -> dict[str, float]:
+    """Parts a second at which each kind of message can leave, where its routes limit that.
+
+    They share a kind by weight: the one that is fullest at its share says how fast all can go.
+    """
+    rates = {}
+    for kind in dict.fromkeys(kind for kind, _ in config.chosen):
+        names = dict.fromkeys(name for carries, name in config.chosen if carries == kind)
+        accounts = [config.account_of(name) for name in names]
+        homes = [each for each in accounts if each.weight > 0] or accounts[:1]
+        whole = sum(each.weight for each in homes)
+        limits = [
+            each.rate_per_s * (whole / each.weight if whole else 1.0)
+            for each in homes
+            if each.rate_per_s is not None
+        ]
+        if limits:
+            rates[kind] = min(limits)
+    return rates
+
+
 def kinds_held(config: Config) -> tuple[str, ...]:
     """The kinds of message of which every account holds to an end of validity; no secret is read.
 

@@ -137,7 +137,7 @@ class App:
 
     def tenant_with(self, strategy: Path) -> Tenant:
         """The tenant under another strategy file. Raises BadInput."""
-        from duewise.accounts import kinds_held
+        from duewise.accounts import kinds_held, rates_of
         from duewise.engine.facts import LenderFacts
         from duewise.jobs.tenant import Tenant
         from duewise.message.choose import stages_of
@@ -170,6 +170,7 @@ class App:
             price_per_part_minor=to_minor(
                 str(config.account.price_per_part), config.lender.currency
             ),
+            rates=rates_of(config),
         )
 
     def products(self, path: Path | None = None) -> Products:

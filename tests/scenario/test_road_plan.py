@@ -123,12 +123,13 @@ def test_it_gives_the_same_bytes_in_one_process_and_in_four(plan: Planner, tmp_p
         assert sorted(path.name for path in folder.iterdir()) == [MANIFEST, "plan.parquet"]
 
 
-def test_it_shares_out_a_budget_alike_in_one_two_and_four_processes(
+def test_it_shares_out_budgets_and_hours_alike_in_one_two_and_four_processes(
     plan: Planner, tmp_path: Path, desk: Desk
 ) -> None:
     budget = Budget("sms", "messages", 60, channel="sms")
     strategy = replace(desk.app.tenant.strategy, budgets=(budget,))
-    tenant = replace(desk.app.tenant, strategy=strategy)
+    a_few = 14 / 3_600  # parts: no more than that in an hour, of more than a hundred in all
+    tenant = replace(desk.app.tenant, strategy=strategy, rates={"sms": a_few})
     folders = {workers: tmp_path / str(workers) for workers in (1, 2, 4)}
     for workers, folder in folders.items():
         plan(folder, tenant=tenant, workers=workers)
@@ -140,6 +141,11 @@ def test_it_shares_out_a_budget_alike_in_one_two_and_four_processes(
     assert rows.filter(reason="over_budget").height > 40
     (use,) = read_manifest(folders[1])["budgets"]
     assert (use["used"], use["price"] > 0) == (60, True)
+    (load,) = read_manifest(folders[1])["loads"]
+    assert (load["messages"], load["left_over"], load["moved"] > 0) == (60, 0, True)
+    hour = pl.col("not_before").dt.truncate("1h")
+    texts = rows.filter(pl.col("decision") == "proposed").group_by(hour).agg(pl.col("parts").sum())
+    assert max(texts["parts"]) <= 14
     written = {(path / "plan.parquet").read_bytes() for path in folders.values()}
     assert len(written) == 1
 

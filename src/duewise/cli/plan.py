@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,6 +24,7 @@ from duewise.times import local_date
 
 if TYPE_CHECKING:
     from duewise.engine.share_out import SharedOut
+    from duewise.engine.spread import Load
     from duewise.jobs.tenant import Tenant
 
 WORKERS_MAX = 64
@@ -69,12 +71,14 @@ def plan(
     rows = [list(row) for row in summary.by_step.iter_rows()]
     if wants_json(context):
         budgets = [asdict(use) for use in summary.budgets.uses] if summary.budgets else []
-        more = {"by_step": summary.by_step.to_dicts(), "budgets": budgets}
+        loads = [asdict(load) for load in summary.loads]
+        more = {"by_step": summary.by_step.to_dicts(), "budgets": budgets, "loads": loads}
         print_json(head | more | {"unread": dict(summary.unread)})
         return
     print_table(f"Plan {summary.plan_id} for {day}", summary.by_step.columns, rows)
     if summary.budgets:
         _print_budgets(summary.budgets, currency=tenant.currency)
+    _say_loads(summary.loads)
     say_unread(summary.unread, "borrowers")
     say(
         f"{summary.borrowers:,} borrowers considered, {summary.proposals:,} proposals,"
@@ -94,6 +98,15 @@ def _write_page(folder: Path, tenant: Tenant) -> Path:
     path = folder / "plan.html"
     write_atomically(path, text.encode())
     return path
+
+
+def _say_loads(loads: Sequence[Load]) -> None:
+    """Which routes could not carry an hour of the plan, and what became of it."""
+    from duewise.engine.spread import in_words
+
+    for load in loads:
+        if load.moved or load.left_over:
+            say(in_words(load))
 
 
 def _print_budgets(shared: SharedOut, *, currency: str) -> None:

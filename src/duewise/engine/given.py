@@ -56,7 +56,8 @@ class PlanContext:
     `ledger_complete_until` is the instant up to which all payments are known; the guard counts the
     ledger's age from it. Without a model of late_1 the risk is the shrunk share of `prior`.
     `paid_by_hour` are the whole book's payments, where hours are learned. `earlier` are versions of
-    the strategy that borrowers may still be on.
+    the strategy that borrowers may still be on. `rates` are the parts a second that the routes of a
+    channel carry, where that is limited.
     """
 
     plan_id: str
@@ -76,3 +77,4 @@ class PlanContext:
     models: tuple[Served, ...] = ()
     hazard: ServedHazard | None = None
     earlier: tuple[Strategy, ...] = ()
+    rates: Mapping[str, float] = field(default_factory=dict)

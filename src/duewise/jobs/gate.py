@@ -115,9 +115,11 @@ def rule_on(messages: pl.DataFrame, known: Known, *, tenant: Tenant) -> list[Rul
 
 def instants(column: pl.Series) -> list[Any]:
     """The values of a column of instants: each is made once, for many are alike."""
-    distinct = column.unique()
-    known = dict(zip(distinct.to_physical().to_list(), distinct.to_list(), strict=True))
-    return [known[each] for each in column.to_physical().to_list()]
+    numbers = column.cast(pl.Int64).to_list()
+    distinct = list(set(numbers))
+    each = pl.Series(distinct, dtype=pl.Int64).cast(column.dtype).to_list()
+    known = dict(zip(distinct, each, strict=True))
+    return [known[number] for number in numbers]
 
 
 def _seen(

@@ -24,6 +24,7 @@ from psycopg import Connection
 from duewise.engine import share_out
 from duewise.engine.partition import PlanContext, Tables
 from duewise.engine.share_out import SharedOut, with_arms, within_budgets
+from duewise.engine.spread import Load
 from duewise.errors import BadInput
 from duewise.frames import empty
 from duewise.jobs.approvals import as_recorded
@@ -37,6 +38,7 @@ from duewise.jobs.operations import (
     sent_of,
 )
 from duewise.jobs.plan_crew import planners
+from duewise.jobs.plan_hours import at_hours
 from duewise.jobs.plan_part import (
     OFFERED,
     OTHERS,
@@ -82,7 +84,8 @@ class PlanSummary:
 
     `budgets` is None where the strategy has none.
     `risk` says by which models the risk is known, or by what else; `unread`, of how many borrowers
-    they took a value of the lender's own column for missing, as they cannot read it.
+    they took a value of the lender's own column for missing, as they cannot read it. `loads`: what
+    the day asks of the routes of each channel whose rate is limited.
     """
 
     plan_id: str
@@ -95,6 +98,7 @@ class PlanSummary:
     risk: str
     budgets: SharedOut | None = None
     unread: Mapping[str, int] = field(default_factory=dict)
+    loads: tuple[Load, ...] = ()
 
 
 def context_for(
@@ -108,7 +112,6 @@ def context_for(
             mend='POST /api/v1/feeds/payments/watermark, or set [ledger] feed = "replay"',
         )
     tenant = as_recorded(conn, tenant)
-    unapproved = (name for name, each in tenant.templates.items() if not each.is_approved)
     models, hazard = served_models(tenant.workspace), served_hazard(tenant.workspace)
     parts = (
         told(models, hazard),
@@ -124,7 +127,8 @@ def context_for(
         complete_until.isoformat(),
         repr(tenant.price_per_part_minor),
         *(each.content_hash for each in tenant.earlier),
-        *sorted(unapproved),
+        *sorted(name for name, each in tenant.templates.items() if not each.is_approved),
+        *(f"{channel} {rate}" for channel, rate in sorted(tenant.rates.items())),
     )
     return PlanContext(
         plan_id=hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16],
@@ -142,6 +146,7 @@ def context_for(
         models=models,
         earlier=tenant.earlier,
         hazard=hazard,
+        rates=tenant.rates,
     )
 
 
@@ -213,11 +218,12 @@ def plan_parts(
             if progress:
                 progress(done_now, len(targets))
         shared = _share_out(targets, context)
-        pl.concat(_within_budgets(targets, shared)).sink_parquet(
-            out / "plan.parquet", compression="zstd", maintain_order=True
+        planned, loads = at_hours(targets, list(_within_budgets(targets, shared)), context)
+        pl.concat(planned).sink_parquet(
+            out / "plan.parquet", compression="zstd", compression_level=1, maintain_order=True
         )
         summary = summarise(out / "plan.parquet", context)
-    return replace(summary, budgets=shared, unread=_all_unread(targets))
+    return replace(summary, budgets=shared, unread=_all_unread(targets), loads=loads)
 
 
 def _all_unread(targets: list[Path]) -> dict[str, int]:
@@ -331,5 +337,7 @@ def write_manifest(
     if summary.budgets:
         manifest["budgets"] = [asdict(use) for use in summary.budgets.uses]
         manifest["budgets_gap"] = summary.budgets.gap
+    if summary.loads:
+        manifest["loads"] = [asdict(load) for load in summary.loads]
     text = json.dumps(manifest, ensure_ascii=False, indent=2) + "\n"
     write_atomically(folder / MANIFEST, text.encode())

@@ -15,15 +15,17 @@ import polars as pl
 
 from duewise.book.schema import PAYMENTS
 from duewise.engine.partition import PLAN, PlanContext, Tables, plan_partition
+from duewise.engine.spread import hourly
 from duewise.errors import DuewiseError
 from duewise.frames import completed
 
 if TYPE_CHECKING:
     from duewise.store.book import Book, BookTables
 
-PLANNED = ".arrow"  # a partition's rows: read once more, so not pressed as small as a plan's
+PLANNED = ".arrow"  # a partition's rows: read once more and soon, so not pressed at all
 OFFERED = ".offers"  # beside it: what its messages take of the budgets
 OTHERS = ".others"  # and what else could be said, where budgets choose between arms
+HOURLY = ".hourly"  # and what each hour is asked for, where routes have a rate
 UNREAD = ".unread"  # and what of the lender's own columns no model could read
 
 
@@ -73,8 +75,11 @@ def plan_part(read: Callable[[], Tables], context: PlanContext, target: Path) ->
     if plan.unread:
         text = json.dumps(plan.unread, ensure_ascii=False)
         target.with_suffix(UNREAD).write_text(text, encoding="utf-8")
+    if context.rates:
+        counts = hourly(pl.concat([plan.rows, plan.others]), context)
+        counts.write_ipc(target.with_suffix(HOURLY))
     unfinished = target.with_suffix(".tmp")
-    plan.rows.write_ipc(unfinished, compression="lz4")
+    plan.rows.write_ipc(unfinished)
     unfinished.rename(target)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tenant:
-    """One lender's post-loan desk. `price_per_part_minor` is what one SMS part costs."""
+    """One lender's post-loan desk. `price_per_part_minor` is what one SMS part costs.
+
+    `rates` are the parts a second that each kind of message can leave at, where that is limited.
+    """
 
     workspace: Path
     strategy: Strategy
@@ -36,6 +39,7 @@ class Tenant:
     sender_id: str
     currency: str
     price_per_part_minor: int
+    rates: Mapping[str, float] = field(default_factory=dict)
 
     def by(self, can: Capabilities) -> Tenant:
         """The same, where the route is known: what it can do is what the guard is told."""

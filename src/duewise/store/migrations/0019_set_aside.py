@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("store", "0020_template_approval"),
+        ("store", "0017_receipt_blocks"),
     ]
 
     operations = [

@@ -10,7 +10,7 @@ CREATE TRIGGER only_appended BEFORE UPDATE OR DELETE OR TRUNCATE ON template_app
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("store", "0017_receipt_blocks"),
+        ("store", "0019_set_aside"),
     ]
 
     operations = [
