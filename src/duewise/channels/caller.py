@@ -75,7 +75,7 @@ class Caller(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._asked: deque[Asked] = deque()
-        self._owed: Asked | None = None
+        self._owed: tuple[str, bool] | None = None  # target, and whether it is the last
         self._is_over = self._is_reading_paused = self._is_stuck = False
         self._unread = self._size = 0
         self.deadline = 0.0
@@ -199,19 +199,19 @@ class Caller(asyncio.Protocol):
             asked = self._asked.popleft()
             said = self._house.take(asked)
             if isinstance(said, asyncio.Future):
-                self._owed, self.promise = asked, said
+                self._owed, self.promise = (asked.target, asked.is_last), said
                 self.deadline = self._loop.time() + self._house.limits.call_s
                 said.add_done_callback(self._told)
             else:
-                self._answer(asked, said)
+                self._answer(asked.target, said, is_last=asked.is_last)
         self._pace()
 
     def _told(self, future: asyncio.Future[Said]) -> None:
-        asked, self._owed = self._owed, None
+        owed, self._owed = self._owed, None
         is_failed = future.cancelled() or future.exception() is not None
         said = BUSY if is_failed else future.result()
-        if asked is not None:
-            self._answer(asked, said)
+        if owed is not None:
+            self._answer(owed[0], said, is_last=owed[1])
             self._go_on()
 
     def _pace(self) -> None:
@@ -225,12 +225,12 @@ class Caller(asyncio.Protocol):
         else:
             self._transport.resume_reading()
 
-    def _answer(self, asked: Asked, said: Said) -> None:
+    def _answer(self, target: str, said: Said, *, is_last: bool) -> None:
         if isinstance(said, Denied) or said.unreadable:
-            self._house.on_told(asked.target, said)
-        self._write(_octets(said, self._house.date, is_last=asked.is_last))
+            self._house.on_told(target, said)
+        self._write(_octets(said, self._house.date, is_last=is_last))
         self.deadline = self._loop.time() + self._house.limits.idle_s
-        if asked.is_last:
+        if is_last:
             self._end()
 
     def _deny(self, denied: Denied) -> None:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 AS_OF = date(2026, 8, 14)  # a Friday, no holiday
 ON_FRAMES = ("ledger", "risk", "plan", "allocate", "guard", "render", "seal", "wire")
-ON_A_DATABASE = ("release", "send", "race", "hold", "audit", "calls")
+ON_A_DATABASE = ("release", "send", "race", "hold", "audit", "calls", "receipts")
 NAMES = ON_FRAMES + ON_A_DATABASE
 ON_REQUEST = ("risk-fit",)  # a minute and more of both cores
 # Every message arrives, at once: what is measured is ours.
@@ -81,6 +81,7 @@ def run(app: App, task: Task, names: tuple[str, ...]) -> list[Figure]:
         ledger,
         planned,
         race,
+        receipts,
         risk,
         road,
         send,
@@ -106,6 +107,7 @@ def run(app: App, task: Task, names: tuple[str, ...]) -> list[Figure]:
         "hold": road.hold,
         "audit": audit.audit,
         "calls": calls.calls,
+        "receipts": receipts.receipts,
     }
     figures: list[Figure] = []
     for name in (name for name in names if name in stages):
