@@ -7,10 +7,12 @@ what was known at an instant: later payments, reversals and extensions change no
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from importlib import resources
+from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -186,17 +188,20 @@ def _season(due: pl.Expr) -> list[pl.Expr]:
         due.dt.month().alias("due_month"),
         due.dt.weekday().alias("due_weekday"),
         due.dt.day().alias("due_day"),
-        due.replace_strict(_from_festival(), default=None, return_dtype=pl.Int32).alias(
+        due.replace_strict(*_from_festival(), default=None, return_dtype=pl.Int32).alias(
             "days_to_spring_festival"
         ),
-        due.replace_strict(_rest_days(), default=None, return_dtype=pl.Boolean).alias(
+        due.replace_strict(*_rest_days(), default=None, return_dtype=pl.Boolean).alias(
             "is_due_on_rest_day"
         ),
     ]
 
 
+Told: TypeAlias = tuple[pl.Series, pl.Series]  # days, and what is told of each
+
+
 @cache
-def _from_festival() -> dict[date, int]:
+def _from_festival() -> Told:
     """Each day's distance from the nearest Spring Festival holiday that was given notice of."""
     from chinese_calendar import constants
 
@@ -209,19 +214,25 @@ def _from_festival() -> dict[date, int]:
             day = first + timedelta(days=distance)
             if abs(distance) < abs(near.get(day, FESTIVAL_DAYS_MAX + 1)):
                 near[day] = distance
-    return near
+    return _as_columns(near, pl.Int32)
 
 
 @cache
-def _rest_days() -> dict[date, bool]:
+def _rest_days() -> Told:
     calendar = chinese_calendar()
     roll = "statutory_and_weekly_rest"
-    return {
+    rests = {
         day: calendar.is_rest(day, roll=roll)
         for year in calendar.years or ()
         for n in range(366)
         if calendar.knows(day := date(year, 1, 1) + timedelta(days=n))
     }
+    return _as_columns(rests, pl.Boolean)
+
+
+def _as_columns(told: Mapping[date, int], kind: type[pl.DataType]) -> Told:
+    """Days, and what is told of each: as columns once, and not at each question."""
+    return pl.Series(list(told), dtype=pl.Date), pl.Series(list(told.values()), dtype=kind)
 
 
 def _bounced(payments: pl.DataFrame, folded: Ledger, known_at: datetime) -> pl.DataFrame:
