@@ -13,6 +13,8 @@ from tests.scenario.audit_world import command_line, decided_day
 from tests.scenario.desk import PASSWORD, Desk, delivery_line, pay
 from tests.scenario.road import CommandLine
 
+from duewise.jobs.approvals import record
+
 
 @pytest.fixture
 async def desk(tmp_path: Path, dsn: str, monkeypatch: pytest.MonkeyPatch) -> Desk:
@@ -40,7 +42,17 @@ def packed(
 def test_it_tells_all_of_a_borrower_who_was_written_to(
     desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    ((name,),) = desk.rows("SELECT template FROM envelope WHERE borrower_id = 'Li00'")
+    with desk.app.connect(desk.dsn) as conn:
+        record(conn, desk.app.templates[name], by="Wang", why="", now=desk.clock.now())
     page, data = packed(desk, capsys, "Li00", tmp_path / "li.html")
+    (approval,) = data["approvals"]
+    assert (approval["template"], approval["by"], approval["means"]["zh"]) == (
+        name,
+        "Wang",
+        "已批准",
+    )
+    assert f"{name} 已批准" in page
     (notice,) = data["notices"]
     assert notice["state"] == "delivered"
     assert "869.12" in notice["personal_text"]  # with 0.72 of penalty for the day

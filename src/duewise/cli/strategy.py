@@ -21,7 +21,7 @@ from duewise.cli.common import (
     wants_json,
 )
 from duewise.errors import BadInput
-from duewise.times import local_date
+from duewise.times import local_date, local_text
 
 if TYPE_CHECKING:
     from duewise.app import App
@@ -172,7 +172,8 @@ def preview(
     if wants_json(context):
         print_json(shown.to_dicts())
         return
-    lines = [[_cell(value) for value in row] for row in shown.iter_rows()]
+    zone = tenant.strategy.timezone
+    lines = [[_cell(value, zone) for value in row] for row in shown.iter_rows()]
     print_table(f"{borrower}, if nothing is paid", shown.columns, lines)
     if tenant.strategy.budgets:
         say(_of_budgets(tenant.strategy, plan))
@@ -275,14 +276,14 @@ def _over_days(budget: BudgetDays, days: int) -> str:
     """What became of a budget.
 
     >>> from duewise.jobs.rehearse import BudgetDays
-    >>> _over_days(BudgetDays("sms", "messages", 500, 3300.0, 6, 0.4, 1.25), 7)
-    'budget sms: 3,300 messages of 7 x 500; short on 6 days, one more was worth 0.40, at most 1.25'
+    >>> _over_days(BudgetDays("sms", "parts", 500, 3300.0, 6, 0.4, 1.25), 7)
+    'budget sms: 3,300 parts of 7 x 500; short on 6 of 7 days; one more was worth 0.40 (most 1.25)'
     """
     used = f"budget {budget.name}: {budget.used:,.10g} {budget.of} of {days} x {budget.limit:,}"
     if not budget.short_days:
         return f"{used}; never short"
-    worth = f"one more was worth {budget.price:,.2f}, at most {budget.price_most:,.2f}"
-    return f"{used}; short on {budget.short_days} days, {worth}"
+    worth = f"one more was worth {budget.price:,.2f} (most {budget.price_most:,.2f})"
+    return f"{used}; short on {budget.short_days} of {days} days; {worth}"
 
 
 def _compared(what: str, sides: tuple[Side, Side], field: str) -> list[list[str]]:
@@ -292,12 +293,14 @@ def _compared(what: str, sides: tuple[Side, Side], field: str) -> list[list[str]
     return [[f"{what} {name}", *(f"{each.get(name, 0):,}" for each in counts)] for name in names]
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, zone: str) -> str:
     match value:
         case None:
             return ""
         case list():
             return ", ".join(value)
+        case datetime():
+            return local_text(value, zone)
         case float():
             return f"{value:,.2f}"
         case _:

@@ -126,14 +126,15 @@ def in_words(load: Load) -> str:
     """What a day asks of a channel's routes.
 
     >>> in_words(Load("sms", 36_000.0, 90_000, 120_000, 21_000, 0))
-    'sms: 120,000 parts, 36,000 an hour at most: 21,000 messages moved to another hour'
+    'sms: 120,000 parts, 36,000 an hour at most: 21,000 of 90,000 messages moved to another hour'
     >>> in_words(Load("sms", 3_600.0, 90_000, 120_000, 21_000, 46_000)).partition(": ")[2]
     '120,000 parts, 3,600 an hour at most: 46,000 of 90,000 messages fit into no hour today'
     """
     said = f"{load.channel}: {load.parts:,} parts, {load.parts_per_hour:,.10g} an hour at most"
+    whole = f"of {load.messages:,} messages"
     if load.left_over:
-        return f"{said}: {load.left_over:,} of {load.messages:,} messages fit into no hour today"
-    return f"{said}: {load.moved:,} messages moved to another hour"
+        return f"{said}: {load.left_over:,} {whole} fit into no hour today"
+    return f"{said}: {load.moved:,} {whole} moved to another hour"
 
 
 def _going(rows: pl.LazyFrame, context: PlanContext) -> pl.LazyFrame:

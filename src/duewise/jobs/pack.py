@@ -75,7 +75,10 @@ def make_pack(
             _plain(row) | {"means": _both("case", row["kind"])}
             for row in rows(conn, _SQL["pack_cases"], asked)
         ],
-        "approvals": [_plain(row) for row in rows(conn, _SQL["pack_approvals"], asked)],
+        "approvals": [
+            _plain(row) | {"means": _both("approval", row["what"])}
+            for row in rows(conn, _SQL["pack_approvals"], asked)
+        ],
         "opt_outs": [_plain(row) for row in rows(conn, _SQL["pack_opt_outs"], asked)],
         "contacts": [_plain(row) for row in rows(conn, _SQL["pack_contacts"], asked)],
     }
