@@ -97,9 +97,9 @@ def streams(whole: list[bytes], count: int, rng: np.random.Generator) -> Iterato
         yield lie + octets[4:] if rng.integers(8) == 0 else octets
 
 
-def _both(codec: SmppCodec | CmppCodec) -> Callable[[bytes], object]:
-    """Each of a codec's two ways to read a frame."""
-    return lambda octets: (codec.read(octets), codec.hear([octets]))
+def _every_way(codec: SmppCodec | CmppCodec) -> Callable[[bytes], object]:
+    """All of a codec's ways to read a frame."""
+    return lambda octets: (codec.read(octets), codec.hear([octets]), codec.accepted(octets * 2))
 
 
 def parsers() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
@@ -107,12 +107,12 @@ def parsers() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
     report = write_report(Report(7, "DELIVRD", "2608100100", "2608100101", "13800000001"), cmpp.V3)
     return {
         "smpp decode": (smpp.decode, samples(SMPP)),
-        "smpp codec": (_both(SMPP), samples(SMPP)),
+        "smpp codec": (_every_way(SMPP), samples(SMPP)),
         "smpp gateway": (lambda o: SmppDialect(GatewaySettings()).read(o, now=NOW), samples(SMPP)),
         "cmpp 2.0 decode": (lambda o: cmpp.decode(o, cmpp.V2), samples(CMPP2)),
         "cmpp 3.0 decode": (lambda o: cmpp.decode(o, cmpp.V3), samples(CMPP3)),
-        "cmpp 2.0 codec": (_both(CMPP2), samples(CMPP2)),
-        "cmpp 3.0 codec": (_both(CMPP3), samples(CMPP3)),
+        "cmpp 2.0 codec": (_every_way(CMPP2), samples(CMPP2)),
+        "cmpp 3.0 codec": (_every_way(CMPP3), samples(CMPP3)),
         "cmpp gateway": (lambda o: CmppDialect(GatewaySettings()).read(o, now=NOW), samples(CMPP2)),
         "cmpp report": (read_report, [report]),
         "time": (lambda o: read_time(o.decode("latin-1"), now=NOW), [b"260810210000032+"]),

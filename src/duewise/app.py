@@ -279,6 +279,7 @@ class App:
     def services(self, dsn: str) -> Services:
         """What the web process is handed."""
         from duewise.jobs.ingest import PaymentIn, RecordResult, record_payments
+        from duewise.jobs.promises import PromiseIn, Taken, record_promises
         from duewise.jobs.replan import replan_held
         from duewise.store.connection import connect
         from duewise.web.services import Services
@@ -291,10 +292,21 @@ class App:
             What cannot be planned now stays held, and the sender's next pass plans it.
             """
             result = record_payments(conn, payments, now=now)
-            if result.held:
+            replan(conn, result.held, now=now)
+            return result
+
+        def promise_and_replan(
+            conn: Connection[Any], promises: Sequence[PromiseIn], *, now: datetime
+        ) -> Taken:
+            """In like manner."""
+            taken = record_promises(conn, promises, tenant=self.tenant, now=now)
+            replan(conn, taken.held, now=now)
+            return taken
+
+        def replan(conn: Connection[Any], held: int, *, now: datetime) -> None:
+            if held:
                 with suppress(DuewiseError), conn.transaction():
                     replan_held(conn, self.book(), self.tenant, now=now)
-            return result
 
         return Services(
             clock=self.clock,
@@ -302,6 +314,7 @@ class App:
             keyring=self.keyring,
             workspace=self.workspace,
             record_payments=record_and_replan,
+            record_promises=promise_and_replan,
             api_tokens=self.config.web.tokens,
             timezone=self.tenant.strategy.timezone,
         )

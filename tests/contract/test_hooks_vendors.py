@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -76,7 +75,7 @@ TOLD: list[tuple[str, Call, Any]] = [
     (
         "twilio",
         by_twilio(SENT | {"MessageStatus": "undelivered", "ErrorCode": "30005"}),
-        [replace(receipt("sm7", "failed", "30005"), is_address_dead=True)],  # unknown handset
+        [receipt("sm7", "failed", "30005")._replace(is_address_dead=True)],  # unknown handset
     ),
     ("twilio", by_twilio(SENT | {"MessageStatus": "sent"}), []),
     (

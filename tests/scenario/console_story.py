@@ -237,6 +237,9 @@ def _tell_news(conn: Connection[Any]) -> None:
     )
     add(conn, "case_file", borrower_id="Wang", kind="dispute", opened_at=at, source="reply")
     add(conn, "opt_out", borrower_id="Zhao", channel="sms", at=at, source="reply", is_active=True)
+    for what, by, why in (("approved", "Chen", ""), ("withdrawn", "Zhao", "a number that is gone")):
+        said = {"template": "zh.m1_day1.neutral", "content_hash": "c" * 64, "author": "Li"}
+        add(conn, "template_approval", **said, what=what, by=by, at=at, why=why)
     add(conn, "feed", name="payments", complete_until=NOW - timedelta(seconds=95))
     add(
         conn,

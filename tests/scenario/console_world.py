@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from django.contrib.auth.models import Permission, User
@@ -13,6 +15,7 @@ from pytest_django import DjangoDbBlocker
 from tests.scenario.console_story import KEYRING, NOW, tell
 
 from duewise.jobs.ingest import record_payments
+from duewise.jobs.promises import record_promises
 from duewise.store.connection import connect
 from duewise.store.schema import django_database
 from duewise.times import ManualClock
@@ -44,6 +47,10 @@ class World:
         return Client(headers={"authorization": f"Bearer {token}"})
 
 
+# All that promises ask of the lender.
+LENDER: Any = SimpleNamespace(currency="CNY", strategy=SimpleNamespace(timezone="Asia/Shanghai"))
+
+
 @contextmanager
 def open_world(
     dsn: str, workspace: Path, blocker: DjangoDbBlocker, **given: object
@@ -55,6 +62,7 @@ def open_world(
         "keyring": KEYRING,
         "workspace": workspace,
         "record_payments": record_payments,
+        "record_promises": partial(record_promises, tenant=LENDER),
         "api_tokens": {"core": token_digest(TOKEN)},
     }
     services = Services(**parts | given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from tests.scenario.desk import (
+    EVENING,
     MORNING,
     Desk,
     admit,
@@ -19,6 +21,7 @@ from tests.scenario.desk import (
     release,
     write_book,
 )
+from tests.scenario.road import CommandLine
 
 from duewise.errors import BadInput
 from duewise.jobs.explain import explanation_text
@@ -109,3 +112,38 @@ def test_it_takes_down_what_an_agent_hears_once_and_refuses_what_nobody_can_prom
     desk.clock.set(MORNING + timedelta(days=9))
     told = standing(desk, book, NEXT_FRIDAY + timedelta(days=2))
     assert [each[1:] for each in told] == [("cancelled", "replaced"), ("cancelled", "withdrawn")]
+
+
+def test_it_takes_down_a_file_of_promises_or_none_of_it(
+    desk: Desk, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = write_book(desk, Li=YESTERDAY, Wang=YESTERDAY)
+    assert release(desk, plan_day(desk, book)) == {"ready": 2}
+    for name, value in desk.environment().items():
+        monkeypatch.setenv(name, value)
+    clock = ("--clock", desk.clock.now().isoformat())
+    duewise = CommandLine(capsys, "--workspace", desk.app.workspace, *clock, "--json")
+    file, head = tmp_path / "promises.csv", "promise_ref,borrower_id,day,loan_id,amount,made_at"
+    good = f"K-1,Li,{NEXT_FRIDAY},Li-1001,500.00,2026-08-14T08:20+08:00"
+    for line, wrong in (
+        (f"K-2,Nobody,{NEXT_FRIDAY},,,", ":3: unknown borrower 'Nobody'"),
+        (f"K-2,Wang,{NEXT_FRIDAY},Li-1001,,", ":3: 'Wang' has no loan 'Li-1001'"),
+        ("K-2,Wang,2026-08-01,,,", ":3: promise 'K-2': nobody promises 2026-08-01"),
+        (f"K-2,Wang,{NEXT_FRIDAY},,-5,", ":3: promise 'K-2': the amount is not above zero"),
+        (f"K-2,Wang,{NEXT_FRIDAY},,five,", ":3: 'five' is no amount"),
+        ("K-2,Wang,Friday,,,", ":3: 'Friday' is no day"),
+        (f",Wang,{NEXT_FRIDAY},,,", ":3: no promise_ref"),
+        (f"K-2,Wang,{NEXT_FRIDAY},,,2027-01-01T00:00+08:00", "has not come yet"),
+    ):
+        file.write_text(f"{head}\n{good}\n{line}\n", encoding="utf-8")
+        said = duewise("promise", "import", file)
+        assert (said.code, wrong in said.err) == (2, True), said.err
+    assert desk.rows("SELECT count(*) FROM promise") == [(0,)]
+    file.write_text(f"{head}\n{good}\nK-2,Wang,{NEXT_FRIDAY},,,\n", encoding="utf-8")
+    told = [json.loads(duewise("promise", "import", file).out) for _ in range(2)]
+    assert told == [
+        {"recorded": 2, "duplicates": 0, "held": 2},
+        {"recorded": 0, "duplicates": 2, "held": 0},
+    ]
+    desk.clock.set(EVENING)
+    assert standing(desk, book, MORNING.date())[0] == ("Li", "open", "day_not_over")

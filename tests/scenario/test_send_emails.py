@@ -13,12 +13,13 @@ import polars as pl
 from tests.contract.channel_world import free_port
 from tests.contract.hook_world import SECRET, call
 from tests.contract.test_channel_smtp import Server, bounce, serving
-from tests.scenario.desk import Desk, admit, open_desk
+from tests.scenario.desk import MORNING, Desk, admit, open_desk
 from tests.scenario.provider_desk import LI, WANG, release, send, with_account
 
 from duewise.channels.heard import Call, Denied, Heard, Listener
 from duewise.channels.mailbox import Mailbox
 from duewise.config import AccountSection, RoutesSection
+from duewise.jobs.approvals import withdraw
 from duewise.jobs.delivery_line import listening
 from duewise.store.people import upsert_people
 
@@ -56,6 +57,18 @@ async def heard(channel: Listener, told: Call) -> Heard | Denied:
     """The answer to a call, once it is stored."""
     said = channel.hear(told)
     return await said if isinstance(said, asyncio.Future) else said
+
+
+def test_it_writes_no_email_that_nobody_has_approved(tmp_path: Path, dsn: str) -> None:
+    desk = open_desk(tmp_path / "workspace", dsn)
+    admit(desk, LI)
+    by_email(desk)
+    with desk.app.connect(dsn) as conn:
+        text = desk.app.templates["zh.m1_day15.help.email"]
+        withdraw(conn, text, by="Chen", why="a number that is gone", now=MORNING)
+    release(desk, LI)
+    assert desk.story(LI) == [("blocked", "unapproved_text")]
+    desk.assert_ties()
 
 
 async def test_it_writes_an_email_and_believes_its_bounce(tmp_path: Path, dsn: str) -> None:

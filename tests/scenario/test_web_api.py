@@ -84,6 +84,25 @@ def test_it_hands_payments_to_the_service_it_was_given(
     assert (handed[1].payment_id, str(handed[1].amount), handed[2]) == ("P-77", "868.40", NOW)
 
 
+def test_it_takes_promises_down_once_and_all_or_none(world: World) -> None:
+    promise = {"promise_ref": "K-1", "borrower_id": "Wang", "day": "2026-08-14", "amount": "500"}
+    program = world.program()
+    with world.services.connect() as conn:
+        conn.execute("UPDATE envelope SET state = 'ready' WHERE borrower_id = 'Wang'")
+    assert post(program, "promises", promise).json() == {"recorded": 1, "duplicates": 0, "held": 1}
+    stranger = {"promise_ref": "K-2", "borrower_id": "Nobody", "day": "2026-08-14"}
+    said = assert_problem(post(program, "promises", [promise, stranger]), 422, "bad_input")
+    assert "unknown borrower 'Nobody'" in said["detail"]
+    long_over = post(program, "promises", promise | {"promise_ref": "K-3", "day": "2026-08-01"})
+    assert_problem(long_over, 422, "bad_input")
+    assert_problem(post(program, "promises", promise | {"amount": "0"}), 422, "invalid")
+    again = [promise, promise | {"promise_ref": "K-4", "loan_id": "L-Wang"}]
+    assert post(program, "promises", again).json()["duplicates"] == 1
+    with world.services.connect() as conn:
+        found = conn.execute("SELECT ref, amount_minor, source FROM promise ORDER BY 1").fetchall()
+    assert found == [("K-1", 50_000, "api"), ("K-4", 50_000, "api")]
+
+
 @pytest.mark.parametrize(
     ("change", "where"),
     [
@@ -242,6 +261,7 @@ def test_it_describes_itself_without_the_network() -> None:
         "/api/v1/explain",
         "/api/v1/feeds/{name}/watermark",
         "/api/v1/payments",
+        "/api/v1/promises",
     ]
     page = Client().get("/api/v1/docs").content.decode()
     assert "/static/ninja/swagger-ui-bundle.js" in page

@@ -52,6 +52,7 @@ from duewise.store.connection import connect
 from duewise.times import ManualClock, parse_instant
 from duewise.store.seal import load_keyring
 from duewise.jobs.ingest import record_payments
+from duewise.jobs.promises import record_promises
 from duewise.web.server import serve
 from duewise.web.services import Services
 from duewise.web.settings import web_settings
@@ -64,6 +65,7 @@ services = Services(
     keyring=load_keyring(workspace / "secrets", random_bytes=os.urandom),
     workspace=workspace,
     record_payments=record_payments,
+    record_promises=record_promises,
 )
 application = build_wsgi(web_settings(dsn=dsn, secret_key="k" * 60), services)
 assert migrate(dsn) and not migrate(dsn)

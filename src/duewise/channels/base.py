@@ -13,7 +13,7 @@ import string
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +91,7 @@ class Capabilities:
 ReceiptStatus: TypeAlias = Literal["delivered", "failed", "expired", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
-class InboundReceipt:
+class InboundReceipt(NamedTuple):
     """The gateway's later and last word on one part. `provider_id` is in its normal form.
 
     `is_address_dead`: it said of the address that nothing is received there any more.
@@ -124,8 +123,7 @@ class InboundReply:
 Inbound: TypeAlias = InboundReceipt | InboundReply
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(NamedTuple):
     """Something inbound and its acknowledgement, which is owed after our commit, never before.
 
     Acknowledging on a link that has gone is no error: the gateway tells it again.

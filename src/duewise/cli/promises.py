@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from duewise.cli.common import opened, parse_day, print_json, print_table, say, wants_json
 from duewise.errors import BadInput
-from duewise.times import local_date
+from duewise.times import local_date, local_text
 
 promise = typer.Typer(no_args_is_help=True, help="Promises to pay: take down, tell, withdraw.")
 
@@ -46,6 +47,28 @@ def record(
     with app.database() as dsn, app.connect(dsn) as conn:
         found = record_promises(conn, [told], tenant=app.tenant, now=now)
     say(f"Taken down: {borrower} pays by {told.day}. {found.held} unsent message(s) held.")
+
+
+@promise.command("import")
+def import_file(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV, a promise a line.")],
+) -> None:
+    """Take down the promises of a file, all or none. Told twice is once."""
+    from duewise.jobs.promises import read_promises, record_promises
+
+    app = opened(context)
+    now = app.clock.now()
+    told, told_in = read_promises(file, now=now)
+    with app.database() as dsn, app.connect(dsn) as conn:
+        found = record_promises(conn, told, tenant=app.tenant, now=now, told_in=told_in)
+    if wants_json(context):
+        print_json(asdict(found))
+        return
+    say(
+        f"Taken down: {found.recorded} promise(s), {found.duplicates} known before."
+        f" {found.held} unsent message(s) held."
+    )
 
 
 @promise.command()
@@ -120,9 +143,15 @@ def replies(
     if wants_json(context):
         print_json([asdict(each) for each in found])
         return
-    words = load_words("en")
+    words, zone = load_words("en"), app.tenant.strategy.timezone
     lines = [
-        [each.reply_id, each.at, each.borrower_id, meaning(words, "intent", each.intent), each.text]
+        [
+            each.reply_id,
+            local_text(each.at, zone),
+            each.borrower_id,
+            meaning(words, "intent", each.intent),
+            each.text,
+        ]
         for each in found
     ]
     print_table("Wait for a person", ["reply", "at", "borrower", "says", "text"], lines)

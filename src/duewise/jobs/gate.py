@@ -71,12 +71,16 @@ class _Verdict(NamedTuple):
 
 
 class _Seen(NamedTuple):
-    """What the gate saw of one message: for the record, and the facts that explanations show."""
+    """What the gate saw of one message: for the record, and the facts that explanations show.
+
+    `is_approved`: its text is, whatever the rules of the place ask of texts.
+    """
 
     kept: str
     facts: str
     history: str
     text_token: str | None
+    is_approved: bool
 
 
 def rule_on(messages: pl.DataFrame, known: Known, *, tenant: Tenant) -> list[Ruling]:
@@ -131,6 +135,7 @@ def _seen(
         facts_texts(facts),
         history_texts(messages["borrower_id"].to_list(), known.contacts),
         tenant.keyring.text_tokens(messages["text"].to_list()),
+        facts["msg.template_ok"].to_list(),
     )
 
 
@@ -152,6 +157,8 @@ def _ruling(verdict: _Verdict, seen: _Seen, *, until: datetime) -> Ruling:
         state, reason = State.BLOCKED, "missing_variable"
     elif outcome == "block":
         state, reason = State.BLOCKED, named
+    elif not seen.is_approved:
+        state, reason = State.BLOCKED, "unapproved_text"
     elif outcome in {"review", "redact"}:
         state, reason = State.HELD, named
     elif outcome == "defer":

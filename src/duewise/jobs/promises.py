@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
+from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from psycopg import Connection
 
 from duewise.errors import BadInput
+from duewise.jobs.lines import Form, Wrong, past_instant, read_lines
 from duewise.jobs.tenant import Tenant
 from duewise.money import to_minor
 from duewise.store.sql import queries
@@ -18,6 +21,8 @@ from duewise.times import local_date
 
 HELD_BY_PROMISE = "reply_promise"
 DAYS_AHEAD_MAX = 366
+REQUIRED = ("promise_ref", "borrower_id", "day")
+COLUMNS = (*REQUIRED, "loan_id", "amount", "made_at", "source")
 _SQL = queries("promise")
 
 
@@ -57,6 +62,14 @@ class Promise:
 
 
 @dataclass(frozen=True)
+class ToldIn:
+    """The file that promises were read from, and the line of each."""
+
+    file: str
+    lines: Sequence[int]
+
+
+@dataclass(frozen=True)
 class Taken:
     """How many promises were new, how many known before, how many envelopes were held."""
 
@@ -65,19 +78,45 @@ class Taken:
     held: int
 
 
+def read_promises(path: Path, *, now: datetime) -> tuple[list[Promise], ToldIn]:
+    """The promises of a CSV file, and where each stands in it.
+
+    Raises BadInput with the line of the first one that is wrong.
+    """
+    found = read_lines(path, Form(COLUMNS, REQUIRED, partial(_promise, now=now)))
+    return [promise for _, promise in found], ToldIn(str(path), [line for line, _ in found])
+
+
 def record_promises(
-    conn: Connection[Any], promises: Sequence[PromiseIn], *, tenant: Tenant, now: datetime
+    conn: Connection[Any],
+    promises: Sequence[PromiseIn],
+    *,
+    tenant: Tenant,
+    now: datetime,
+    told_in: ToldIn | None = None,
 ) -> Taken:
     """Take promises down and hold what is unsent to their borrowers, in one transaction.
 
     Raises BadInput, and records none, for a borrower or loan nobody knows, a day that was over when
-    the promise was made or lies more than a year ahead, or an amount not above zero.
+    the promise was made or lies more than a year ahead, or an amount not above zero. With `told_in`
+    it names the line.
     """
     with conn.transaction():
-        _check_known(conn, promises)
+        owners = _owners(conn, promises)
         added = []
-        for each in promises:
-            values = _values(each, tenant=tenant, now=now)
+        for number, each in enumerate(promises):
+            try:
+                _check_known(each, *owners)
+                values = _values(each, tenant=tenant, now=now)
+            except BadInput as error:
+                if told_in is None:
+                    raise
+                raise BadInput(
+                    error.message,
+                    source=told_in.file,
+                    line=told_in.lines[number],
+                    mend=error.mend,
+                ) from None
             if conn.execute(_SQL["add"], values).fetchone():
                 added.append(each.borrower_id)
         held = conn.execute(
@@ -96,17 +135,54 @@ def withdraw_promise(conn: Connection[Any], promise_id: int, *, now: datetime) -
     return str(found[0])
 
 
-def _check_known(conn: Connection[Any], promises: Sequence[PromiseIn]) -> None:
+def _owners(
+    conn: Connection[Any], promises: Sequence[PromiseIn]
+) -> tuple[frozenset[str], Mapping[str, str]]:
+    """The borrowers of these whom nobody knows, and whose the loans are."""
     borrowers = {"borrower_ids": [each.borrower_id for each in promises]}
-    mend = "import the book that has it first"
-    if stranger := conn.execute(queries("inbound")["strangers"], borrowers).fetchone():
-        raise BadInput(f"unknown borrower {stranger[0]!r}", mend=mend)
+    strangers = conn.execute(queries("inbound")["strangers"], borrowers).fetchall()
     loans = [each.loan_id for each in promises if each.loan_id is not None]
     found = conn.execute(queries("planning")["accounts"], {"loan_ids": loans}).fetchall()
     owner = {loan_id: borrower_id for loan_id, borrower_id, _ in found}
-    for each in promises:
-        if each.loan_id is not None and owner.get(each.loan_id) != each.borrower_id:
-            raise BadInput(f"{each.borrower_id!r} has no loan {each.loan_id!r}", mend=mend)
+    return frozenset(row[0] for row in strangers), owner
+
+
+def _check_known(promise: PromiseIn, strangers: Collection[str], owner: Mapping[str, str]) -> None:
+    mend = "import the book that has it first"
+    if promise.borrower_id in strangers:
+        raise BadInput(f"unknown borrower {promise.borrower_id!r}", mend=mend)
+    if promise.loan_id is not None and owner.get(promise.loan_id) != promise.borrower_id:
+        raise BadInput(f"{promise.borrower_id!r} has no loan {promise.loan_id!r}", mend=mend)
+
+
+def _promise(given: Mapping[str, str], *, now: datetime) -> Promise:
+    """A line of a file. Raises Wrong."""
+    return Promise(
+        promise_ref=given["promise_ref"],
+        borrower_id=given["borrower_id"],
+        day=_day(given["day"]),
+        loan_id=given.get("loan_id") or None,
+        amount=_amount(given.get("amount", "")),
+        made_at=past_instant(given["made_at"], now) if given.get("made_at") else None,
+        source=given.get("source") or "file",
+    )
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise Wrong(f"{text!r} is no day", "write it as 2026-08-21") from error
+
+
+def _amount(text: str) -> Decimal | None:
+    try:
+        amount = Decimal(text) if text else None
+    except InvalidOperation as error:
+        raise Wrong(f"{text!r} is no amount", "write it as 500.00") from error
+    if amount is not None and not amount.is_finite():
+        raise Wrong(f"{text!r} is no amount", "write it as 500.00")
+    return amount
 
 
 def _values(promise: PromiseIn, *, tenant: Tenant, now: datetime) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from duewise.book.columns import (
     Int64s,
     Rows,
 )
-from duewise.book.compiled import compiled, inlined
+from duewise.book.compiled import compiled, inlined, uncounted
 
 Float32s = npt.NDArray[np.float32]
 Float64s = npt.NDArray[np.float64]
@@ -123,7 +123,7 @@ def _is_open(book: Folded, k: int) -> bool:
     return bool(is_made and book.figures[k, OUTSTANDING] > 0 and book.figures[k, CHARGED_OFF] == 0)
 
 
-@compiled
+@uncounted
 def _longest(book: Folded, borrowers: Borrowers) -> int:
     start, first, loan = book.columns.loans.instalment_start, borrowers.start, borrowers.loan
     most = 1
@@ -135,7 +135,7 @@ def _longest(book: Folded, borrowers: Borrowers) -> int:
     return most
 
 
-@compiled
+@uncounted
 def _gather(book: Folded, loans: Int64s, past: Int64s) -> int:
     """Lay out what is known of the borrower's instalments by due day; how many there are."""
     effective, settled = book.rows.effective, book.rows.settled
@@ -152,7 +152,8 @@ def _gather(book: Folded, loans: Int64s, past: Int64s) -> int:
                 continue
             place = n
             while place and past[place - 1, DUE] > due:
-                past[place] = past[place - 1]
+                for column in range(past.shape[1]):  # a row at once would be copied twice
+                    past[place, column] = past[place - 1, column]
                 place -= 1
             past[place, DUE] = due
             past[place, DELAY] = (settled[i] if is_settled else day) - due
@@ -170,7 +171,7 @@ def _clipped(delay: int) -> int:
 # ---- late, and how ------------------------------------------------------------------------------
 
 
-@compiled
+@uncounted
 def _lateness(row: Any, past: Int64s, day: int) -> None:
     """How often, how long, how lately."""
     n = len(past)
@@ -213,7 +214,7 @@ def _lateness(row: Any, past: Int64s, day: int) -> None:
         row.cure_days_mean = cure_days / cured
 
 
-@compiled
+@uncounted
 def _habits(row: Any, past: Int64s) -> None:
     """Runs of late and on time, the last few against those before, and how early."""
     run = late_run = best = worst = early = on_day = days_early = on_time = 0
@@ -247,7 +248,7 @@ def _habits(row: Any, past: Int64s) -> None:
         row.days_early_mean = days_early / on_time
 
 
-@compiled
+@uncounted
 def _last(past: Int64s, n: int, count: int) -> tuple[float, float]:
     """Of the last `count` of n: the share that came late, and the mean delay."""
     late = delay = 0
@@ -260,7 +261,7 @@ def _last(past: Int64s, n: int, count: int) -> tuple[float, float]:
 # ---- money --------------------------------------------------------------------------------------
 
 
-@compiled
+@uncounted
 def _payments(row: Any, book: Folded, loans: Int64s, months: Months, past: Int64s) -> float:
     """How the money came; the usual place in the month as an angle, or nan."""
     start, today, (days, kinds, amounts, _) = (
@@ -311,7 +312,7 @@ def _payments(row: Any, book: Folded, loans: Int64s, months: Months, past: Int64
     return math.atan2(sine, cosine)
 
 
-@compiled
+@uncounted
 def _owed(row: Any, book: Folded, loans: Int64s) -> tuple[int, int]:
     """What of the money was late, early or penalty; owed in all, and within the next month."""
     effective, _, parts, waivers, early, tardy, _, outstanding, _ = book.rows
@@ -336,7 +337,7 @@ def _owed(row: Any, book: Folded, loans: Int64s) -> tuple[int, int]:
     return owed, soon
 
 
-@compiled
+@uncounted
 def _burden(row: Any, book: Folded, following: int, owed: tuple[int, int]) -> None:
     """What is owed against what has been paid; `following` is the next instalment's row."""
     paid_month = row.paid_90d / FEW
@@ -350,7 +351,7 @@ def _burden(row: Any, book: Folded, following: int, owed: tuple[int, int]) -> No
 # ---- loans --------------------------------------------------------------------------------------
 
 
-@compiled
+@uncounted
 def _tenure(row: Any, book: Folded, loans: Int64s) -> None:
     """How long the borrower is known, and by how many loans."""
     made = closed = still = in_180 = days_past_due = 0
@@ -369,7 +370,7 @@ def _tenure(row: Any, book: Folded, loans: Int64s) -> None:
     row.borrower_days_past_due = days_past_due
 
 
-@compiled
+@uncounted
 def _loan(row: Any, book: Folded, loans: Int64s, k: int, past: Int64s) -> int:
     """The loan itself and its next instalment, whose row is returned, or NONE."""
     start, day, principal = (
@@ -425,7 +426,7 @@ def _next(row: Any, book: Folded, k: int, i: int, past: Int64s) -> None:
         row.next_to_mean = asked * len(past) / total
 
 
-@compiled
+@uncounted
 def _before(row: Any, book: Folded, loans: Int64s, k: int, size: int) -> None:
     """The loan beside those the borrower had before."""
     start, principal = book.columns.loans.instalment_start, book.columns.instalments.principal

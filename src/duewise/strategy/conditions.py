@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import polars as pl
 
@@ -36,6 +37,7 @@ COLUMNS: Mapping[str, pl.DataType | type[pl.DataType]] = {
 }
 OF_PROMISE = ("promise", "promise_age")
 GRACE = "grace_days_left"
+KEPT_MAX = 1_024  # texts whose expression is kept: a plan asks for the same ones in each partition
 
 
 def condition(when: str) -> pl.Expr:
@@ -53,6 +55,7 @@ def speaks_of_promise(when: str) -> bool:
     return any(name in OF_PROMISE for name in condition(when).meta.root_names())
 
 
+@lru_cache(KEPT_MAX)
 def _expression(text: str, kind: type[pl.DataType]) -> pl.Expr:
     try:
         expression = pl.sql_expr(text)

@@ -16,6 +16,7 @@ import polars as pl
 import yaml
 
 from duewise.errors import BadInput
+from duewise.strategy.conditions import KEPT_MAX
 from duewise.strategy.offers import Wholes
 
 # From the warmest to the firmest. Help is no rung between them: it is another conversation.
@@ -114,6 +115,7 @@ def _rung(raw: object, number: int, source: str) -> Rung:
     return Rung(raw["tone"], raw["reason"], None if when is None else str(when))
 
 
+@lru_cache(KEPT_MAX)
 def _condition(when: str) -> pl.Expr:
     """The condition over `SIGNS`. Raises ValueError if it is not one."""
     try:

@@ -15,6 +15,7 @@ from django.conf import settings
 from psycopg import Connection
 
 from duewise.jobs.ingest import Payment, RecordResult
+from duewise.jobs.promises import Promise, Taken
 from duewise.store.seal import Keyring
 from duewise.times import Clock
 
@@ -28,6 +29,17 @@ class RecordPayments(Protocol):
     def __call__(
         self, conn: Connection[Any], payments: Sequence[Payment], *, now: datetime
     ) -> RecordResult: ...
+
+
+class RecordPromises(Protocol):
+    """Takes promises down once each and holds unsent envelopes of their borrowers, in like manner.
+
+    Raises BadInput for a promise that cannot be taken; then none is.
+    """
+
+    def __call__(
+        self, conn: Connection[Any], promises: Sequence[Promise], *, now: datetime
+    ) -> Taken: ...
 
 
 @dataclass(frozen=True)
@@ -44,6 +56,7 @@ class Services:
     keyring: Keyring
     workspace: Path
     record_payments: RecordPayments
+    record_promises: RecordPromises
     api_tokens: Mapping[str, str] = field(default_factory=dict)
     timezone: str = "Asia/Shanghai"
 

@@ -30,11 +30,19 @@ from duewise.channels.cmpp.pdu import (
     header,
     pack_submit_head,
 )
-from duewise.channels.cmpp.report import read_report, status_of
+from duewise.channels.cmpp.report import done_at, read_report, status_of
 from duewise.channels.cmpp.settings import CmppSettings
 from duewise.channels.cmpp.text import content_of, encoding_of, read_text, write_number
-from duewise.channels.cmpp.usual import ACCEPTED, accepted_ids, submit_bodies, submit_frames
+from duewise.channels.cmpp.usual import (
+    ACCEPTED,
+    DELIVER,
+    accepted_alike,
+    submit_bodies,
+    submit_frames,
+    told_of,
+)
 from duewise.channels.wire.codec import (
+    AcceptedAll,
     Answer,
     Farewell,
     Heard,
@@ -44,6 +52,7 @@ from duewise.channels.wire.codec import (
     Response,
     Say,
     Told,
+    in_order,
 )
 from duewise.channels.wire.framing import ProtocolError
 from duewise.channels.wire.parts import INVALID_MESSAGE, parts_of
@@ -152,18 +161,25 @@ class CmppCodec:
             return self._unreadable(octets)
         return _small_talk(pdu)
 
+    def accepted(self, octets: bytes) -> AcceptedAll:
+        return accepted_alike(octets, self.version)
+
     def hear(self, frames: Sequence[bytes]) -> HeardAll:
-        """As `read`; answers that say yes, which nearly all are, are read together."""
-        accepted, told, others = list[bytes](), list[Told](), list[Heard]()
-        (start, end) = ACCEPTED[self.version]
+        """As `read`. What nearly all frames are is read at once: a yes, and a report."""
+        accepted, delivers, others = list[bytes](), list[bytes](), list[Heard]()
+        yes, ok = ACCEPTED[self.version]
         for octets in frames:
-            if octets[:8] == start and octets.endswith(end):
+            if octets[:8] == yes and octets.endswith(ok):
                 accepted.append(octets)
-            elif type(heard := self.read(octets)) is Told:
-                told.append(heard)
+            elif octets[4:8] == DELIVER:
+                delivers.append(octets)
             else:
-                others.append(heard)
-        return HeardAll(*accepted_ids(accepted, self.version), told, others)
+                others.append(self.read(octets))
+        now, zone, version = self._clock.now(), self._settings.zone, self.version
+        reports = [told_of(each, version, received_at=now, zone=zone) for each in delivers]
+        told = in_order(delivers, reports, self.read, others)
+        yeses = accepted_alike(b"".join(accepted), version)
+        return HeardAll(yeses.sequences, yeses.provider_ids, told, others)
 
     def query(self, provider_id: str, sender_id: str) -> None:
         """CMPP_QUERY counts the messages of a day; it tells nothing of one."""
@@ -193,7 +209,7 @@ class CmppCodec:
         found = status_of(report.stat)
         if found is None:
             return None
-        at = _done_at(report.done_time, self._settings.zone) or self._clock.now()
+        at = done_at(report.done_time, self._settings.zone) or self._clock.now()
         return InboundReceipt(str(report.msg_id), found, report.stat, "", at)
 
     def _reply(self, message: Deliver) -> ReplyPart:
@@ -238,12 +254,3 @@ def _login_mend(code: int) -> str:
 @lru_cache(maxsize=1_024)
 def _validity(valid_until: datetime, zone: tzinfo) -> str:
     return absolute_time(valid_until, zone=zone)
-
-
-@lru_cache(maxsize=1_024)
-def _done_at(text: str, zone: tzinfo) -> datetime | None:
-    """YYMMDDHHMM; None where it cannot be read."""
-    try:
-        return datetime.strptime(text, "%y%m%d%H%M").replace(tzinfo=zone)
-    except ValueError:
-        return None

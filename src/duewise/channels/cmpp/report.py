@@ -7,6 +7,8 @@ SMSC_sequence 4. The octets' count says which version wrote them, so either is r
 from __future__ import annotations
 
 import struct
+from datetime import datetime, tzinfo
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 from duewise.channels.base import ReceiptStatus
@@ -48,10 +50,13 @@ def read_report(content: bytes) -> Report:
     if shape is None:
         raise ProtocolError(f"a status report of {len(content)} octets")
     msg_id, *texts, smsc_sequence = shape.unpack(content)
-    stat, submit_time, done_time, destination = (
-        each.partition(b"\0")[0].decode("latin-1").strip() for each in texts
-    )
+    stat, submit_time, done_time, destination = map(field_text, texts)
     return Report(msg_id, stat, submit_time, done_time, destination, smsc_sequence)
+
+
+def field_text(octets: bytes) -> str:
+    """A text that is filled up, with NUL or blanks."""
+    return octets.partition(b"\0")[0].decode("latin-1").strip()
 
 
 def write_report(report: Report, version: int) -> bytes:
@@ -67,3 +72,12 @@ def status_of(stat: str) -> ReceiptStatus | None:
     ('delivered', 'failed', None)
     """
     return None if stat in _NOT_FINAL else _FINAL.get(stat, "failed")
+
+
+@lru_cache(maxsize=1_024)
+def done_at(text: str, zone: tzinfo) -> datetime | None:
+    """YYMMDDHHMM; None where it cannot be read."""
+    try:
+        return datetime.strptime(text, "%y%m%d%H%M").replace(tzinfo=zone)
+    except ValueError:
+        return None

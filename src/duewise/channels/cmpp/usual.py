@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Final
+from datetime import datetime, tzinfo
+from functools import lru_cache
+from typing import Final, NamedTuple
 
+from duewise.channels.base import InboundReceipt, ReceiptStatus
+from duewise.channels.cmpp import status
 from duewise.channels.cmpp.pdu import (
     HEADER_LENGTH,
     LAYOUTS,
@@ -19,14 +23,27 @@ from duewise.channels.cmpp.pdu import (
     pack_number,
     pack_text,
 )
+from duewise.channels.cmpp.report import done_at, field_text, status_of
+from duewise.channels.wire.codec import NONE_ACCEPTED, AcceptedAll, Told
+from duewise.channels.wire.framing import all_alike
 
-# Sections 8.4.3.2: what answers begin with, what they end with where all is well (Result 0), and
+DELIVER: Final = struct.pack(">I", Command.DELIVER)
+# Section 8.4.3.2: what answers begin with, what they end with where all is well (Result 0), and
 # between them Sequence_Id and Msg_Id.
 ACCEPTED: Final = {
     version: (struct.pack(">II", HEADER_LENGTH + 8 + size, Command.SUBMIT_RESP), bytes(size))
     for version, size in ((V2, 1), (V3, 4))
 }
-_ANSWERS = {V2: struct.Struct(">8xIQx"), V3: struct.Struct(">8xIQ4x")}
+# Sections 8.4.5.1 and 8.4.5.2: all that matters of a deliver with a report of the same version,
+# which is as long as any other: Sequence_Id, Registered_Delivery, Msg_Length, and of the report
+# Msg_Id, Stat and Done_time. And its answer.
+_REPORTS = {
+    V2: struct.Struct(">8xI8s21x10x3x21xBBQ7s10x10s21x4x8x"),
+    V3: struct.Struct(">8xI8s21x10x3x33xBBQ7s10x10s32x4x20x"),
+}
+_LENGTHS = {V2: 60, V3: 71}
+_ANSWER_TO = {V2: struct.Struct(">III8sB"), V3: struct.Struct(">III8sI")}
+_ANSWERS = {V2: struct.Struct(">8sIQ1s"), V3: struct.Struct(">8sIQ4s")}
 _HEADER = struct.Struct(">III")
 _PARTS_AT = 8  # after Msg_Id: Pk_total and Pk_number, an octet each
 
@@ -57,7 +74,45 @@ def submit_frames(first: int, bodies: Sequence[bytes]) -> bytes:
     )
 
 
-def accepted_ids(answers: Sequence[bytes], version: int) -> tuple[Sequence[int], Sequence[str]]:
-    """The sequence numbers of such answers, and the ids in them."""
-    read = list(_ANSWERS[version].iter_unpack(b"".join(answers)))
-    return [sequence for sequence, _ in read], [str(msg_id) for _, msg_id in read]
+def accepted_alike(octets: bytes, version: int) -> AcceptedAll:
+    """The answers in whole frames that all say yes."""
+    head, ok = ACCEPTED[version]
+    fields = all_alike(octets, head=head, shape=_ANSWERS[version])
+    if any(result != ok for _, _, _, result in fields):
+        return NONE_ACCEPTED
+    length = len(fields) * _ANSWERS[version].size
+    ids = [str(msg_id) for _, _, msg_id, _ in fields]
+    return AcceptedAll([sequence for _, sequence, _, _ in fields], ids, length)
+
+
+def told_of(octets: bytes, version: int, *, received_at: datetime, zone: tzinfo) -> Told | None:
+    """The receipt in the frame of a CMPP_DELIVER, and its answers; None where it is any other."""
+    shape, answer = _REPORTS[version], _ANSWER_TO[version]
+    if len(octets) != shape.size:
+        return None
+    sequence, deliver_id, is_report, length, msg_id, stat, done_time = shape.unpack(octets)
+    word = _word(stat, done_time, zone) if is_report and length == _LENGTHS[version] else None
+    if word is None:
+        return None
+    taken, busy = (
+        answer.pack(answer.size, Command.DELIVER_RESP, sequence, deliver_id, code)
+        for code in (status.OK, status.THROTTLED)
+    )
+    said = InboundReceipt(str(msg_id), word.status, word.code, "", word.at or received_at)
+    return Told(said, taken, busy)
+
+
+class _Word(NamedTuple):
+    """What many reports have in common: how it ended, and when; `at` None: it does not say."""
+
+    status: ReceiptStatus
+    code: str
+    at: datetime | None
+
+
+@lru_cache(maxsize=4_096)
+def _word(stat: bytes, done_time: bytes, zone: tzinfo) -> _Word | None:
+    """The end of the message; None where it has none yet."""
+    code = field_text(stat)
+    found = status_of(code)
+    return found and _Word(found, code, done_at(field_text(done_time), zone))

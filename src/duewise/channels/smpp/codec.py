@@ -44,15 +44,18 @@ from duewise.channels.smpp.settings import LongTexts, SmppSettings
 from duewise.channels.smpp.text import UDHI, read_text, source_plan, text_of
 from duewise.channels.smpp.usual import (
     ACCEPTED,
+    DELIVER,
+    accepted_alike,
     accepted_ids,
     is_usual_answer,
-    read_receipt_frame,
+    read_receipts,
     source_of,
     submit_body,
     submit_frames,
     submit_head,
 )
 from duewise.channels.wire.codec import (
+    AcceptedAll,
     Answer,
     Farewell,
     Heard,
@@ -62,6 +65,7 @@ from duewise.channels.wire.codec import (
     Response,
     Say,
     Told,
+    in_order,
 )
 from duewise.channels.wire.framing import ProtocolError
 from duewise.channels.wire.parts import INVALID_MESSAGE, parts_of
@@ -70,7 +74,6 @@ from duewise.channels.wire.times import absolute_time
 from duewise.message.parts import Part
 from duewise.times import Clock
 
-_DELIVER: Final = struct.pack(">I", Command.DELIVER_SM)
 _TAKEN, _BUSY = (
     struct.pack(">III", HEADER_LENGTH + 1, Command.DELIVER_SM_RESP, code)
     for code in (status.OK, status.RECEIVER_BUSY)
@@ -162,8 +165,6 @@ class SmppCodec:
 
     def read(self, octets: bytes) -> Heard:
         try:
-            if told := self._usual_receipt(octets):
-                return told
             pdu = decode(octets)
         except ProtocolError:
             return _unreadable(octets)
@@ -176,25 +177,29 @@ class SmppCodec:
                 return self._answer(pdu.sequence, pdu.status or status.INVALID_COMMAND, "")
         return _small_talk(pdu)
 
+    def accepted(self, octets: bytes) -> AcceptedAll:
+        return accepted_alike(octets)
+
     def hear(self, frames: Sequence[bytes]) -> HeardAll:
-        """As `read`; an id and nothing behind it, which nearly all answers are, is read at once."""
-        accepted, told, others = list[bytes](), list[Told](), list[Heard]()
+        """As `read`. What nearly all frames are is read at once: an id alone, and a receipt."""
+        accepted, delivers, others = list[bytes](), list[bytes](), list[Heard]()
         for octets in frames:
             if octets[4:12] == ACCEPTED and is_usual_answer(octets):
                 accepted.append(octets)
-            elif type(heard := self.read(octets)) is Told:
-                told.append(heard)
+            elif octets[4:8] == DELIVER:
+                delivers.append(octets)
             else:
-                others.append(heard)
-        return HeardAll(*accepted_ids(accepted), told, others)
+                others.append(self.read(octets))
+        return HeardAll(*accepted_ids(accepted), self._told_all(delivers, others), others)
 
-    def _usual_receipt(self, octets: bytes) -> Told | None:
-        """A receipt as nearly everybody writes it."""
-        if octets[:8] == len(octets).to_bytes(4, "big") + _DELIVER:
-            now, zone = self._clock.now(), self._settings.receipt_zone
-            if said := read_receipt_frame(octets, received_at=now, zone=zone):
-                return _taken(said, octets[12:16])
-        return None
+    def _told_all(self, delivers: Sequence[bytes], others: list[Heard]) -> list[Told]:
+        now, zone = self._clock.now(), self._settings.receipt_zone
+        receipts = read_receipts(delivers, received_at=now, zone=zone)
+        quick = [
+            None if said is None else _taken(said, octets[12:16])
+            for octets, said in zip(delivers, receipts, strict=True)
+        ]
+        return in_order(delivers, quick, self.read, others)
 
     def query(self, provider_id: str, sender_id: str) -> Callable[[int], bytes]:
         ton, npi, source = source_plan(sender_id or self._settings.sender_id)

@@ -7,7 +7,7 @@ cannot be read has a meaning too (an answer to whom, a refusal to say).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Final, NamedTuple, Protocol, TypeAlias
 
 from duewise.channels.base import InboundReceipt, Message, Refused, SendResult
 from duewise.channels.wire.framing import ProtocolError
@@ -73,6 +73,17 @@ class Farewell(NamedTuple):
 Heard: TypeAlias = Answer | Response | Told | Say | Farewell
 
 
+class AcceptedAll(NamedTuple):
+    """Submits that were accepted, by sequence number, the id that each got; octets that said so."""
+
+    sequences: Sequence[int]
+    provider_ids: Sequence[str]
+    length: int
+
+
+NONE_ACCEPTED: Final = AcceptedAll((), (), 0)
+
+
 class HeardAll(NamedTuple):
     """What the frames of one read mean, by kind, and each kind in its order.
 
@@ -84,6 +95,23 @@ class HeardAll(NamedTuple):
     provider_ids: Sequence[str]
     told: Sequence[Told]
     others: Sequence[Heard]
+
+
+def in_order(
+    frames: Sequence[bytes],
+    quick: Sequence[Told | None],
+    read: Callable[[bytes], Heard],
+    others: list[Heard],
+) -> list[Told]:
+    """What is told in these frames: `quick`, or read one by one; what else they are to `others`."""
+    told = list[Told]()
+    for octets, known in zip(frames, quick, strict=True):
+        heard = known or read(octets)
+        if type(heard) is Told:
+            told.append(heard)
+        else:
+            others.append(heard)
+    return told
 
 
 class Codec(Protocol):
@@ -124,8 +152,15 @@ class Codec(Protocol):
         """What one frame means."""
         ...
 
+    def accepted(self, octets: bytes) -> AcceptedAll:
+        """The answers with which the octets begin, if all are alike and say yes, as nearly always.
+
+        None of them where the octets do not begin so, or go on with anything else.
+        """
+        ...
+
     def hear(self, frames: Sequence[bytes]) -> HeardAll:
-        """What many of them mean."""
+        """What many frames mean."""
         ...
 
     def query(self, provider_id: str, sender_id: str) -> Callable[[int], bytes] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 from duewise.errors import DuewiseError
 
@@ -45,3 +46,18 @@ class Deframer:
             at += length
         self._rest = octets[at:]
         return frames
+
+
+def all_alike(octets: bytes, *, head: bytes, shape: struct.Struct) -> list[tuple[Any, ...]]:
+    """The fields of the whole frames of one shape that the octets hold; none if any other is there.
+
+    Each begins with `head`, which is the first field, and has as many octets as `shape`. What is
+    behind the last whole one is not looked at.
+    """
+    count = len(octets) // shape.size
+    end = count * shape.size
+    last = end - shape.size
+    if not octets.startswith(head) or octets[last : last + len(head)] != head:
+        return []
+    fields = list(shape.iter_unpack(octets if end == len(octets) else octets[:end]))
+    return fields if all(each[0] == head for each in fields) else []

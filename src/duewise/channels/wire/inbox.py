@@ -48,13 +48,13 @@ class Inbox:
     def take(self, session: Session, told: Sequence[Told]) -> None:
         """Queue what was told; each answer goes out with its delivery's `ack`."""
         for each in told:
-            match each.said:
-                case None:
-                    session.say(each.taken)
-                case InboundReceipt():
-                    self._put(each.said, [_Ticket(session, each)])
-                case ReplyPart():
-                    self._take_reply(_Part(each.said, _Ticket(session, each)))
+            said = each.said
+            if type(said) is InboundReceipt:
+                self._put_receipt(said, session, each)
+            elif isinstance(said, ReplyPart):
+                self._take_reply(_Part(said, _Ticket(session, each)))
+            else:
+                session.say(each.taken)
 
     def close(self) -> None:
         """Forget half replies: they were never acknowledged, so they come again."""
@@ -93,12 +93,22 @@ class Inbox:
         reply = InboundReply(name, first.source, first.destination, text, at)
         self._put(reply, [part.ticket for part in parts])
 
+    def _put_receipt(self, receipt: InboundReceipt, session: Session, told: Told) -> None:
+        try:
+            self.queue.put_nowait(Delivery(receipt, partial(_say, session, told.taken)))
+        except asyncio.QueueFull:
+            session.say(told.busy)
+
     def _put(self, inbound: Inbound, tickets: Sequence[_Ticket]) -> None:
         try:
             self.queue.put_nowait(Delivery(inbound, partial(_ack, tickets)))
         except asyncio.QueueFull:
             for ticket in tickets:
                 ticket.session.say(ticket.told.busy)
+
+
+async def _say(session: Session, octets: bytes) -> None:
+    session.say(octets)
 
 
 async def _ack(tickets: Sequence[_Ticket]) -> None:

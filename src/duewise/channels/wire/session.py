@@ -165,6 +165,11 @@ class Session(asyncio.BufferedProtocol):
     def data_received(self, data: bytes) -> None:
         """What one read has brought."""
         self._heard_at, self._enquired_at = self._loop.time(), None
+        if not self._deframer.held:
+            accepted = self.codec.accepted(data)
+            if accepted.length:
+                self._accept(accepted.sequences, accepted.provider_ids)
+                data = data[accepted.length :]
         try:
             frames = self._deframer.feed(data)
         except ProtocolError as error:
@@ -172,8 +177,7 @@ class Session(asyncio.BufferedProtocol):
             return
         heard = self.codec.hear(frames)
         if heard.sequences:
-            for sequence, provider_id in self._window.accept(heard.sequences, heard.provider_ids):
-                self._answered(Answer(sequence, Accepted((provider_id,))))
+            self._accept(heard.sequences, heard.provider_ids)
         if heard.told:
             self._on_told(self, heard.told)
         for other in heard.others:
@@ -198,6 +202,11 @@ class Session(asyncio.BufferedProtocol):
                 self._end("unbound by the gateway")
             case Response():
                 self._answered(heard)
+
+    def _accept(self, sequences: Sequence[int], provider_ids: Sequence[str]) -> None:
+        """`_settle` for many that were accepted."""
+        for sequence, provider_id in self._window.accept(sequences, provider_ids):
+            self._answered(Answer(sequence, Accepted((provider_id,))))
 
     def _settle(self, answer: Answer) -> None:
         """An answer to what nobody waits for any more, or told twice, changes nothing."""

@@ -14,7 +14,7 @@ from duewise.channels.base import Refused, Unknown
 from duewise.channels.wire.batch import Batch, Outcome
 
 NEVER_WRITTEN: Final = Refused("link_lost", is_permanent=False, retry_after_s=1)
-WRITE_MAX: Final = 32  # submits a write: many enough to be cheap, few enough to keep both ends busy
+WRITE_MAX: Final = 64  # submits a write: many enough to be cheap, few enough to keep both ends busy
 
 
 class Window:

@@ -1,4 +1,4 @@
-"""A partition of the plan's benchmark on disk. A worker imports this, and no more than a plan's."""
+"""A partition of the plan's benchmark on disk, as a book's. A worker imports little more."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import polars as pl
 
 from duewise.engine.partition import Tables
 from duewise.store.book import of_plan
+from duewise.store.book_parts import part_path
 
 NAMES = ("borrowers", "loans", "instalments", "payments", "addresses", "contacts", "cases")
 
@@ -20,10 +21,5 @@ def read_files(folder: Path, number: int) -> Tables:
 def _read(folder: Path, name: str, number: int) -> pl.DataFrame:
     columns = of_plan(name)
     return pl.read_parquet(
-        path_of(folder, name, number), columns=list(columns) if columns else None
+        part_path(folder, name, number), columns=list(columns) if columns else None
     )
-
-
-def path_of(folder: Path, name: str, number: int) -> Path:
-    """Where a table of a partition lies."""
-    return folder / f"{name}-{number:04d}.parquet"

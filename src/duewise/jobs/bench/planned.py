@@ -18,7 +18,7 @@ from duewise.ids import stable_hash
 from duewise.jobs.bench import big_book
 from duewise.jobs.bench.book import Task, reachable
 from duewise.jobs.bench.figure import Figure, forget_peak, in_turns, peak_rss_mib, rates
-from duewise.jobs.bench.plan_files import path_of, read_files
+from duewise.jobs.bench.plan_files import read_files
 from duewise.jobs.bench.risk import FITTED, LEAVES
 from duewise.jobs.operations import CASES, CONTACTS
 from duewise.jobs.plan_day import plan_parts
@@ -27,6 +27,7 @@ from duewise.risk.calibrate import Calibration
 from duewise.risk.features import feature_table, features_of
 from duewise.risk.inputs import Inputs
 from duewise.risk.serve import Served
+from duewise.store.book_parts import write_part
 from duewise.strategy.budget import Budget
 from duewise.strategy.timing import HOURS
 
@@ -140,7 +141,7 @@ def _write(folder: Path, number: int, task: Task) -> None:
     frames["contacts"] = _contacts(ids, names, task)
     frames["addresses"], frames["cases"] = reachable(frames["borrowers"]), empty(CASES)
     for name, frame in frames.items():
-        frame.write_parquet(path_of(folder, name, number), compression="zstd")
+        write_part(folder, name, number, frame)
 
 
 def _contacts(ids: big_book.Int64s, names: pl.Series, task: Task) -> pl.DataFrame:

@@ -14,6 +14,7 @@ from ninja import Path, Query, Router
 from pydantic import Field
 
 from duewise.jobs.ingest import Payment
+from duewise.jobs.promises import Promise
 from duewise.outbox.envelope import State
 from duewise.store.explain import explain
 from duewise.store.models import Envelope, Feed
@@ -28,6 +29,7 @@ from duewise.web.api.schemas import (
     FeedBody,
     PaymentBody,
     Problem,
+    PromiseBody,
     RecordedBody,
     WatermarkBody,
 )
@@ -39,6 +41,7 @@ ID_MAX = 2**63 - 1
 _PROBLEMS: dict[Any, Any] = dict.fromkeys((401, 404, 413, 422, 503), Problem)
 
 Payments = Annotated[list[PaymentBody], Field(min_length=1, max_length=LIST_MAX)]
+Promises = Annotated[list[PromiseBody], Field(min_length=1, max_length=LIST_MAX)]
 EnvelopeId = Annotated[int, Field(ge=1, le=ID_MAX)]
 
 
@@ -57,6 +60,23 @@ def post_payments(request: HttpRequest, payments: PaymentBody | Payments) -> dic
             now=services().clock.now(),
         )
     return {"recorded": result.recorded, "duplicates": result.duplicates, "held": result.held}
+
+
+@router.post("/promises", response={200: RecordedBody, **_PROBLEMS}, tags=["promises"])
+def post_promises(request: HttpRequest, promises: PromiseBody | Promises) -> dict[str, int]:
+    """Tell one promise to pay or a list of up to 10 000.
+
+    All are taken down or none. A `promise_ref` told before is counted as a duplicate and changes
+    nothing. Unsent messages of the borrowers concerned are held.
+    """
+    told = promises if isinstance(promises, list) else [promises]
+    with services().connect() as conn:
+        taken = services().record_promises(
+            conn,
+            [Promise(**promise.model_dump()) for promise in told],
+            now=services().clock.now(),
+        )
+    return asdict(taken)
 
 
 @router.post("/feeds/{name}/watermark", response={200: FeedBody, **_PROBLEMS}, tags=["feeds"])

@@ -51,8 +51,26 @@ class PaymentBody(Strict):
         return self
 
 
+class PromiseBody(Strict):
+    """A day by which a borrower said they would pay; the amount in major units."""
+
+    promise_ref: Code = Field(description="names the promise for ever: told twice is kept once")
+    borrower_id: Code
+    day: date
+    loan_id: Code | None = Field(default=None, description="without it, of all their loans")
+    amount: Decimal | None = Field(
+        default=None,
+        gt=0,
+        max_digits=18,
+        decimal_places=4,
+        description="without it, of all that is asked for",
+    )
+    made_at: Instant | None = Field(default=None, description="without it, just now")
+    source: Code = "api"
+
+
 class RecordedBody(Schema):
-    """How many payments were new, known before, and how many envelopes they held back."""
+    """How many were new, known before, and how many envelopes they held back."""
 
     recorded: int
     duplicates: int
