@@ -240,7 +240,7 @@ SELECT envelope_id, accepted_at, route, provider_id, part
 """
 _RECEIPTS = """
 SELECT envelope_id, at, route, provider_id, status, code
-  FROM receipt WHERE envelope_id = ANY(%(ids)s) ORDER BY at, receipt_id
+  FROM receipt WHERE envelope_id = ANY(%(ids)s) ORDER BY at, receipt_id, provider_id
 """
 # Events belong to the day on which they were known, by the calendar of the borrower.
 _PAYMENTS = """
