@@ -38,6 +38,7 @@ from duewise.jobs.operations import (
     sent_of,
 )
 from duewise.jobs.plan_crew import planners
+from duewise.jobs.plan_file import write_plan
 from duewise.jobs.plan_hours import at_hours
 from duewise.jobs.plan_part import (
     OFFERED,
@@ -219,9 +220,7 @@ def plan_parts(
                 progress(done_now, len(targets))
         shared = _share_out(targets, context)
         planned, loads = at_hours(targets, list(_within_budgets(targets, shared)), context)
-        pl.concat(planned).sink_parquet(
-            out / "plan.parquet", compression="zstd", compression_level=1, maintain_order=True
-        )
+        write_plan(planned, out / "plan.parquet")
         summary = summarise(out / "plan.parquet", context)
     return replace(summary, budgets=shared, unread=_all_unread(targets), loads=loads)
 
