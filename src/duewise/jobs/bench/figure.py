@@ -34,6 +34,7 @@ class Sizes:
     fitted: int = 1_000_000
     allocated: int = 1_000_000
     envelopes: int = 5_000
+    sent: int = 20_000  # borrowers; so many that start and end do not count for much
     payments: int = 500
     waiting: int = 0  # envelopes that wait while payments are recorded, beside those released
     submits: int = 100_000
@@ -52,6 +53,7 @@ QUICK = Sizes(
     fitted=100_000,
     allocated=100_000,
     envelopes=1_000,
+    sent=1_000,
     payments=200,
     submits=20_000,
     raced=500,

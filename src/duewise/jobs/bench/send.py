@@ -56,7 +56,7 @@ def send(desk: Desk) -> list[Figure]:
     seconds: list[tuple[float, float | None]] = []
     runs: list[Sent] = []
     for _ in range(max(1, desk.task.sizes.turns // 2)):
-        count = make_due(desk, desk.task.sizes.envelopes)
+        count = make_due(desk, desk.task.sizes.sent)
         desk.conn.execute("CREATE TABLE bare_envelope (LIKE envelope INCLUDING ALL)")
         desk.conn.execute("INSERT INTO bare_envelope SELECT * FROM envelope WHERE state = 'ready'")
         before = counted(desk, _DELIVERED)
