@@ -9,7 +9,7 @@ from duewise.channels.base import SendResult, Unknown
 from duewise.channels.wire.batch import Batch
 from duewise.channels.wire.window import NEVER_WRITTEN, Window
 
-SEQUENCE_MAX = 60
+SEQUENCE_MAX = 1_000  # more than is handed over in a test: nothing waits so long for its answer
 lengths = st.lists(st.integers(1, 5), max_size=12)
 
 
@@ -28,14 +28,17 @@ class Counted(Batch):
 @settings(max_examples=60)
 @given(
     size=st.integers(1, 7),
+    before=st.integers(850, SEQUENCE_MAX),
     batches=st.lists(lengths, min_size=1, max_size=3),
     writes=st.integers(0, 40),
     data=st.data(),
 )
 def test_it_settles_each_submit_once_and_in_its_place(
-    size: int, batches: list[list[int]], writes: int, data: st.DataObject
+    size: int, before: int, batches: list[list[int]], writes: int, data: st.DataObject
 ) -> None:
     window, told = Window(size, sequence_max=SEQUENCE_MAX), [Counted() for _ in batches]
+    for _ in range(before):
+        window.number()  # so that they start again in the midst of it
     for number, (batch, parts) in enumerate(zip(told, batches, strict=True)):
         window.add(
             [[b"%d %d %d" % (number, at, part) for part in range(n)] for at, n in enumerate(parts)],
@@ -46,6 +49,7 @@ def test_it_settles_each_submit_once_and_in_its_place(
         writes -= 1
         first, bodies = window.take()
         assert not out.keys() & set(range(first, first + len(bodies)))
+        assert 0 < first <= SEQUENCE_MAX + 1 - len(bodies)
         out |= dict(enumerate(bodies, start=first))
         assert len(out) == size - window.free <= size
         names = data.draw(st.permutations(sorted(out)))[: data.draw(st.integers(1, len(out)))]
