@@ -154,6 +154,7 @@ async def test_it_says_what_is_lost_when_the_database_stays_away(
         with running_server(tmp_path / "own"):
             states = Counter(desk.states())  # a receipt may have overtaken its answer
             assert states["sending"] + states["delivered"] >= ON_THE_WIRE / 2
+            assert states.keys() <= {"ready", "sending", "delivered"}
             await control.delay(0.0)
             await send(desk, ports, patience=BRIEF)
             assert_once_each(desk)
