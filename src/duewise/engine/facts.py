@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 
 import polars as pl
 
@@ -38,6 +39,13 @@ class LenderFacts:
     holds_validity: tuple[str, ...] = ()
 
 
+_FLAGS = ("dispute_open", "hardship_pending", "deceased", "incapacity", "plan_kept", "blackout")
+_NO_CASE = [
+    *(pl.Series(f"case.{name}", [False]) for name in _FLAGS),
+    *(pl.Series(f"case.{name}", ["none"]) for name in ("bankruptcy", "plan")),
+]
+
+
 @dataclass(frozen=True)
 class CaseFacts:
     """The case desk's rows; a borrower without a row has no case, which is a known fact."""
@@ -45,15 +53,13 @@ class CaseFacts:
     rows: pl.DataFrame
 
     def columns(self, messages: pl.DataFrame) -> pl.DataFrame:
+        if self.rows.is_empty():
+            return pl.DataFrame([column.new_from_index(0, messages.height) for column in _NO_CASE])
         joined = messages.select("borrower_id").join(
             self.rows, on="borrower_id", how="left", maintain_order="left"
         )
-        flags = (
-            *("dispute_open", "hardship_pending", "deceased", "incapacity", "plan_kept"),
-            "blackout",
-        )
         return joined.select(
-            *(pl.col(name).fill_null(value=False).alias(f"case.{name}") for name in flags),
+            *(pl.col(name).fill_null(value=False).alias(f"case.{name}") for name in _FLAGS),
             pl.col("bankruptcy").fill_null("none").alias("case.bankruptcy"),
             pl.col("plan").fill_null("none").alias("case.plan"),
         )
@@ -137,9 +143,7 @@ def _account_columns(
 
 def _contact_columns(messages: pl.DataFrame, addresses: pl.DataFrame) -> pl.DataFrame:
     """Who is addressed, and what the contact register knows of the number."""
-    reached = messages.select("borrower_id", "channel").join(
-        addresses, on=["borrower_id", "channel"], how="left", maintain_order="left"
-    )
+    reached = _reached(messages.select("borrower_id", "channel"), addresses)
     return reached.select(
         messages["number_token"].alias("to.number"),
         pl.col("role").alias("to.role"),
@@ -153,19 +157,35 @@ def _contact_columns(messages: pl.DataFrame, addresses: pl.DataFrame) -> pl.Data
     )
 
 
+def _reached(messages: pl.DataFrame, addresses: pl.DataFrame) -> pl.DataFrame:
+    """The address of each message. At the wire they come in one order, and need not be joined."""
+    if addresses.select(messages.columns).equals(messages):
+        return addresses
+    return messages.join(addresses, on=messages.columns, how="left", maintain_order="left")
+
+
 def _template_columns(
     messages: pl.DataFrame, templates: Mapping[str, Template], sender: Sender
 ) -> pl.DataFrame:
     """The facts that are constant per template, joined by its name."""
     names = messages["template"].unique().sort().to_list()
-    facts = [template_facts(templates[name], sender) for name in names]
-    columns = sorted({fact for known in facts for fact in known})
-    table = pl.DataFrame(
-        {"template": names, **{fact: [known.get(fact) for known in facts] for fact in columns}},
-        schema={"template": pl.String, **{fact: FACTS[fact].dtype for fact in columns}},
-    )
+    table = _table(tuple(names), tuple(templates[name] for name in names), sender)
+    if table.height == 1:
+        given = table.drop("template").get_columns()
+        return pl.DataFrame([column.new_from_index(0, messages.height) for column in given])
     return (
         messages.select("template")
         .join(table, on="template", how="left", maintain_order="left")
         .drop("template")
+    )
+
+
+@lru_cache(maxsize=256)
+def _table(names: tuple[str, ...], templates: tuple[Template, ...], sender: Sender) -> pl.DataFrame:
+    """A row a template, its columns the name and its facts; batch after batch has the same few."""
+    facts = [template_facts(template, sender) for template in templates]
+    columns = sorted({fact for known in facts for fact in known})
+    return pl.DataFrame(
+        {"template": names, **{fact: [known.get(fact) for known in facts] for fact in columns}},
+        schema={"template": pl.String, **{fact: FACTS[fact].dtype for fact in columns}},
     )

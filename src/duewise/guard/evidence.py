@@ -26,7 +26,7 @@ _ENCODE = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, sort_keys=True, separators=(",", ":")
 ).encode
 
-_QUOTED = json.encoder.encode_basestring
+QUOTED = json.encoder.encode_basestring  # a text as `canonical` spells it
 
 
 @dataclass(frozen=True)
@@ -81,12 +81,15 @@ def verdict_records(shared: Mapping[str, object], rows: Iterable[_Row]) -> list[
     def spelled(value: object) -> str:
         return known.get(value) or known.setdefault(value, _ENCODE(value))
 
+    def quoted(value: str | None) -> str:
+        return "null" if value is None else QUOTED(value)
+
     return [
         (
-            f'{{"at":{at},"borrower":{_QUOTED(borrower)},"envelope":{envelope},"facts":{facts},'
+            f'{{"at":{at},"borrower":{QUOTED(borrower)},"envelope":{envelope},"facts":{facts},'
             f'"gate":{gate},"history":{history},"next_allowed_at":{spelled(until)},'
             f'"outcome":{spelled(outcome)},"rulebook":{rulebook},"rules":{spelled(rules)},'
-            f'"schema":"{RECORD_SCHEMA}","text":{spelled(text)},"verdict":{verdict}}}'
+            f'"schema":"{RECORD_SCHEMA}","text":{quoted(text)},"verdict":{verdict}}}'
         ).encode()
         for borrower, envelope, facts, history, until, outcome, rules, text, verdict in rows
     ]

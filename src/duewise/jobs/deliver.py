@@ -314,7 +314,7 @@ def _never_sent(due: Columns) -> set[int]:
 
 
 def _may_go(ruling: Ruling) -> bool:
-    return ruling.state is State.READY and ruling.not_before is None
+    return ruling.move.state is State.READY and ruling.move.not_before is None
 
 
 async def _put_back(
@@ -326,15 +326,15 @@ async def _put_back(
 ) -> None:
     if not stopped:
         return
-    sender.done.update(str(ruling.state) for _, ruling in stopped)
+    sender.done.update(str(ruling.move.state) for _, ruling in stopped)
     await cursor.execute(
         _SQL["put_back"],
         {
             "now": now,
             "envelope_ids": [each.envelope_id for each, _ in stopped],
-            "states": [ruling.state.value for _, ruling in stopped],
-            "reasons": [ruling.reason for _, ruling in stopped],
-            "not_before": [ruling.not_before for _, ruling in stopped],
+            "states": [ruling.move.state.value for _, ruling in stopped],
+            "reasons": [ruling.move.reason for _, ruling in stopped],
+            "not_before": [ruling.move.not_before for _, ruling in stopped],
         },
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -18,6 +18,7 @@ from duewise.outbox.envelope import State
 
 # A deferral without a computable instant (a stale ledger) is asked again after this long.
 ASK_AGAIN_S = 60
+_NO_TEXT = "missing_variable"
 # The facts kept with a verdict: those that a later reader cannot find in the envelope itself.
 _KEPT = (
     "now",
@@ -42,45 +43,46 @@ class Known:
     ledger_age: timedelta
 
 
-class Ruling(NamedTuple):
-    """One message's verdict and what follows from it. State READY means: it may go on."""
+class Word(NamedTuple):
+    """The guard's word on a message."""
 
-    key: str
-    borrower_id: str
     outcome: str
     rules: tuple[str, ...]
     next_allowed_at: datetime | None
+
+
+class Move(NamedTuple):
+    """Where that leaves its envelope. READY: it may go on, at once or from `not_before`."""
+
     state: State
     reason: str
     not_before: datetime | None
-    facts: str
-    seen: str
-    history: str
-    text_token: str | None
 
 
-class _Verdict(NamedTuple):
-    """What the guard says of one message."""
+_GOES_ON = Move(State.READY, "allow", None)
+
+
+class Seen(NamedTuple):
+    """What the gate saw of it.
+
+    `facts` is what explanations show; `all_facts` and `history` are for the record, as canonical
+    JSON, and `text_token` stands for the text.
+    """
+
+    facts: str = "{}"
+    all_facts: str = "{}"
+    history: str = "[]"
+    text_token: str | None = None
+
+
+class Ruling(NamedTuple):
+    """One message's verdict, what follows from it, and what it was given on."""
 
     key: str
     borrower_id: str
-    now: datetime
-    outcome: str
-    rules: tuple[str, ...]
-    next_allowed_at: datetime | None
-
-
-class _Seen(NamedTuple):
-    """What the gate saw of one message: for the record, and the facts that explanations show.
-
-    `is_approved`: its text is, whatever the rules of the place ask of texts.
-    """
-
-    kept: str
-    facts: str
-    history: str
-    text_token: str | None
-    is_approved: bool
+    word: Word
+    move: Move
+    seen: Seen
 
 
 def rule_on(messages: pl.DataFrame, known: Known, *, tenant: Tenant) -> list[Ruling]:
@@ -97,24 +99,21 @@ def rule_on(messages: pl.DataFrame, known: Known, *, tenant: Tenant) -> list[Rul
         ledger_age=known.ledger_age,
     )
     judged = judge(facts, known.contacts, rulebook=tenant.rulebook)
-    verdicts = map(
-        _Verdict,
-        judged["key"].to_list(),
-        judged["borrower_id"].to_list(),
-        instants(judged["now"]),
-        judged["outcome"].to_list(),
-        map(tuple, judged["rules"].to_list()),
-        instants(judged["next_allowed_at"]),
-    )
-    return [
-        _ruling(verdict, seen, until=until)
-        for verdict, seen, until in zip(
-            verdicts,
-            _seen(messages, facts, known, tenant),
-            instants(messages["valid_until"]),
-            strict=True,
+    borrower_ids = messages["borrower_id"].to_list()
+    tokens = tenant.keyring.text_tokens(messages["text"].to_list())
+    words = list(
+        map(
+            Word,
+            judged["outcome"].to_list(),
+            map(tuple, judged["rules"].to_list()),
+            instants(judged["next_allowed_at"]),
         )
-    ]
+    )
+    flaws = map(_flaw, tokens, facts["msg.template_ok"].to_list())
+    moves = map(_move, words, flaws, instants(judged["now"]), instants(messages["valid_until"]))
+    histories = history_texts(borrower_ids, known.contacts)
+    seen = map(Seen, _kept_texts(facts), facts_texts(facts), histories, tokens)
+    return list(map(Ruling, messages["key"].to_list(), borrower_ids, words, moves, seen))
 
 
 def instants(column: pl.Series) -> list[Any]:
@@ -126,17 +125,10 @@ def instants(column: pl.Series) -> list[Any]:
     return [known[number] for number in numbers]
 
 
-def _seen(
-    messages: pl.DataFrame, facts: pl.DataFrame, known: Known, tenant: Tenant
-) -> Iterator[_Seen]:
-    return map(
-        _Seen,
-        _kept_texts(facts),
-        facts_texts(facts),
-        history_texts(messages["borrower_id"].to_list(), known.contacts),
-        tenant.keyring.text_tokens(messages["text"].to_list()),
-        facts["msg.template_ok"].to_list(),
-    )
+def instant_column(values: Sequence[datetime]) -> pl.Series:
+    """The other way round."""
+    place = {at: number for number, at in enumerate(dict.fromkeys(values))}
+    return pl.Series(list(place), dtype=INSTANT).gather([place[at] for at in values])
 
 
 def _kept_texts(facts: pl.DataFrame) -> list[str]:
@@ -149,34 +141,24 @@ def _kept_texts(facts: pl.DataFrame) -> list[str]:
     return told.select(pl.struct(pl.all()).struct.json_encode()).to_series().to_list()
 
 
-def _ruling(verdict: _Verdict, seen: _Seen, *, until: datetime) -> Ruling:
-    outcome, rules, next_allowed_at = verdict.outcome, verdict.rules, verdict.next_allowed_at
-    state, reason, not_before = State.READY, outcome, None
+def _flaw(text_token: str | None, is_approved: bool) -> str | None:  # noqa: FBT001 -- of a column
+    """What stops a message whatever the rules of the place ask of texts."""
+    if text_token is None:
+        return _NO_TEXT
+    return None if is_approved else "unapproved_text"
+
+
+def _move(word: Word, flaw: str | None, now: datetime, until: datetime) -> Move:
+    """What follows from the guard's word on a message at `now`, of use until then."""
+    outcome, rules, next_allowed_at = word
+    if outcome == "allow" and flaw is None:
+        return _GOES_ON
     named = f"{outcome}: {', '.join(rules)}"
-    if seen.text_token is None:
-        state, reason = State.BLOCKED, "missing_variable"
-    elif outcome == "block":
-        state, reason = State.BLOCKED, named
-    elif not seen.is_approved:
-        state, reason = State.BLOCKED, "unapproved_text"
-    elif outcome in {"review", "redact"}:
-        state, reason = State.HELD, named
-    elif outcome == "defer":
-        reason = named
-        not_before = next_allowed_at or verdict.now + timedelta(seconds=ASK_AGAIN_S)
+    if flaw and (flaw == _NO_TEXT or outcome != "block"):
+        return Move(State.BLOCKED, flaw, None)
+    if outcome == "defer":
+        not_before = next_allowed_at or now + timedelta(seconds=ASK_AGAIN_S)
         if not_before >= until:
-            state, reason, not_before = State.LAPSED, f"deferred past validity: {named}", None
-    return Ruling(
-        key=verdict.key,
-        borrower_id=verdict.borrower_id,
-        outcome=outcome,
-        rules=rules,
-        next_allowed_at=next_allowed_at,
-        state=state,
-        reason=reason,
-        not_before=not_before,
-        facts=seen.kept,
-        seen=seen.facts,
-        history=seen.history,
-        text_token=seen.text_token,
-    )
+            return Move(State.LAPSED, f"deferred past validity: {named}", None)
+        return Move(State.READY, named, not_before)
+    return Move(State.BLOCKED if outcome == "block" else State.HELD, named, None)

@@ -21,7 +21,7 @@ from duewise.engine.partition import PLAN
 from duewise.errors import BadInput
 from duewise.frames import INSTANT
 from duewise.jobs.approvals import as_recorded
-from duewise.jobs.gate import Known, Ruling, rule_on
+from duewise.jobs.gate import Known, Ruling, Word, rule_on
 from duewise.jobs.operations import (
     addresses_of,
     cases_of,
@@ -203,7 +203,7 @@ def _enqueue(
             add_verdicts(conn, Verdicts("plan", planned_at, rulebook_hash, planned, stored_at=now))
             released = [verdict_of(each.ruling, envelope_id) for envelope_id, each in added]
             add_verdicts(conn, Verdicts("release", now, rulebook_hash, released))
-    return Counter(each.ruling.state.value for _, each in added)
+    return Counter(each.ruling.move.state.value for _, each in added)
 
 
 def _records(composed: Sequence[Composed], *, tenant: Tenant) -> Iterator[tuple[Any, ...]]:
@@ -224,16 +224,20 @@ def _records(composed: Sequence[Composed], *, tenant: Tenant) -> Iterator[tuple[
             "facts": envelope_facts(row, known_at=row["planned_at"]),
             "text_sealed": sealed,
             "sender_id": tenant.sender_id,
-            "not_before": ruling.not_before or row["not_before"],
+            "not_before": ruling.move.not_before or row["not_before"],
             "lane": lane_of(is_required=row["step"] in required, stage=row["stage"]).value,
-            "state": ruling.state.value,
+            "state": ruling.move.state.value,
             "reason": _reason(ruling),
         }
         yield tuple(values[name] for name in _COLUMNS)
 
 
 def _reason(ruling: Ruling) -> str:
-    return "released" if ruling.state is State.READY and not ruling.not_before else ruling.reason
+    return (
+        "released"
+        if ruling.move.state is State.READY and not ruling.move.not_before
+        else ruling.move.reason
+    )
 
 
 def _plan_verdict(row: dict[str, Any], envelope_id: int) -> Verdict:
@@ -241,6 +245,5 @@ def _plan_verdict(row: dict[str, Any], envelope_id: int) -> Verdict:
 
     The facts it saw are the plan's own: they lie in the journal, and are not told twice.
     """
-    return Verdict(
-        envelope_id, row["borrower_id"], row["outcome"], row["rules"], row["next_allowed_at"]
-    )
+    word = Word(row["outcome"], row["rules"], row["next_allowed_at"])
+    return Verdict(envelope_id, row["borrower_id"], word)

@@ -86,7 +86,7 @@ def _replace(
     now: datetime,
 ) -> Counter[str]:
     ruled = {each.row["key"]: each for each in composed}
-    wanted = {key for key, each in ruled.items() if each.ruling.state is State.READY}
+    wanted = {key for key, each in ruled.items() if each.ruling.move.state is State.READY}
     why = dict(plan.select("borrower_id", "reason").iter_rows())
     renewed = [(row["envelope_id"], ruled[row["key"]]) for row in held if row["key"] in wanted]
     dropped = [row for row in held if row["key"] not in wanted]
@@ -116,8 +116,8 @@ def _end(again: Composed | None, reason: str | None) -> tuple[State, str]:
     """State and reason of what is not renewed: forbidden now, or not wanted any more."""
     if again is None:
         return State.CANCELLED, reason or "no_longer_applies"
-    is_blocked = again.ruling.state is State.BLOCKED
-    return State.BLOCKED if is_blocked else State.CANCELLED, again.ruling.reason
+    is_blocked = again.ruling.move.state is State.BLOCKED
+    return State.BLOCKED if is_blocked else State.CANCELLED, again.ruling.move.reason
 
 
 def _renewal(
@@ -140,6 +140,8 @@ def _renewal(
         "template_hashes": [tenant.templates[row["template"]].content_hash for row in each_row],
         "loan_ids": [row["loan_id"] for row in each_row],
         "plan_ids": [row["plan_id"] for row in each_row],
-        "not_before": [each.ruling.not_before or each.row["not_before"] for _, each in renewed],
+        "not_before": [
+            each.ruling.move.not_before or each.row["not_before"] for _, each in renewed
+        ],
         "valid_until": [row["valid_until"] for row in each_row],
     }

@@ -15,7 +15,7 @@ from psycopg import AsyncCursor, Connection, sql
 
 from duewise.frames import INSTANT
 from duewise.guard.evidence import RECORDS_MAX, instant_text, verdict_records
-from duewise.jobs.gate import Ruling
+from duewise.jobs.gate import Ruling, Seen, Word
 from duewise.store import arrays
 from duewise.store.audit import pack
 from duewise.store.sql import queries
@@ -38,21 +38,15 @@ COPY_VERDICTS = sql.SQL("COPY verdict_row ({}) FROM STDIN (FORMAT csv)").format(
 
 
 class Verdict(NamedTuple):
-    """The guard's word on an envelope, and what it was given on.
-
-    `facts` is what explanations show; `seen` and `history` are all that the gate saw, as canonical
-    JSON, and `text_token` stands for the text.
-    """
+    """The guard's word on an envelope, and what it was given on: see `gate.Word`, `gate.Seen`."""
 
     envelope_id: int
     borrower_id: str
-    outcome: str
-    rules: Sequence[str]
-    next_allowed_at: datetime | None
-    facts: str = "{}"
-    seen: str = "{}"
-    history: str = "[]"
-    text_token: str | None = None
+    word: Word
+    seen: Seen = Seen()
+
+
+_ALLOWED = Word("allow", (), None)
 
 
 @dataclass(frozen=True)
@@ -71,17 +65,7 @@ class Verdicts:
 
 def verdict_of(ruling: Ruling, envelope_id: int) -> Verdict:
     """A ruling as the verdict on its envelope."""
-    return Verdict(
-        envelope_id,
-        ruling.borrower_id,
-        ruling.outcome,
-        ruling.rules,
-        ruling.next_allowed_at,
-        facts=ruling.facts,
-        seen=ruling.seen,
-        history=ruling.history,
-        text_token=ruling.text_token,
-    )
+    return Verdict(envelope_id, ruling.borrower_id, ruling.word, ruling.seen)
 
 
 def verdict_lines(verdicts: Verdicts, numbers: Sequence[int]) -> str:
@@ -93,11 +77,11 @@ def verdict_lines(verdicts: Verdicts, numbers: Sequence[int]) -> str:
             "envelope_id": [verdict.envelope_id for verdict in each],
             "gate": verdicts.gate,
             "at": verdicts.at,
-            "outcome": [verdict.outcome for verdict in each],
-            "rules": [f"{{{','.join(verdict.rules)}}}" for verdict in each],
-            "next_allowed_at": [verdict.next_allowed_at for verdict in each],
+            "outcome": [verdict.word.outcome for verdict in each],
+            "rules": [f"{{{','.join(verdict.word.rules)}}}" for verdict in each],
+            "next_allowed_at": [verdict.word.next_allowed_at for verdict in each],
             "rulebook_hash": verdicts.rulebook_hash,
-            "facts": [verdict.facts for verdict in each],
+            "facts": [verdict.seen.facts for verdict in each],
         },
         schema_overrides={"next_allowed_at": INSTANT},
     )
@@ -151,7 +135,7 @@ async def add_wire_verdicts(
 
 def _is_plain(verdict: Verdict) -> bool:
     """Whether it says "allow" and nothing else."""
-    return verdict.outcome == "allow" and not verdict.rules and verdict.next_allowed_at is None
+    return verdict.word == _ALLOWED
 
 
 def _block_of(verdicts: Verdicts, let_go: Sequence[tuple[int, Verdict]]) -> dict[str, Any]:
@@ -164,7 +148,7 @@ def _block_of(verdicts: Verdicts, let_go: Sequence[tuple[int, Verdict]]) -> dict
         "last": max(numbers),
         "verdict_ids": arrays.numbers(numbers),
         "envelope_ids": arrays.numbers(verdict.envelope_id for _, verdict in let_go),
-        "facts": "\n".join(verdict.facts for _, verdict in let_go),
+        "facts": "\n".join(verdict.seen.facts for _, verdict in let_go),
     }
 
 
@@ -179,12 +163,12 @@ def _records(verdicts: Verdicts, piece: slice, numbers: Sequence[int]) -> list[b
         (
             each.borrower_id,
             each.envelope_id,
-            each.seen,
-            each.history,
-            instant_text(each.next_allowed_at) if each.next_allowed_at else None,
-            each.outcome,
-            tuple(each.rules),
-            each.text_token,
+            each.seen.all_facts,
+            each.seen.history,
+            instant_text(each.word.next_allowed_at) if each.word.next_allowed_at else None,
+            each.word.outcome,
+            tuple(each.word.rules),
+            each.seen.text_token,
             number,
         )
         for each, number in zip(verdicts.each[piece], numbers[piece], strict=True)

@@ -11,7 +11,7 @@ from psycopg import AsyncConnection
 
 from duewise.frames import INSTANT, Schema, empty
 from duewise.jobs.approvals import LAST_WORDS, ruled
-from duewise.jobs.gate import Known, Ruling, rule_on
+from duewise.jobs.gate import Known, Ruling, instant_column, rule_on
 from duewise.jobs.operations import (
     ADDRESSES,
     CASES,
@@ -93,7 +93,8 @@ async def judge_due(
     given = due | {  # type: ignore[operator]
         "text": [each.text or None for each in claimed],
         "paid_minor": [paid.get(envelope_id, 0) for envelope_id in due["envelope_id"]],
-        "now": [now] * len(claimed),
+        "valid_until": instant_column(due["valid_until"]),
+        "now": instant_column([now] * len(claimed)),
     }
     messages = pl.DataFrame({name: given[name] for name in _MESSAGES}, schema=dict(_MESSAGES))
     return claimed, rule_on(messages, known, tenant=ruled(tenant, told.approvals))
