@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ from tests.scenario.desk import (
     write_book,
 )
 
-from duewise.jobs import deliver
+from duewise.channels.base import Message, SendResult
+from duewise.jobs import crossing, deliver
 from duewise.jobs.ingest import RecordResult, complete_feed
 from duewise.jobs.replan import replan_held
 from duewise.jobs.verdicts import Verdicts, add_wire_verdicts
@@ -32,6 +34,7 @@ from duewise.store.book import Book
 from duewise.store.sql import queries
 
 YESTERDAY = date(2026, 8, 13)
+_SOMEBODY_WAITS = "SELECT 1 FROM pg_locks WHERE NOT granted"
 
 
 @pytest.fixture
@@ -138,7 +141,7 @@ async def test_it_lets_a_payment_in_the_midst_of_a_verdict_wait_until_the_mark(
     async def told_meanwhile(cursor: Any, verdicts: Verdicts, **given: Any) -> int | None:
         block_id = await add_wire_verdicts(cursor, verdicts, **given)
         paying.append(asyncio.create_task(asyncio.to_thread(pay, desk, "P-1", "Li", "868.40")))
-        await eventually(lambda: bool(desk.rows("SELECT 1 FROM pg_locks WHERE NOT granted")))
+        await eventually(lambda: bool(desk.rows(_SOMEBODY_WAITS)))
         return block_id
 
     monkeypatch.setattr(deliver, "add_wire_verdicts", told_meanwhile)
@@ -255,3 +258,40 @@ def test_it_keeps_the_arm_the_budgets_chose_when_it_plans_again(tmp_path: Path, 
         assert replan_held(conn, book, desk.app.tenant, now=desk.clock.now()) == {"renewed": 1}
     told = desk.rows("SELECT arm, template, state, amount_minor < 86840 FROM envelope")
     assert told == [("neutral", "zh.m1_day1.neutral", "ready", True)]
+
+
+@pytest.mark.parametrize("answers", [True, False])
+async def test_it_commits_a_payment_that_finds_a_notice_marked_after_the_notice_is_written(
+    desk: Desk, folder: Path, monkeypatch: pytest.MonkeyPatch, *, answers: bool
+) -> None:
+    """But a route that does not answer keeps it waiting for so long only."""
+    release(desk, folder)
+    later(desk, hours=10)
+    monkeypatch.setattr(crossing, "WAIT_MS_MAX", 60_000 if answers else 50)
+    order: list[str] = []
+    paying: list[asyncio.Task[None]] = []
+
+    def pay_both() -> None:
+        for borrower in ("Li", "Wang"):
+            assert pay(desk, f"P-{borrower}", borrower, "868.40").held == 0
+        order.append("paid")
+
+    async with delivery_line(desk) as line:
+        send_many = line.channel.send_many
+
+        async def slowly(messages: Sequence[Message]) -> list[SendResult]:
+            paying.append(asyncio.create_task(asyncio.to_thread(pay_both)))
+            if answers:
+                await eventually(lambda: bool(desk.rows(_SOMEBODY_WAITS)))
+            else:
+                await paying[0]
+            results = await send_many(messages)
+            order.append("written")
+            return results
+
+        monkeypatch.setattr(line.channel, "send_many", slowly)
+        await line.pass_at(EVENING)
+        await paying[0]
+    assert order == (["written", "paid"] if answers else ["paid", "written"])
+    assert desk.states() == {"delivered": 2}
+    desk.assert_ties()

@@ -14,6 +14,7 @@ from datetime import datetime
 
 from duewise.channels.base import Accepted, Channel, Message
 from duewise.jobs.circuit import watch
+from duewise.jobs.crossing import LANES, Crossing, Crossings
 from duewise.jobs.session import PATIENCE, Patience, Worker
 from duewise.jobs.settle import Answers, Said, never_left, said_of, settle, unsent
 from duewise.jobs.tenant import Tenant
@@ -22,7 +23,7 @@ from duewise.jobs.wire_gate import Claimed
 from duewise.times import Clock
 
 CHUNK_MAX = 500  # judged and marked together
-FLYING_MAX = 2  # chunks, so at most twice as many are in doubt after a kill
+FLYING_MAX = LANES  # chunks, so at most twice as many are in doubt after a kill
 CHUNK_S_MAX = 0.25
 
 
@@ -65,6 +66,7 @@ class Flight:
     tenant: Tenant
     clock: Clock
     settings: DeliverySettings
+    crossings: Crossings
     is_linked: bool = True
     _flying: set[asyncio.Task[None]] = field(default_factory=set)
 
@@ -78,19 +80,23 @@ class Flight:
         while self._flying:
             await self._some_landed()
 
-    def send(self, chunk: Sequence[Claimed], *, claim_id: int) -> None:
+    def send(self, chunk: Sequence[Claimed], *, claim_id: int, crossing: Crossing) -> None:
         """What is marked is written and settled behind our back."""
-        self._flying.add(asyncio.create_task(self._fly(chunk, claim_id)))
+        self._flying.add(asyncio.create_task(self._fly(chunk, claim_id, crossing)))
 
     async def take_back(self, chunk: Sequence[Claimed]) -> None:
         """Nobody knows whether its mark was stored, but we know that nothing was written."""
         said = [unsent(each, "database_lost_before_wire") for each in chunk]
         await self._settle(said, [], claim_id=0, now=self.clock.now())
 
-    async def _fly(self, going: Sequence[Claimed], claim_id: int) -> None:
+    async def _fly(self, going: Sequence[Claimed], claim_id: int, crossing: Crossing) -> None:
         """Write, wait for the answers, store them."""
         channel = self.channel
-        results = await channel.send_many([_message(each, tenant=self.tenant) for each in going])
+        try:
+            messages = [_message(each, tenant=self.tenant) for each in going]
+            results = await channel.send_many(messages)
+        finally:
+            await self.crossings.end(crossing)
         now = self.clock.now()
         submissions = [
             (each.envelope_id, provider_id, part)
@@ -126,11 +132,15 @@ async def flight(
     sender: Worker, channel: Channel, *, tenant: Tenant, clock: Clock, settings: DeliverySettings
 ) -> AsyncIterator[Flight]:
     """Chunks may be sent in the block; at its end, whatever ends it, each of them is settled."""
-    chunks = Flight(sender, channel, tenant, clock, settings)
+    crossings = Crossings(sender.connect)
+    chunks = Flight(sender, channel, tenant, clock, settings, crossings)
     try:
         yield chunks
     finally:
-        await chunks.landed()
+        try:
+            await chunks.landed()
+        finally:
+            await crossings.close()
 
 
 def _message(claimed: Claimed, *, tenant: Tenant) -> Message:

@@ -21,6 +21,7 @@ from psycopg import AsyncConnection
 from duewise.channels.base import Channel
 from duewise.errors import Unreachable
 from duewise.jobs.chunk import DeliverySettings, Flight, flight
+from duewise.jobs.crossing import Crossing
 from duewise.jobs.gate import Ruling
 from duewise.jobs.heed import heed_replies
 from duewise.jobs.routes import take_turn
@@ -104,8 +105,8 @@ async def send_due(
             if chunk is None:
                 await _take_turn(sender, channel, -settings.chunk, settings=settings)
                 break
-            if chunk.cleared:
-                chunks.send(chunk.cleared, claim_id=chunk.claim_id)
+            if chunk.crossing:
+                chunks.send(chunk.cleared, claim_id=chunk.claim_id, crossing=chunk.crossing)
             by_part = channel.capabilities.counts_parts
             taken = sum(each.parts for each in chunk.cleared) if by_part else len(chunk.cleared)
             await _take_turn(sender, channel, taken - settings.chunk, settings=settings)
@@ -236,30 +237,33 @@ def channel_kind(channel: Channel) -> str:
     return channel.capabilities.carries
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Chunk:
-    """What of the envelopes that were due may go, and is marked for it."""
+    """What of the envelopes that were due may go, and is marked for it: as far as that has come."""
 
     claim_id: int = 0
     cleared: Sequence[Claimed] = ()
+    crossing: Crossing | None = None
 
 
 async def _next_chunk(chunks: Flight) -> _Chunk | None:
     """The next chunk: judged and marked in one transaction; None where nothing is due."""
-    cleared: list[Claimed] = []
+    chunk = _Chunk()
     await heed_replies(chunks.sender.conn, tenant=chunks.tenant, now=chunks.clock.now())
     try:
-        return await _judge_and_mark(chunks, cleared)
-    except psycopg.OperationalError:
-        if cleared:
-            await chunks.take_back(cleared)
+        return chunk if await _judge_and_mark(chunks, chunk) else None
+    except BaseException as error:
+        if chunk.cleared and isinstance(error, psycopg.OperationalError):
+            await chunks.take_back(chunk.cleared)  # nobody knows whether the commit was done
+        if chunk.crossing:
+            await chunks.crossings.end(chunk.crossing)
         raise
 
 
-async def _judge_and_mark(chunks: Flight, cleared: list[Claimed]) -> _Chunk | None:
-    """`cleared` gets what is about to be marked: what is known where the commit is not."""
+async def _judge_and_mark(chunks: Flight, chunk: _Chunk) -> bool:
+    """Whether anything is due. `chunk` gets what is about to be marked before it is."""
     sender, channel, tenant = chunks.sender, chunks.channel, chunks.tenant
-    now, chunk = chunks.clock.now(), _Chunk()
+    now = chunks.clock.now()
     values: dict[str, Any] = {
         "now": now,
         "channels": [channel_kind(channel)],
@@ -272,14 +276,14 @@ async def _judge_and_mark(chunks: Flight, cleared: list[Claimed]) -> _Chunk | No
             sender, channel.name, channel_kind(channel), chunks.settings.ways, now=now
         )
         if turn.slots == NO_SLOTS:
-            return None
+            return False
         values |= {"slots": turn.slots, "is_probe": turn.is_probe}
         values["limit"] = 1 if turn.is_probe else values["limit"]
         await cursor.execute(_SQL["due"], values)
         names = [column.name for column in cursor.description or ()]
         rows = await cursor.fetchall()
         if not rows:
-            return None
+            return False
         due = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
         claimed, rulings = await judge_due(
             sender.conn, due, tenant=tenant.by(channel.capabilities), now=now
@@ -290,21 +294,22 @@ async def _judge_and_mark(chunks: Flight, cleared: list[Claimed]) -> _Chunk | No
         ]
         both = list(zip(claimed, rulings, strict=True))
         stopped = [(each, ruling) for each, ruling in both if not _may_go(ruling)]
-        cleared += [each for each, ruling in both if _may_go(ruling)]
+        chunk.cleared = [each for each, ruling in both if _may_go(ruling)]
         values["sent_in"] = await add_wire_verdicts(
             cursor,
             Verdicts("wire", now, tenant.rulebook.content_hash, verdicts),
-            new=_never_sent(due) & {each.envelope_id for each in cleared},
+            new=_never_sent(due) & {each.envelope_id for each in chunk.cleared},
         )
         await _put_back(cursor, stopped, sender=sender, now=now)
-        if cleared:
-            values["envelope_ids"] = arrays.numbers(sorted(each.envelope_id for each in cleared))
+        if chunk.cleared:
+            ids = sorted(each.envelope_id for each in chunk.cleared)
+            values["envelope_ids"] = arrays.numbers(ids)
+            chunk.crossing = await chunks.crossings.begin(sender.owner)
             async with sender.conn.pipeline():
                 await sender.conn.execute(_SQL["mark_wired"], values)
                 added = await sender.conn.execute(_SQL["add_claim"], values)
-                ((claim_id,),) = await added.fetchall()
-            chunk = _Chunk(claim_id, cleared)
-    return chunk
+                ((chunk.claim_id,),) = await added.fetchall()
+    return True
 
 
 def _never_sent(due: Columns) -> set[int]:

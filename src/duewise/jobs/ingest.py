@@ -17,6 +17,7 @@ from psycopg import Connection
 
 from duewise.book.schema import PAYMENT_KINDS
 from duewise.errors import BadInput
+from duewise.jobs.crossing import wait_for_crossing
 from duewise.jobs.operations import feed_complete_until
 from duewise.money import to_minor
 from duewise.store.sql import queries
@@ -183,5 +184,6 @@ def _record_all(
             queries("inbound")["hold_unsent"],
             {"borrower_ids": borrowers, "reason": HELD_BY_PAYMENT, "now": now},
         )
+        wait_for_crossing(conn, borrowers)
         recorded, held = recorded + len(added), held + stopped.rowcount
     return RecordResult(recorded, len(records) - recorded, held)

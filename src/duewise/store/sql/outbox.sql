@@ -141,6 +141,32 @@ UPDATE envelope
        sent_in = COALESCE(sent_in, %(sent_in)s)
  WHERE envelope_id = ANY(%(envelope_ids)s::bigint[]) AND state = 'ready';
 
+-- cross
+-- A chunk is about to be marked: payments that find it marked wait from here on.
+SELECT pg_advisory_lock(%(lock_class)s, %(owner)s::int);
+
+-- crossed
+SELECT pg_advisory_unlock(%(lock_class)s, %(owner)s::int);
+
+-- crossing
+-- The senders in whose hands a notice to one of these borrowers is: marked, and not settled yet.
+SELECT DISTINCT e.owner
+  FROM envelope e
+ WHERE EXISTS (SELECT FROM claim WHERE settled_at IS NULL)
+   AND e.borrower_id = ANY(%(borrower_ids)s) AND e.state = 'sending' AND e.wired_at IS NOT NULL
+   AND EXISTS (SELECT FROM claim c
+                WHERE c.owner = e.owner AND c.settled_at IS NULL
+                  AND e.envelope_id = ANY(c.envelope_ids));
+
+-- let_cross
+-- Wait until the chunk has crossed, and keep nobody waiting for us: the lock is given back at once.
+SELECT pg_advisory_lock_shared(%(lock_class)s, %(owner)s::int),
+       pg_advisory_unlock_shared(%(lock_class)s, %(owner)s::int);
+
+-- wait_so_long
+-- For a lock, until the transaction ends.
+SELECT set_config('lock_timeout', %(ms)s, true);
+
 -- settle
 -- What the gateway answered to one attempt. An envelope that a receipt has already carried further
 -- stays there; one that another worker took for lost is corrected, unless it was sent again since.
