@@ -167,7 +167,16 @@ class Wire(asyncio.Transport):
 
     def __init__(self) -> None:
         super().__init__()
-        self.octets, self.is_cut = b"", False
+        self.octets, self.is_cut, self.is_read = b"", False, True
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """As many as it is given."""
+
+    def pause_reading(self) -> None:
+        self.is_read = False
+
+    def resume_reading(self) -> None:
+        self.is_read = True
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert not self.is_cut
@@ -202,3 +211,15 @@ async def heard(reads: Sequence[bytes], faults: dict[str, Any]) -> tuple[object,
     told = Deframer(shortest=HEADER_LENGTH, longest=PDU_LENGTH_MAX).feed(wire.octets)
     # In any order, as small talk overtakes answers; what a lost link had been told is chance.
     return record, wire.is_cut or sorted(told), hub.stats()
+
+
+async def test_it_reads_no_further_while_its_answers_are_not_read() -> None:
+    wire, dialect = Wire(), SmppDialect(GatewaySettings())
+    with SubmitLog(Path("/dev/null")) as log:
+        hub = Hub(GatewaySettings(), dialect, clock=ManualClock(NOON), log=log)
+        link = Link(hub, set(), dialect)
+        link.connection_made(wire)
+        link.pause_writing()
+        assert not wire.is_read
+        link.resume_writing()
+        assert wire.is_read

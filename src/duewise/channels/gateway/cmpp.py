@@ -102,6 +102,9 @@ class CmppDialect:
     def hear(self, frames: Sequence[bytes], *, now: datetime) -> Iterator[Heard]:
         return in_runs(self.read(octets, now=now) for octets in frames)
 
+    def taken(self, octets: bytes) -> tuple[Sequence[int], int]:  # noqa: ARG002 - read with the rest
+        return (), 0
+
     def message_ids(self, numbers: Sequence[int], *, now: datetime) -> list[str]:
         """The time in front as the specification wants it, the number in the 38 bits behind."""
         local = now.astimezone(BEIJING)

@@ -144,6 +144,13 @@ class Dialect(Protocol):
         """What many say. A frame is read once what is said before it has been dealt with."""
         ...
 
+    def taken(self, octets: bytes) -> tuple[Sequence[int], int]:
+        """What is acknowledged by the frames with which the octets begin, and their length.
+
+        It may be less than all of them, and nothing.
+        """
+        ...
+
     def name(self, status: int) -> str: ...
 
     def message_ids(self, numbers: Sequence[int], *, now: datetime) -> list[str]:

@@ -24,11 +24,16 @@ from duewise.channels.wire.framing import Deframer, ProtocolError
 
 BIND_PATIENCE_S: Final = 10.0
 RETRY_S: Final = 0.1  # after the other side was too busy to take a receipt
+UNREAD_MAX: Final = 1 << 20  # octets that the client has not read yet
+READ_MAX: Final = 65_536  # octets a read
 CHUNK_MAX: Final = 32  # PDUs between two writes of the record and of answers
 
 
-class Link(asyncio.Protocol):
-    """What one client sees of the gateway."""
+class Link(asyncio.BufferedProtocol):
+    """What one client sees of the gateway.
+
+    It reads no further while the client does not read: whoever floods it is held up himself.
+    """
 
     def __init__(self, hub: Hub, links: set[Link], dialect: Dialect) -> None:
         self._hub, self._links, self._dialect = hub, links, dialect
@@ -36,6 +41,7 @@ class Link(asyncio.Protocol):
         self._deframer = Deframer(shortest=dialect.shortest, longest=dialect.longest)
         self._account: Account | None = None
         self._sends = False
+        self._buffer = memoryview(bytearray(READ_MAX))
         self._out: list[bytes] = []
         self._answers: list[bytes] = []
         self._unanswered = 0
@@ -51,6 +57,7 @@ class Link(asyncio.Protocol):
         if len(self._links) >= self._hub.settings.links_max:
             transport.abort()
             return
+        transport.set_write_buffer_limits(high=UNREAD_MAX)
         self._links.add(self)
         self._loop.call_later(BIND_PATIENCE_S, self._check_bound)
 
@@ -75,7 +82,27 @@ class Link(asyncio.Protocol):
             self._transport.abort()
             self._transport = None
 
+    def pause_writing(self) -> None:
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self._transport is not None:
+            self._transport.resume_reading()
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(bytes(self._buffer[:nbytes]))
+
     def data_received(self, data: bytes) -> None:
+        """What one read has brought."""
+        if not self._deframer.held:
+            taken, length = self._dialect.taken(data)
+            if taken:
+                self._forget(taken)
+                data = data[length:]
         try:
             frames = self._deframer.feed(data)
         except ProtocolError:
@@ -84,6 +111,8 @@ class Link(asyncio.Protocol):
             if self._transport is not None:
                 self._transport.close()
             return
+        if not frames:
+            self._end_of_chunk()
         for start in range(0, len(frames), CHUNK_MAX):
             now = self._hub.clock.now()
             for run in self._dialect.hear(frames[start : start + CHUNK_MAX], now=now):

@@ -6,6 +6,7 @@ import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final
 
 from duewise.channels.gateway.dialect import (
@@ -27,6 +28,7 @@ from duewise.channels.gateway.smpp_usual import (
     deliver_receipt,
     e164,
     read_submit,
+    read_taken,
     valid_until,
 )
 from duewise.channels.smpp import status
@@ -71,6 +73,7 @@ _TAKEN: Final = struct.pack(">III", HEADER_LENGTH + 1, Command.DELIVER_SM_RESP, 
 # esm_class, protocol, priority; no times; nothing registered, replaced or coded.
 _FLAGS: Final = bytes((RECEIPT_TYPE, 0, 0)) + b"\0\0" + bytes(4)
 _HEADER = struct.Struct(">IIII")
+_SUBMIT_RESP: Final = int(Command.SUBMIT_SM_RESP)
 _REFERENCE: Final = Tag.REFERENCE.to_bytes(2, "big")
 # The id as its own parameter, and the state: sections 5.3.2.12 and 5.3.2.35.
 _NAMED: Final = b"%s%%s%%s\0%s\0\1%%c" % (
@@ -104,12 +107,17 @@ class SmppDialect:
         self._bound_as = 0
 
     def read(self, octets: bytes, *, now: datetime) -> Said:
+        if submission := read_submit(octets, now=now):
+            return submission
         if octets[:12] == _TAKEN:
             return Acked(int.from_bytes(octets[12:16], "big"), is_taken=True)
-        return read_submit(octets, now=now) or self._read_any(octets, now)
+        return self._read_any(octets, now)
 
     def hear(self, frames: Sequence[bytes], *, now: datetime) -> Iterator[Heard]:
-        return in_runs(self.read(octets, now=now) for octets in frames)
+        return in_runs(map(partial(self.read, now=now), frames))
+
+    def taken(self, octets: bytes) -> tuple[Sequence[int], int]:
+        return read_taken(octets)
 
     def _read_any(self, octets: bytes, now: datetime) -> Said:
         try:
@@ -144,7 +152,7 @@ class SmppDialect:
     def submit_answer(self, sequence: int, status: int, message_id: str) -> bytes:
         body = b"" if status else message_id.encode("ascii") + b"\0"
         length = HEADER_LENGTH + len(body)
-        return _HEADER.pack(length, Command.SUBMIT_SM_RESP, status, sequence) + body
+        return _HEADER.pack(length, _SUBMIT_RESP, status, sequence) + body
 
     def state(self, asked: Asked, known: Ending | None, *, now: datetime) -> bytes:
         """Section 4.8.2; ESME_RQUERYFAIL for a stranger's id."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import struct
 from codecs import utf_16_be_decode
+from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache, partial
 from typing import Final, NamedTuple
@@ -32,11 +33,14 @@ _SUBMIT: Final = re.compile(
     rb"([\0\x40]..[^\0]{0,16}\0[^\0]{0,16}\0..\x08.)(.)",
     re.DOTALL,
 )
+_TAKEN: Final = re.compile(rb"(?:\0\0\0\x11\x80\0\0\x05\0\0\0\0....\0)+", re.DOTALL)
+_TAKEN_NUMBER: Final = struct.Struct(">12xIx")
 _NUMBERS: Final = struct.Struct(">I8xI")  # length and sequence number of a frame
 _REFERENCE: Final = Tag.REFERENCE.to_bytes(2, "big")
 _LONG: Final = b"\5\0\3"  # a header of one element: reference, total, number
 _LONG_LENGTH: Final = 6
 _HEADER: Final = struct.Struct(">IIII")
+_DELIVER: Final = int(Command.DELIVER_SM)
 # A receipt without its frame's header: section 4.6.1 with the text of appendix B, and the id and
 # the state once more as parameters of their own (sections 5.3.2.12 and 5.3.2.35).
 _RECEIPT: Final = b"\0%%b%%b%b%%cid:%%b%%b%b\0%%c%%b\0%b\0\1%%c%%b" % (
@@ -54,6 +58,14 @@ class _Terms(NamedTuple):
     valid_until: datetime | None
     validity: str
     wants_receipt: bool
+
+
+def read_taken(octets: bytes) -> tuple[Sequence[int], int]:
+    """The sequence numbers of the deliver_sm_resp that say yes, and nothing else, in front."""
+    found = _TAKEN.match(octets)
+    if found is None:
+        return (), 0
+    return [sequence for (sequence,) in _TAKEN_NUMBER.iter_unpack(found[0])], found.end()
 
 
 def read_submit(octets: bytes, *, now: datetime) -> Submission | None:
@@ -112,7 +124,7 @@ def deliver_receipt(sequence: int, receipt: Receipt, form: IdForm) -> bytes:
         STATE_NUMBERS[ending.stat],
         _parameter(reference) if reference else b"",
     )
-    return _HEADER.pack(HEADER_LENGTH + len(body), Command.DELIVER_SM, 0, sequence) + body
+    return _HEADER.pack(HEADER_LENGTH + len(body), _DELIVER, 0, sequence) + body
 
 
 def spell_id(message_id: str, form: IdForm) -> str:
