@@ -26,7 +26,7 @@ from duewise.channels.cmpp.codec import CmppCodec
 from duewise.channels.cmpp.report import Report, read_report, write_report
 from duewise.channels.cmpp.settings import CmppSettings
 from duewise.channels.gateway.cmpp import CmppDialect
-from duewise.channels.gateway.dialect import Receipt, Submission
+from duewise.channels.gateway.dialect import Ending, Receipt, Submission
 from duewise.channels.gateway.settings import GatewaySettings
 from duewise.channels.gateway.smpp import SmppDialect
 from duewise.channels.heard import Heard
@@ -44,8 +44,8 @@ HEADER = 16
 NOW = datetime(2026, 8, 10, 1, tzinfo=UTC)
 CLOCK = ManualClock(NOW)
 NOTICE = Message(1, "e1", "+8613800000001", "10690001", "您本期应还1,234.56元" * 4, NOW)
-SUBMISSION = Submission("10690001", NOTICE.address, "e1", "T", ALONE, "ucs2", NOW, True)  # noqa: FBT003
-RECEIPT = Receipt("77", SUBMISSION, "DELIVRD", "000", NOW, NOW)
+SUBMISSION = Submission(7, "10690001", NOTICE.address, "e1", "T", ALONE, "ucs2", NOW, True)  # noqa: FBT003
+RECEIPT = Receipt("77", SUBMISSION, Ending("DELIVRD", "000", NOW, NOW))
 SMPP = SmppCodec(SmppSettings("h", 1, "duewise", "duewise"), clock=CLOCK)
 _HEAD = b"POST /hooks/main/r?n=1 HTTP/1.1\r\nHost: h\r\nX-Signature: x\r\n"
 CALLS = [
@@ -102,18 +102,28 @@ def _every_way(codec: SmppCodec | CmppCodec) -> Callable[[bytes], object]:
     return lambda octets: (codec.read(octets), codec.hear([octets]), codec.accepted(octets * 2))
 
 
+def _both_ways(kind: type[SmppDialect | CmppDialect]) -> Callable[[bytes], object]:
+    """The gateway's ways to read a frame."""
+
+    def read(octets: bytes) -> object:
+        dialect = kind(GatewaySettings())
+        return dialect.read(octets, now=NOW), [*dialect.hear([octets, octets], now=NOW)]
+
+    return read
+
+
 def parsers() -> dict[str, tuple[Callable[[bytes], object], list[bytes]]]:
     """Each parser, and what its inputs are made from."""
     report = write_report(Report(7, "DELIVRD", "2608100100", "2608100101", "13800000001"), cmpp.V3)
     return {
         "smpp decode": (smpp.decode, samples(SMPP)),
         "smpp codec": (_every_way(SMPP), samples(SMPP)),
-        "smpp gateway": (lambda o: SmppDialect(GatewaySettings()).read(o, now=NOW), samples(SMPP)),
+        "smpp gateway": (_both_ways(SmppDialect), samples(SMPP)),
         "cmpp 2.0 decode": (lambda o: cmpp.decode(o, cmpp.V2), samples(CMPP2)),
         "cmpp 3.0 decode": (lambda o: cmpp.decode(o, cmpp.V3), samples(CMPP3)),
         "cmpp 2.0 codec": (_every_way(CMPP2), samples(CMPP2)),
         "cmpp 3.0 codec": (_every_way(CMPP3), samples(CMPP3)),
-        "cmpp gateway": (lambda o: CmppDialect(GatewaySettings()).read(o, now=NOW), samples(CMPP2)),
+        "cmpp gateway": (_both_ways(CmppDialect), samples(CMPP2)),
         "cmpp report": (read_report, [report]),
         "time": (lambda o: read_time(o.decode("latin-1"), now=NOW), [b"260810210000032+"]),
     }

@@ -76,7 +76,7 @@ def send(
 ) -> None:
     """Send what is due, judged a third time on facts read that moment; take in receipts."""
     from duewise.jobs.deliver import Run
-    from duewise.jobs.delivery_line import run_lines, spare_collector
+    from duewise.jobs.delivery_line import run_lines
     from duewise.jobs.routes import paused_routes
 
     app = opened(context)
@@ -86,7 +86,6 @@ def send(
         _print_counts("Sent", counts, as_json=wants_json(context))
         return
     with app.database() as dsn, progress_bar("send") as step:
-        spare_collector()
         counts = run_until_signal(
             lambda stop: _sealing(
                 app,

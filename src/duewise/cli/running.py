@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
+from duewise.garbage import spare_collector
 from duewise.times import Clock
 
 T = TypeVar("T")
@@ -35,7 +36,7 @@ class Interruptible:
 
 
 def run_until_signal(run: Callable[[asyncio.Event], Awaitable[T]]) -> T:
-    """Run until done; SIGINT and SIGTERM ask it to end in order."""
+    """Run until done, sparing of the collector; SIGINT and SIGTERM ask it to end in order."""
 
     async def listening() -> T:
         stop = asyncio.Event()
@@ -43,6 +44,7 @@ def run_until_signal(run: Callable[[asyncio.Event], Awaitable[T]]) -> T:
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         return await run(stop)
 
+    spare_collector()
     # The loop takes its handlers away as it closes; what follows must be ended in order, too.
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

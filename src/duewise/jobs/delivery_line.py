@@ -6,7 +6,6 @@ Each kind of message has a line of its own, and none waits for another.
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -30,20 +29,8 @@ from duewise.store.sql import queries
 from duewise.times import Clock
 
 LOOK_AGAIN_S = 0.05
-COLLECT_AFTER = 50_000  # objects, where Python's own figure is 700
 _SQL = queries("route")
 log = structlog.get_logger()
-
-
-def spare_collector() -> None:
-    """Let Python look for garbage seldom, and never in what is there before the first message.
-
-    A chunk makes tens of thousands of objects that die by themselves; each look over all of the
-    libraries' objects for them costs as much as some hundred messages.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER, 20, 100)
 
 
 @asynccontextmanager

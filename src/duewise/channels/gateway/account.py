@@ -46,10 +46,10 @@ class Account:
         self.in_flight += count
         return [self.waiting.popleft() for _ in range(count)]
 
-    def settle(self) -> None:
-        """One was acknowledged and is forgotten."""
-        self.in_flight -= 1
-        self.acked += 1
+    def settle(self, count: int) -> None:
+        """So many were acknowledged and are forgotten."""
+        self.in_flight -= count
+        self.acked += count
         if not self.in_flight:
             self.on_change()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Final
@@ -10,10 +10,10 @@ from typing import Final
 from duewise.channels.cmpp import status
 from duewise.channels.cmpp.ident import (
     LOW_BITS,
+    MsgId,
     gateway_proof,
     pack_msg_id,
     source_proof,
-    unpack_msg_id,
 )
 from duewise.channels.cmpp.pdu import (
     FRAME_MAX,
@@ -39,6 +39,8 @@ from duewise.channels.gateway.dialect import (
     NEVER,
     Acked,
     Asked,
+    Ending,
+    Heard,
     Login,
     Outgoing,
     Receipt,
@@ -46,7 +48,7 @@ from duewise.channels.gateway.dialect import (
     Said,
     Statuses,
     Submission,
-    Submitted,
+    in_runs,
 )
 from duewise.channels.gateway.settings import GatewaySettings
 from duewise.channels.wire.codec import Farewell, Say
@@ -90,26 +92,25 @@ class CmppDialect:
             return self._unreadable(octets)
         match pdu.body:
             case Submit():
-                refusal = 0 if len(pdu.body.destinations) == 1 else BAD_STRUCTURE
-                return Submitted(pdu.sequence, _submission(pdu.body, now), refusal)
+                return _submission(pdu.sequence, pdu.body, now)
             case MsgResult() if pdu.command == Command.DELIVER_RESP:
                 return Acked(pdu.sequence, pdu.body.result == status.OK)
             case Connect():
                 return self._login(pdu.sequence, pdu.body)
         return _small_talk(pdu)
 
-    def message_id(self, number: int, *, now: datetime) -> str:
+    def hear(self, frames: Sequence[bytes], *, now: datetime) -> Iterator[Heard]:
+        return in_runs(self.read(octets, now=now) for octets in frames)
+
+    def taken(self, octets: bytes) -> tuple[Sequence[int], int]:  # noqa: ARG002 - read with the rest
+        return (), 0
+
+    def message_ids(self, numbers: Sequence[int], *, now: datetime) -> list[str]:
         """The time in front as the specification wants it, the number in the 38 bits behind."""
-        low = unpack_msg_id(number & ((1 << LOW_BITS) - 1))
         local = now.astimezone(BEIJING)
-        fields = low._replace(
-            month=local.month,
-            day=local.day,
-            hour=local.hour,
-            minute=local.minute,
-            second=local.second,
-        )
-        return str(pack_msg_id(fields))
+        time = (local.month, local.day, local.hour, local.minute, local.second)
+        front = pack_msg_id(MsgId(*time, gateway=0, number=0))
+        return [str(front | number & ((1 << LOW_BITS) - 1)) for number in numbers]
 
     def reply_id(self, number: int) -> str:
         return str(number)
@@ -127,7 +128,7 @@ class CmppDialect:
         body = MsgResult(int(message_id or 0), status)
         return encode(Pdu(Command.SUBMIT_RESP, sequence, body), self._version)
 
-    def state(self, asked: Asked, known: Receipt | None, *, now: datetime) -> bytes:  # noqa: ARG002
+    def state(self, asked: Asked, known: Ending | None, *, now: datetime) -> bytes:  # noqa: ARG002
         """CMPP asks for nothing of one message."""
         return b""
 
@@ -153,10 +154,10 @@ class CmppDialect:
         return Login(asked.source_addr, refusal, sequence, sends=True, hears=True)
 
     def _receipt(self, receipt: Receipt) -> Deliver:
-        submission = receipt.submission
+        submission, ending = receipt.submission, receipt.ending
         number = write_number(submission.destination, country_code=COUNTRY)
-        stat = f"MK:0{receipt.code}" if receipt.stat == "UNDELIV" else receipt.stat
-        times = (_minute(receipt.submitted_at), _minute(receipt.done_at))
+        stat = f"MK:0{ending.code}" if ending.stat == "UNDELIV" else ending.stat
+        times = (_minute(ending.submitted_at), _minute(ending.done_at))
         report = Report(int(receipt.message_id), stat, *times, number)
         return Deliver(
             msg_id=report.msg_id,
@@ -182,9 +183,10 @@ def _small_talk(pdu: Pdu) -> Said:
     return Say(b"")
 
 
-def _submission(message: Submit, now: datetime) -> Submission:
+def _submission(sequence: int, message: Submit, now: datetime) -> Submission:
     text, place = read_text(message)
     return Submission(
+        sequence,
         source=message.source,
         destination=read_address(0, message.destinations[0], country_code=COUNTRY),
         reference="",
@@ -193,6 +195,7 @@ def _submission(message: Submit, now: datetime) -> Submission:
         encoding=UCS2.name if message.msg_format == UCS2.data_coding else "ascii",
         valid_until=_valid_until(message.valid_time, now),
         wants_receipt=message.registered_delivery == 1,
+        refusal=0 if len(message.destinations) == 1 else BAD_STRUCTURE,
     )
 
 

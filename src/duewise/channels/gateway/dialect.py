@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, NamedTuple, Protocol, TypeAlias
 
@@ -14,8 +14,12 @@ NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class Submission(NamedTuple):
-    """A submit, whichever protocol brought it. Numbers of subscribers are E.164."""
+    """A submit, whichever protocol brought it. Numbers of subscribers are E.164.
 
+    It is answered under `sequence`. `refusal` is 0 unless the protocol itself forbids it.
+    """
+
+    sequence: int
     source: str
     destination: str
     reference: str
@@ -24,6 +28,16 @@ class Submission(NamedTuple):
     encoding: str
     valid_until: datetime
     wants_receipt: bool
+    refusal: int = 0
+
+
+class Ending(NamedTuple):
+    """How and when a message ends; those of one read that end alike share it."""
+
+    stat: str
+    code: str
+    submitted_at: datetime
+    done_at: datetime
 
 
 class Receipt(NamedTuple):
@@ -31,10 +45,7 @@ class Receipt(NamedTuple):
 
     message_id: str
     submission: Submission
-    stat: str
-    code: str
-    submitted_at: datetime
-    done_at: datetime
+    ending: Ending
 
 
 class Reply(NamedTuple):
@@ -60,14 +71,6 @@ class Login(NamedTuple):
     hears: bool
 
 
-class Submitted(NamedTuple):
-    """A submit; `refusal` other than 0 where the protocol itself forbids it."""
-
-    sequence: int
-    submission: Submission
-    refusal: int = 0
-
-
 class Acked(NamedTuple):
     """An answer to what the gateway told."""
 
@@ -82,7 +85,32 @@ class Asked(NamedTuple):
     message_id: str
 
 
-Said: TypeAlias = Login | Submitted | Acked | Asked | Say | Farewell
+Said: TypeAlias = Login | Submission | Acked | Asked | Say | Farewell
+
+
+class Heard(NamedTuple):
+    """A run of frames: good submits, what was acknowledged as taken, and what was said after them.
+
+    Each kind in its order; whether a submit or an acknowledgement came first tells nothing.
+    """
+
+    submits: list[Submission]
+    taken: list[int]
+    other: Said | None
+
+
+def in_runs(said: Iterable[Said]) -> Iterator[Heard]:
+    """What is said, in as few runs as its order allows; nothing is read before its turn."""
+    submits, taken = list[Submission](), list[int]()
+    for each in said:
+        if type(each) is Submission and not each.refusal:
+            submits.append(each)
+        elif type(each) is Acked and each.is_taken:
+            taken.append(each.sequence)
+        else:
+            yield Heard(submits, taken, each)
+            submits, taken = [], []
+    yield Heard(submits, taken, None)
 
 
 class Statuses(NamedTuple):
@@ -112,10 +140,21 @@ class Dialect(Protocol):
         """What a whole frame says."""
         ...
 
+    def hear(self, frames: Sequence[bytes], *, now: datetime) -> Iterator[Heard]:
+        """What many say. A frame is read once what is said before it has been dealt with."""
+        ...
+
+    def taken(self, octets: bytes) -> tuple[Sequence[int], int]:
+        """What is acknowledged by the frames with which the octets begin, and their length.
+
+        It may be less than all of them, and nothing.
+        """
+        ...
+
     def name(self, status: int) -> str: ...
 
-    def message_id(self, number: int, *, now: datetime) -> str:
-        """The id of a submission, from a number that was never used before."""
+    def message_ids(self, numbers: Sequence[int], *, now: datetime) -> list[str]:
+        """The ids of submissions, from numbers that were never used before."""
         ...
 
     def reply_id(self, number: int) -> str:
@@ -130,7 +169,7 @@ class Dialect(Protocol):
 
     def submit_answer(self, sequence: int, status: int, message_id: str) -> bytes: ...
 
-    def state(self, asked: Asked, known: Receipt | None, *, now: datetime) -> bytes:
+    def state(self, asked: Asked, known: Ending | None, *, now: datetime) -> bytes:
         """What became of a message, if it is known and its time has come."""
         ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -15,19 +16,24 @@ from duewise.channels.gateway.dialect import (
     Login,
     Outgoing,
     Said,
-    Submitted,
+    Submission,
 )
-from duewise.channels.gateway.hub import Hub
+from duewise.channels.gateway.hub import Answer, Hub
 from duewise.channels.wire.codec import Farewell, Say
 from duewise.channels.wire.framing import Deframer, ProtocolError
 
 BIND_PATIENCE_S: Final = 10.0
 RETRY_S: Final = 0.1  # after the other side was too busy to take a receipt
+UNREAD_MAX: Final = 1 << 20  # octets that the client has not read yet
+READ_MAX: Final = 65_536  # octets a read
 CHUNK_MAX: Final = 32  # PDUs between two writes of the record and of answers
 
 
-class Link(asyncio.Protocol):
-    """What one client sees of the gateway."""
+class Link(asyncio.BufferedProtocol):
+    """What one client sees of the gateway.
+
+    It reads no further while the client does not read: whoever floods it is held up himself.
+    """
 
     def __init__(self, hub: Hub, links: set[Link], dialect: Dialect) -> None:
         self._hub, self._links, self._dialect = hub, links, dialect
@@ -35,6 +41,7 @@ class Link(asyncio.Protocol):
         self._deframer = Deframer(shortest=dialect.shortest, longest=dialect.longest)
         self._account: Account | None = None
         self._sends = False
+        self._buffer = memoryview(bytearray(READ_MAX))
         self._out: list[bytes] = []
         self._answers: list[bytes] = []
         self._unanswered = 0
@@ -50,6 +57,7 @@ class Link(asyncio.Protocol):
         if len(self._links) >= self._hub.settings.links_max:
             transport.abort()
             return
+        transport.set_write_buffer_limits(high=UNREAD_MAX)
         self._links.add(self)
         self._loop.call_later(BIND_PATIENCE_S, self._check_bound)
 
@@ -74,7 +82,27 @@ class Link(asyncio.Protocol):
             self._transport.abort()
             self._transport = None
 
+    def pause_writing(self) -> None:
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        if self._transport is not None:
+            self._transport.resume_reading()
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.data_received(bytes(self._buffer[:nbytes]))
+
     def data_received(self, data: bytes) -> None:
+        """What one read has brought."""
+        if not self._deframer.held:
+            taken, length = self._dialect.taken(data)
+            if taken:
+                self._forget(taken)
+                data = data[length:]
         try:
             frames = self._deframer.feed(data)
         except ProtocolError:
@@ -83,19 +111,19 @@ class Link(asyncio.Protocol):
             if self._transport is not None:
                 self._transport.close()
             return
-        read = self._dialect.read
+        if not frames:
+            self._end_of_chunk()
         for start in range(0, len(frames), CHUNK_MAX):
             now = self._hub.clock.now()
-            for octets in frames[start : start + CHUNK_MAX]:
+            for run in self._dialect.hear(frames[start : start + CHUNK_MAX], now=now):
+                if run.taken:
+                    self._forget(run.taken)
+                if run.submits:
+                    self._submit(run.submits, now=now)
                 if self._transport is None:
                     return
-                said = read(octets, now=now)
-                if isinstance(said, Submitted):
-                    self._submit(said, now=now)
-                elif isinstance(said, Acked):
-                    self._delivered(said)
-                else:
-                    self._hear(said, now=now)
+                if run.other is not None:
+                    self._hear(run.other, now=now)
             self._end_of_chunk()
 
     def pull(self) -> None:
@@ -116,6 +144,12 @@ class Link(asyncio.Protocol):
         match said:
             case Login():
                 self._login(said)
+            case Acked():
+                self._tell_again(said.sequence)
+            case Submission() if self._account is not None and self._sends:
+                self._answer([said], [self._hub.refuse(said, said.refusal, now=now)])
+            case Submission():
+                self._answer([said], [(self._dialect.statuses.not_bound, "")])
             case Asked() if self._account is not None:
                 known = self._hub.known(said.message_id)
                 self._write(self._dialect.state(said, known, now=now))
@@ -143,43 +177,54 @@ class Link(asyncio.Protocol):
         if self._account is None and self._transport is not None:
             self._transport.close()
 
-    def _submit(self, said: Submitted, *, now: datetime) -> None:
-        sequence, submission = said.sequence, said.submission
+    def _submit(self, submits: Sequence[Submission], *, now: datetime) -> None:
+        """Hand over as many as window and throttle let through, and refuse the others."""
         if self._account is None or not self._sends:
-            self._answer(sequence, self._dialect.statuses.not_bound, "")
+            not_bound = (self._dialect.statuses.not_bound, "")
+            self._answer(submits, [not_bound] * len(submits))
             return
-        if refusal := said.refusal or self._limits():
-            self._hub.refuse(submission, refusal, now=now)
-            self._answer(sequence, refusal, "")
-            return
-        taken = self._hub.take(self._account, submission, now=now)
-        if taken.loses_link:
+        refusals = self._refusals(len(submits))
+        room = len(submits) - len(refusals)
+        answers, loses_link = self._hub.take(self._account, submits[:room], now=now)
+        if loses_link:
             self._hub.log.flush()
             self.drop()
-        else:
-            self._answer(sequence, taken.status, taken.message_id)
+            return
+        answers += [
+            self._hub.refuse(submission, refusal, now=now)
+            for submission, refusal in zip(submits[room:], refusals, strict=True)
+        ]
+        self._answer(submits, answers)
 
-    def _limits(self) -> int:
-        """Window and throttle of this link: 0, or the status of a submit too many."""
-        if self._unanswered >= self._hub.settings.window:
-            return self._dialect.statuses.queue_full
+    def _refusals(self, count: int) -> list[int]:
+        """Of so many submits the statuses of the last, which are too many for this link."""
+        statuses = self._dialect.statuses
+        free = max(min(count, self._hub.settings.window - self._unanswered), 0)
+        taken = self._paced(free)
+        return [statuses.throttled] * (free - taken) + [statuses.queue_full] * (count - free)
+
+    def _paced(self, count: int) -> int:
+        """How many of so many submits the throttle of this link lets through."""
         rate = self._hub.throttle_per_s
         if rate is None:
-            return 0
+            return count
         now = self._loop.time()
         self._tokens = min(max(rate, 1.0), self._tokens + (now - self._tokens_at) * rate)
         self._tokens_at = now
-        if self._tokens < 1:
-            return self._dialect.statuses.throttled
-        self._tokens -= 1
-        return 0
+        taken = min(count, int(self._tokens))
+        self._tokens -= taken
+        return taken
 
-    def _delivered(self, acked: Acked) -> None:
-        item = self._in_flight.pop(acked.sequence, None)
+    def _forget(self, sequences: Sequence[int]) -> None:
+        """These were acknowledged as taken."""
+        items = [self._in_flight.pop(sequence, None) for sequence in sequences]
+        if self._account is not None:
+            self._account.settle(len(items) - items.count(None))
+
+    def _tell_again(self, sequence: int) -> None:
+        """The other side is too busy, or does not know what it was told."""
+        item = self._in_flight.pop(sequence, None)
         if item is None or self._account is None:
-            return
-        if acked.is_taken:
-            self._account.settle()
             return
         self._account.put_back([item])
         if not self._is_paused:
@@ -190,9 +235,13 @@ class Link(asyncio.Protocol):
         self._is_paused = False
         self.pull()
 
-    def _answer(self, sequence: int, status_code: int, message_id: str) -> None:
-        self._unanswered += 1
-        self._answers.append(self._dialect.submit_answer(sequence, status_code, message_id))
+    def _answer(self, submits: Sequence[Submission], answers: Sequence[Answer]) -> None:
+        answer = self._dialect.submit_answer
+        self._unanswered += len(answers)
+        self._answers += [
+            answer(submission.sequence, *given)
+            for submission, given in zip(submits, answers, strict=True)
+        ]
 
     def _end_of_chunk(self) -> None:
         """The record first, then early receipts, then the answers, then what else waits."""

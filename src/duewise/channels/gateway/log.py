@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -30,10 +31,11 @@ class SubmitLog:
     ) -> None:
         os.close(self._file)
 
-    def next_number(self) -> int:
-        """A number for a message id that this log has never seen."""
-        self._next_number += 1
-        return self._next_number
+    def next_numbers(self, count: int) -> Sequence[int]:
+        """Numbers for message ids that this log has never seen; each is to have its line."""
+        first = self._next_number + 1
+        self._next_number += count
+        return range(first, first + count)
 
     def append(self, line: str) -> None:
         """Remember a line, its end included, for the next `flush`."""

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from functools import lru_cache
+from functools import partial
 from typing import Final
 
 from duewise.channels.gateway.dialect import (
-    NEVER,
     Acked,
     Asked,
+    Ending,
+    Heard,
     Login,
     Outgoing,
-    Receipt,
     Reply,
     Said,
     Statuses,
     Submission,
-    Submitted,
+    in_runs,
 )
-from duewise.channels.gateway.settings import GatewaySettings, IdForm
+from duewise.channels.gateway.settings import GatewaySettings
+from duewise.channels.gateway.smpp_usual import (
+    RECEIPT_WANTED,
+    deliver_receipt,
+    e164,
+    read_submit,
+    read_taken,
+    valid_until,
+)
 from duewise.channels.smpp import status
 from duewise.channels.smpp.pdu import (
     HEADER_LENGTH,
@@ -43,19 +51,16 @@ from duewise.channels.smpp.pdu import (
     encode_short_message,
     frame,
     header,
-    packed,
 )
-from duewise.channels.smpp.receipt import RECEIPT_TYPE, STATE_NUMBERS, write_fields
+from duewise.channels.smpp.receipt import RECEIPT_TYPE, STATE_NUMBERS
 from duewise.channels.smpp.text import NPI_ISDN, UDHI, read_text, source_plan
 from duewise.channels.wire.codec import Farewell, Say
 from duewise.channels.wire.framing import ProtocolError
-from duewise.channels.wire.text import ALONE, TON_INTERNATIONAL, Concatenation
-from duewise.channels.wire.times import absolute_time, read_time
+from duewise.channels.wire.times import absolute_time
 from duewise.message.parts import GSM7, UCS2, Part, split
 
 QUERY_FAILED: Final = 0x67
 NAME: Final = "duewise-gateway"
-RECEIPT_WANTED: Final = 0x03  # section 5.2.17
 STATUSES: Final = Statuses(
     not_bound=status.INVALID_BIND_STATE,
     already_bound=status.ALREADY_BOUND,
@@ -68,6 +73,7 @@ _TAKEN: Final = struct.pack(">III", HEADER_LENGTH + 1, Command.DELIVER_SM_RESP, 
 # esm_class, protocol, priority; no times; nothing registered, replaced or coded.
 _FLAGS: Final = bytes((RECEIPT_TYPE, 0, 0)) + b"\0\0" + bytes(4)
 _HEADER = struct.Struct(">IIII")
+_SUBMIT_RESP: Final = int(Command.SUBMIT_SM_RESP)
 _REFERENCE: Final = Tag.REFERENCE.to_bytes(2, "big")
 # The id as its own parameter, and the state: sections 5.3.2.12 and 5.3.2.35.
 _NAMED: Final = b"%s%%s%%s\0%s\0\1%%c" % (
@@ -101,9 +107,17 @@ class SmppDialect:
         self._bound_as = 0
 
     def read(self, octets: bytes, *, now: datetime) -> Said:
+        if submission := read_submit(octets, now=now):
+            return submission
         if octets[:12] == _TAKEN:
             return Acked(int.from_bytes(octets[12:16], "big"), is_taken=True)
-        return _usual(octets, now) or self._read_any(octets, now)
+        return self._read_any(octets, now)
+
+    def hear(self, frames: Sequence[bytes], *, now: datetime) -> Iterator[Heard]:
+        return in_runs(map(partial(self.read, now=now), frames))
+
+    def taken(self, octets: bytes) -> tuple[Sequence[int], int]:
+        return read_taken(octets)
 
     def _read_any(self, octets: bytes, now: datetime) -> Said:
         try:
@@ -113,7 +127,7 @@ class SmppDialect:
             return Say(b"") if command & RESPONSE else _nack(sequence)
         match pdu.command:
             case Command.SUBMIT_SM if isinstance(pdu.body, ShortMessage):
-                return Submitted(pdu.sequence, _submission(pdu.body, now))
+                return _submission(pdu.sequence, pdu.body, now)
             case Command.DELIVER_SM_RESP | Command.GENERIC_NACK:
                 is_taken = pdu.command == Command.DELIVER_SM_RESP and pdu.status == status.OK
                 return Acked(pdu.sequence, is_taken)
@@ -121,8 +135,8 @@ class SmppDialect:
                 return self._login(pdu, pdu.body)
         return _small_talk(pdu)
 
-    def message_id(self, number: int, *, now: datetime) -> str:  # noqa: ARG002 - no time in it
-        return f"{number:x}"
+    def message_ids(self, numbers: Sequence[int], *, now: datetime) -> list[str]:  # noqa: ARG002 - no time in them
+        return [f"{number:x}" for number in numbers]
 
     def reply_id(self, number: int) -> str:
         return f"mo-{number:x}"
@@ -138,9 +152,9 @@ class SmppDialect:
     def submit_answer(self, sequence: int, status: int, message_id: str) -> bytes:
         body = b"" if status else message_id.encode("ascii") + b"\0"
         length = HEADER_LENGTH + len(body)
-        return _HEADER.pack(length, Command.SUBMIT_SM_RESP, status, sequence) + body
+        return _HEADER.pack(length, _SUBMIT_RESP, status, sequence) + body
 
-    def state(self, asked: Asked, known: Receipt | None, *, now: datetime) -> bytes:
+    def state(self, asked: Asked, known: Ending | None, *, now: datetime) -> bytes:
         """Section 4.8.2; ESME_RQUERYFAIL for a stranger's id."""
         if known is None:
             pdu = Pdu(Command.QUERY_SM_RESP, QUERY_FAILED, asked.sequence, QueryResp(""))
@@ -157,8 +171,7 @@ class SmppDialect:
     def deliver(self, sequence: int, item: Outgoing) -> bytes:
         if isinstance(item, Reply):
             return frame(Command.DELIVER_SM, sequence, self._reply_body(item))
-        body = _receipt_body(item, self._settings.receipt_id_form)
-        return _HEADER.pack(HEADER_LENGTH + len(body), Command.DELIVER_SM, 0, sequence) + body
+        return deliver_receipt(sequence, item, self._settings.receipt_id_form)
 
     def farewell(self) -> bytes:
         return frame(Command.GENERIC_NACK, 0, status=0x02)
@@ -197,23 +210,6 @@ class SmppDialect:
         )
 
 
-def spell_id(message_id: str, form: IdForm) -> str:
-    """The message id as this gateway's receipts write it.
-
-    >>> [spell_id("ff", form) for form in ("same", "upper", "padded", "decimal")]
-    ['ff', 'FF', '0000ff', '255']
-    """
-    match form:
-        case "upper":
-            return message_id.upper()
-        case "padded":
-            return f"0000{message_id}"
-        case "decimal":
-            return str(int(message_id, 16))
-        case _:
-            return message_id
-
-
 def _small_talk(pdu: Pdu) -> Said:
     match pdu.command:
         case Command.QUERY_SM if isinstance(pdu.body, Query):
@@ -231,109 +227,16 @@ def _nack(sequence: int) -> Say:
     return Say(frame(Command.GENERIC_NACK, sequence, status=status.INVALID_COMMAND))
 
 
-def _submission(message: ShortMessage, now: datetime) -> Submission:
+def _submission(sequence: int, message: ShortMessage, now: datetime) -> Submission:
     text, place = read_text(message)
     return Submission(
-        source=_plus(message.source_ton, message.source),
-        destination=_plus(message.dest_ton, message.destination),
+        sequence,
+        source=e164(message.source_ton, message.source),
+        destination=e164(message.dest_ton, message.destination),
         reference=c_string(message.tlvs.get(Tag.REFERENCE, b"")),
         text=text,
         place=place,
         encoding=UCS2.name if message.data_coding == UCS2.data_coding else GSM7.name,
-        valid_until=_valid_until(message.validity_period, now),
+        valid_until=valid_until(message.validity_period, now),
         wants_receipt=bool(message.registered_delivery & RECEIPT_WANTED),
     )
-
-
-def _usual(octets: bytes, now: datetime) -> Submitted | None:
-    """A submit_sm as nearly all are: UCS-2, at most a header of a long text, a reference of ours.
-
-    None for any other frame: `decode` reads that, and this one just the same, three times slower.
-    """
-    found = _USUAL.match(octets)
-    if found is None:
-        return None
-    (length, sequence, source_ton, source, ton, destination, flag, validity, wanted, size) = (
-        found.groups()
-    )
-    start = found.end()
-    end = start + size[0]
-    tail = octets[end:]
-    if int.from_bytes(length, "big") != len(octets) or not start < end <= len(octets):
-        return None
-    reference = b""
-    if tail:
-        if tail[:2] != _REFERENCE or int.from_bytes(tail[2:4], "big") != len(tail) - 4:
-            return None
-        reference = tail[4:]
-    place = ALONE
-    if flag != b"\0":
-        if octets[start : start + 3] != _LONG or size[0] < _LONG_LENGTH:
-            return None
-        place = Concatenation(octets[start + 3], octets[start + 4], octets[start + 5])
-        start += _LONG_LENGTH
-    return Submitted(
-        int.from_bytes(sequence, "big"),
-        Submission(
-            _plus(source_ton[0], source.decode("latin-1")),
-            _plus(ton[0], destination.decode("latin-1")),
-            reference.partition(b"\0")[0].decode("latin-1"),
-            octets[start:end].decode("utf-16-be", "replace"),
-            place,
-            UCS2.name,
-            _valid_until(validity.decode("latin-1"), now),
-            wants_receipt=bool(wanted[0] & RECEIPT_WANTED),
-        ),
-    )
-
-
-def _receipt_body(receipt: Receipt, form: IdForm) -> bytes:
-    """As `encode_short_message` would write it, which takes three times as long."""
-    message_id, submission, stat, code, submitted_at, done_at = receipt
-    name = (message_id if form == "same" else spell_id(message_id, form)).encode()
-    text = b"id:%s%s" % (name, _behind_id(stat, code, submitted_at, done_at))
-    tlvs = _NAMED % ((len(name) + 1).to_bytes(2, "big"), name, STATE_NUMBERS[stat])
-    if submission.reference:
-        reference = submission.reference.encode("latin-1")
-        length = (len(reference) + 1).to_bytes(2, "big")
-        tlvs += b"%s%s%s\0" % (_REFERENCE, length, reference)
-    return b"\0%s%s%s%c%s%s" % (
-        _address(submission.destination),
-        _address(submission.source),
-        _FLAGS,
-        len(text),
-        text,
-        tlvs,
-    )
-
-
-@lru_cache(maxsize=1_024)
-def _behind_id(stat: str, code: str, submitted_at: datetime, done_at: datetime) -> bytes:
-    """A receipt's text after the id."""
-    text = write_fields("", stat=stat, code=code, submitted_at=submitted_at, done_at=done_at)
-    return text.removeprefix("id:").encode("ascii")
-
-
-def _address(number: str) -> bytes:
-    if number.startswith("+") and len(number) <= _SUBSCRIBER_MAX:  # each is another one
-        return b"\1\1%s\0" % number[1:].encode("latin-1")
-    return _other_address(number)
-
-
-@lru_cache(maxsize=1_024)
-def _other_address(number: str) -> bytes:
-    ton, npi, digits = source_plan(number)
-    return bytes((ton, npi)) + packed(digits, 21)
-
-
-@lru_cache(maxsize=1_024)
-def _valid_until(validity_period: str, now: datetime) -> datetime:
-    """The end of validity; over already where it cannot be read."""
-    try:
-        return read_time(validity_period, now=now) or NEVER
-    except ProtocolError:
-        return now
-
-
-def _plus(ton: int, digits: str) -> str:
-    return f"+{digits}" if ton == TON_INTERNATIONAL else digits

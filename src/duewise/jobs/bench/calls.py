@@ -23,12 +23,13 @@ from duewise.channels.hooks import BACKLOG, hooks
 from duewise.channels.post import PostChannel
 from duewise.channels.twilio import TwilioSettings, twilio_channel
 from duewise.errors import IntegrityBroken
+from duewise.garbage import spare_collector
 from duewise.jobs.bench.caller import write_requests
 from duewise.jobs.bench.figure import Figure, rates
 from duewise.jobs.bench.road import Desk, counted
 from duewise.jobs.bench.send import make_due
 from duewise.jobs.bench.spent import server_of, tree_s
-from duewise.jobs.delivery_line import listening, spare_collector
+from duewise.jobs.delivery_line import listening
 from duewise.jobs.operations import rows
 from duewise.times import ManualClock
 

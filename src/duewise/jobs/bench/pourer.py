@@ -14,7 +14,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from duewise.channels.gateway.dialect import NEVER, Receipt, Submission
+from duewise.channels.gateway.dialect import NEVER, Ending, Receipt, Submission
 from duewise.channels.gateway.hub import Hub
 from duewise.channels.gateway.link import Link
 from duewise.channels.gateway.log import SubmitLog
@@ -29,11 +29,11 @@ ADDRESS = "+8613800000000"
 
 def receipts_of(path: Path, *, at: datetime) -> list[Receipt]:
     """The receipts that are poured, each says "delivered"."""
-    poured = []
+    poured, delivered = [], Ending("DELIVRD", "000", at, at)
     for line in path.read_text(encoding="ascii").splitlines():
         message_id, reference = line.split()
-        told = Submission("10690001", ADDRESS, reference, "", ALONE, "ucs2", NEVER, True)  # noqa: FBT003
-        poured.append(Receipt(message_id, told, "DELIVRD", "000", at, at))
+        told = Submission(0, "10690001", ADDRESS, reference, "", ALONE, "ucs2", NEVER, True)  # noqa: FBT003
+        poured.append(Receipt(message_id, told, delivered))
     return poured
 
 

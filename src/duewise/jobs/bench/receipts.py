@@ -15,11 +15,12 @@ from typing import Any, Final, LiteralString
 from psycopg import Connection
 
 from duewise.errors import IntegrityBroken
+from duewise.garbage import spare_collector
 from duewise.jobs.bench.figure import Figure, rates
 from duewise.jobs.bench.road import Desk, counted
 from duewise.jobs.bench.send import make_due
 from duewise.jobs.bench.spent import server_of, tree_s
-from duewise.jobs.delivery_line import listening, spare_collector
+from duewise.jobs.delivery_line import listening
 from duewise.jobs.operations import rows
 from duewise.jobs.receive import BATCH_MAX
 from duewise.store import arrays

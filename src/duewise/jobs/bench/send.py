@@ -15,13 +15,14 @@ from psycopg import Connection
 
 from duewise.channels.base import Channel
 from duewise.errors import IntegrityBroken
+from duewise.garbage import spare_collector
 from duewise.jobs.bench.figure import Figure, rates
 from duewise.jobs.bench.road import ALL_DUE, CLEAR, Desk, admit, counted, release_of
 from duewise.jobs.bench.send_peers import beside
 from duewise.jobs.bench.spent import server_of, tree_s
 from duewise.jobs.chunk import CHUNK_MAX, DeliverySettings
 from duewise.jobs.deliver import Run
-from duewise.jobs.delivery_line import run_line, spare_collector
+from duewise.jobs.delivery_line import run_line
 from duewise.jobs.demo import gateway_process
 from duewise.jobs.ways import ALL_SLOTS
 from duewise.store.sql import queries
