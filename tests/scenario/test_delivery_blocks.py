@@ -7,7 +7,7 @@ from typing import Any
 from tests.scenario.desk import EVENING, Desk, delivery_line, eventually
 from tests.scenario.test_delivery_receipts import receipt, released_desk
 
-from duewise.channels.base import Delivery, InboundReceipt
+from duewise.channels.base import InboundReceipt
 from duewise.jobs.receive import take_in
 from duewise.jobs.settle import Answers, Said, settle
 from duewise.outbox.envelope import State
@@ -21,13 +21,9 @@ SELECT borrower_id, provider_id, status, code, reference, at
 
 async def take(desk: Desk, *receipts: InboundReceipt) -> None:
     """Take these in together, as one batch."""
-
-    async def ack() -> None: ...
-
     conn: Any = await desk.app.connector(desk.dsn)()
     async with conn:
-        batch = [Delivery(each, ack) for each in receipts]
-        await take_in(conn, "smpp", batch, tenant=desk.app.tenant, now=EVENING)
+        await take_in(conn, "smpp", receipts, tenant=desk.app.tenant, now=EVENING)
 
 
 async def test_it_reads_blocks_and_rows_alike(tmp_path: Path, dsn: str) -> None:
