@@ -9,8 +9,7 @@ from tests.scenario.test_delivery_receipts import receipt, released_desk
 
 from duewise.channels.base import InboundReceipt
 from duewise.jobs.receive import take_in
-from duewise.jobs.settle import Answers, Said, settle
-from duewise.outbox.envelope import State
+from duewise.jobs.settle import Answers, settle
 
 CAST = ("Chen", "Li", "Wang")
 KEPT = """
@@ -101,9 +100,8 @@ async def test_it_stores_an_answer_of_which_something_is_on_record(
         )
         ((claim_id,),) = desk.rows("SELECT max(claim_id) FROM claim")
         before = desk.rows("SELECT provider_id, part FROM submission ORDER BY part")
-        said = [Said(envelope_id, claimed, State.ACCEPTED, "accepted_by_gateway")]
         parts = [(envelope_id, before[0][0], 1), (envelope_id, "another", 2)]
-        answers = Answers(claim_id, "smpp", said, parts, EVENING)
+        answers = Answers(claim_id, "smpp", [], parts, EVENING, [(envelope_id, claimed)])
         await settle(line.sender, answers, patience=line.settings.patience)
     assert desk.rows("SELECT provider_id, part FROM submission ORDER BY submission_id") == [
         *before,

@@ -17,8 +17,7 @@ from datetime import datetime
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One outbound message, ready for the wire.
 
     `address` is E.164 with its plus sign, or a device's token, an openid, a mailbox; `reference` is
