@@ -6,12 +6,14 @@ import asyncio
 import json
 import socket
 import ssl
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from duewise.channels.base import Accepted, Inbound, Message
 from duewise.channels.cmpp.channel import cmpp_channel
@@ -143,12 +145,18 @@ async def channel(settings: SmppSettings | CmppSettings) -> AsyncIterator[WireCh
         await opened.close()
 
 
+_came: WeakKeyDictionary[WireChannel, deque[Inbound]] = WeakKeyDictionary()
+
+
 async def arrival(opened: WireChannel, *, acks: bool = True) -> Inbound:
-    """The next receipt or reply."""
-    delivery = await asyncio.wait_for(opened.inbound.get(), PATIENCE_S)
-    if acks:
-        await delivery.ack()
-    return delivery.inbound
+    """The next receipt or reply; what came with it is the next one's."""
+    came = _came.setdefault(opened, deque())
+    if not came:
+        delivery = await asyncio.wait_for(opened.inbound.get(), PATIENCE_S)
+        came.extend(delivery.inbound)
+        if acks:
+            await delivery.ack()
+    return came.popleft()
 
 
 async def send_until_accepted(opened: WireChannel) -> None:

@@ -160,7 +160,7 @@ async def test_it_lets_an_old_links_acknowledgement_fall(tmp_path: Path, carrier
         delivery = await asyncio.wait_for(sms.inbound.get(), PATIENCE_S)
         await gateway.control.drop()
         await delivery.ack()
-        assert await arrival(sms) == delivery.inbound
+        assert [await arrival(sms)] == delivery.inbound
 
 
 async def test_it_asks_to_be_told_later_where_its_queue_is_full(

@@ -162,6 +162,6 @@ def test_it_shows_no_secret_and_takes_no_endpoint_in_the_clear(vendor: str) -> N
 
 @every_vendor
 async def test_it_asks_nobody_once_the_validity_has_ended(vendor: str) -> None:
-    late = replace(message(), valid_until=MORNING)
+    late = message()._replace(valid_until=MORNING)
     async with provider(says(500)) as endpoint, opened(vendor, endpoint) as channel:
         assert await channel.send(late, key="") == EXPIRED

@@ -9,7 +9,6 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from copy import copy
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -54,7 +53,7 @@ def pem_of(key: Any) -> tuple[str, bytes]:
 
 
 def push(**changed: Any) -> Any:
-    return replace(message(7, text=TEXT, address=DEVICE), title=PREVIEW, **changed)
+    return message(7, text=TEXT, address=DEVICE)._replace(title=PREVIEW, **changed)
 
 
 RSA, RSA_PUBLIC = pem_of(rsa.generate_private_key(public_exponent=65_537, key_size=2_048))

@@ -32,8 +32,8 @@ SIGNED = ID.partition("@")[0]
 
 
 def mail(address: str = "wang@example.com", **more: Any) -> Message:
-    plain = replace(message(7, text=TEXT, address=address), reference="7", title="账户服务通知")
-    return replace(plain, **more)
+    plain = message(7, text=TEXT, address=address)._replace(reference="7", title="账户服务通知")
+    return plain._replace(**more)
 
 
 class Server:

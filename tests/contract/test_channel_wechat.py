@@ -45,7 +45,7 @@ class Platform:
 
 
 def note() -> Any:
-    return replace(message(7, address=OPENID), reference="7")
+    return message(7, address=OPENID)._replace(reference="7")
 
 
 async def test_it_fills_the_fields_of_the_filed_template_under_one_token() -> None:
@@ -93,7 +93,7 @@ async def test_it_takes_a_subscription_message_without_a_name_for_taken() -> Non
         channel._tokens.keep(Token("t", 60))
         await channel.open()
         assert await channel.send(note(), key="") == Accepted(())
-        unfit = await channel.send(replace(note(), text="another"), key="")
+        unfit = await channel.send(note()._replace(text="another"), key="")
         assert unfit == Refused("no_approved_template", is_permanent=True)
         await channel.close()
 
@@ -169,6 +169,6 @@ def test_it_refuses_fields_that_the_text_has_no_value_for() -> None:
     with pytest.raises(BadInput, match="no value 'total'"):
         Wechat(WechatSettings("wx1", SECRET, filed))
     plain = Wechat(WechatSettings("wx1", SECRET, {"T1": Filed("应还{{amount1}}元")}))
-    asked = plain.request(replace(note(), text="应还9.00元"), at=MORNING)
+    asked = plain.request(note()._replace(text="应还9.00元"), at=MORNING)
     assert not isinstance(asked, Refused)
     assert json.loads(asked.body)["data"] == {"amount1": {"value": "9.00"}}

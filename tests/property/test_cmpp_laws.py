@@ -7,6 +7,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.told_apart import accepted, apart
 
 from duewise.channels.base import Accepted
 from duewise.channels.cmpp.codec import CmppCodec
@@ -222,12 +223,10 @@ def test_it_hears_many_frames_of_cmpp_as_it_reads_each(pdus: list[Pdu], version:
     frames = [encode(pdu, version) for pdu in pdus]
     read = [codec.read(octets) for octets in frames]
     heard = codec.hear(frames)
-    accepted = [
-        Answer(sequence, Accepted((provider_id,)))
-        for sequence, provider_id in zip(heard.sequences, heard.provider_ids, strict=True)
-    ]
-    assert list(heard.told) == [each for each in read if each in heard.told]
-    assert sorted([*accepted, *heard.told, *heard.others], key=repr) == sorted(read, key=repr)
+    told = apart(heard.told)
+    assert told == [each for each in read if each in told]
+    every = [*accepted(heard), *told, *heard.others]
+    assert sorted(every, key=repr) == sorted(read, key=repr)
 
 
 @settings(max_examples=60)

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.scenario.desk import EVENING, Desk, admit, open_desk, plan_and_release
 
-from duewise.channels.base import Accepted, Capabilities, Message
+from duewise.channels.base import Accepted, Arrivals, Capabilities, Message
 from duewise.jobs.contacts import Contact, record_contacts
 from duewise.jobs.deliver import DeliverySettings, Worker, send_due, worker
 from duewise.jobs.ingest import complete_feed
@@ -56,7 +56,7 @@ class Wire:
             parts_max=10, receipts=False, replies=False, idempotent=False, echoes_reference=False
         )
     )
-    inbound: asyncio.Queue[Any] = field(default_factory=asyncio.Queue)
+    inbound: Arrivals = field(default_factory=Arrivals)
     listening_since: datetime | None = None
 
     async def open(self) -> None: ...

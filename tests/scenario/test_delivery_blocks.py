@@ -7,10 +7,9 @@ from typing import Any
 from tests.scenario.desk import EVENING, Desk, delivery_line, eventually
 from tests.scenario.test_delivery_receipts import receipt, released_desk
 
-from duewise.channels.base import Delivery, InboundReceipt
+from duewise.channels.base import InboundReceipt
 from duewise.jobs.receive import take_in
-from duewise.jobs.settle import Answers, Said, settle
-from duewise.outbox.envelope import State
+from duewise.jobs.settle import Answers, settle
 
 CAST = ("Chen", "Li", "Wang")
 KEPT = """
@@ -21,13 +20,9 @@ SELECT borrower_id, provider_id, status, code, reference, at
 
 async def take(desk: Desk, *receipts: InboundReceipt) -> None:
     """Take these in together, as one batch."""
-
-    async def ack() -> None: ...
-
     conn: Any = await desk.app.connector(desk.dsn)()
     async with conn:
-        batch = [Delivery(each, ack) for each in receipts]
-        await take_in(conn, "smpp", batch, tenant=desk.app.tenant, now=EVENING)
+        await take_in(conn, "smpp", receipts, tenant=desk.app.tenant, now=EVENING)
 
 
 async def test_it_reads_blocks_and_rows_alike(tmp_path: Path, dsn: str) -> None:
@@ -105,9 +100,8 @@ async def test_it_stores_an_answer_of_which_something_is_on_record(
         )
         ((claim_id,),) = desk.rows("SELECT max(claim_id) FROM claim")
         before = desk.rows("SELECT provider_id, part FROM submission ORDER BY part")
-        said = [Said(envelope_id, claimed, State.ACCEPTED, "accepted_by_gateway")]
         parts = [(envelope_id, before[0][0], 1), (envelope_id, "another", 2)]
-        answers = Answers(claim_id, "smpp", said, parts, EVENING)
+        answers = Answers(claim_id, "smpp", [], parts, EVENING, [(envelope_id, claimed)])
         await settle(line.sender, answers, patience=line.settings.patience)
     assert desk.rows("SELECT provider_id, part FROM submission ORDER BY submission_id") == [
         *before,

@@ -22,7 +22,7 @@ from tests.scenario.desk import (
     plan_and_release,
 )
 
-from duewise.channels.base import Delivery, InboundReceipt, ReceiptStatus
+from duewise.channels.base import InboundReceipt, ReceiptStatus
 from duewise.channels.gateway.settings import IdForm
 from duewise.jobs import deliver
 from duewise.jobs.deliver import Run, recover, worker
@@ -150,12 +150,9 @@ async def taken_in(desk: Desk, borrower: str, *receipts: InboundReceipt) -> str:
     """The borrower's state after these receipts, one transaction each."""
     conn: AsyncConnection[Any] = await desk.app.connector(desk.dsn)()
 
-    async def ack() -> None: ...
-
     try:
         for each in receipts:
-            batch = [Delivery(each, ack)]
-            await take_in(conn, "smpp", batch, tenant=desk.app.tenant, now=EVENING)
+            await take_in(conn, "smpp", [each], tenant=desk.app.tenant, now=EVENING)
     finally:
         await conn.close()
     return str(desk.story(borrower)[-1][0])

@@ -22,7 +22,7 @@ from tests.scenario.desk import Desk, eventually, open_desk
 from tests.scenario.provider_desk import LI, NUMBERS, WANG, released, send, with_account
 from twilio.request_validator import RequestValidator
 
-from duewise.channels.base import Delivery, Inbound, InboundReceipt, InboundReply
+from duewise.channels.base import Inbound, InboundReceipt, InboundReply
 from duewise.channels.caller import CALL_BYTES_MAX
 from duewise.channels.heard import Listener
 from duewise.channels.hooks import hooks
@@ -197,16 +197,11 @@ async def test_it_closes_its_session_where_it_gets_no_second_one(tmp_path: Path,
 
 def left(desk: Desk, *told: Inbound, route: str = "main") -> None:
     """What was answered, and not taken in before its process was killed."""
-    batch = [Delivery(each, nobody) for each in told]
-    body = pack(batch, desk.app.keyring, route=route)
+    body = pack(told, desk.app.keyring, route=route)
     assert not any(each in body for each in ("退订".encode(), json.dumps("退订")[1:-1].encode()))
     values = {"route": route, "kind": "sms", "at": desk.clock.now(), "reason": None}
-    values["replies"] = replies_in(batch)
+    values["replies"] = replies_in(told)
     desk.run(str(queries("inbound")["add_raw"]), body=body, **values)
-
-
-async def nobody() -> None:
-    """Who was answered before."""
 
 
 async def test_it_takes_a_receipt_that_is_there_before_the_answer(tmp_path: Path, dsn: str) -> None:

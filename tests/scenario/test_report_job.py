@@ -19,7 +19,7 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from tests.scenario.desk import DAY, EVENING, MORNING, Desk, open_desk
 
-from duewise.channels.base import Delivery, Inbound, InboundReceipt, InboundReply
+from duewise.channels.base import Inbound, InboundReceipt, InboundReply
 from duewise.jobs.ingest import Payment, complete_feed, record_payments
 from duewise.jobs.load_book import load_book
 from duewise.jobs.plan_day import plan_book
@@ -335,13 +335,8 @@ def _reply(borrower: str, text: str) -> InboundReply:
 
 
 async def _take_in(desk: Desk, tenant: Tenant, came: Sequence[Inbound], *, now: datetime) -> None:
-    batch = [Delivery(inbound, _acknowledge) for inbound in came]
     async with await desk.app.connector(desk.dsn)() as conn:
-        await take_in(conn, "smpp", batch, tenant=tenant, now=now)
-
-
-async def _acknowledge() -> None:
-    """Nobody waits for it here."""
+        await take_in(conn, "smpp", came, tenant=tenant, now=now)
 
 
 def _pay(desk: Desk, borrowers: Sequence[str], *, at: datetime) -> None:

@@ -22,8 +22,8 @@ import jwt
 
 from duewise.channels.base import (
     Accepted,
+    Arrivals,
     Capabilities,
-    Delivery,
     Message,
     Refused,
     SendResult,
@@ -84,7 +84,7 @@ class ApnsChannel:
     def __init__(self, settings: ApnsSettings, *, clock: Clock) -> None:
         self._settings, self._clock = settings, clock
         self._url = f"{str(endpoint(settings.endpoint)).rstrip('/')}/3/device/"
-        self._inbound: asyncio.Queue[Delivery] = asyncio.Queue()
+        self._inbound = Arrivals()
         self._http: httpx.AsyncClient | None = None
         self._token, self._signed_at = "", 0
         self._room = asyncio.Semaphore(settings.requests_max)
@@ -95,7 +95,7 @@ class ApnsChannel:
         return self._settings.name
 
     @property
-    def inbound(self) -> asyncio.Queue[Delivery]:
+    def inbound(self) -> Arrivals:
         return self._inbound
 
     @property

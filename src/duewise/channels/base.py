@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import re
 import string
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One outbound message, ready for the wire.
 
     `address` is E.164 with its plus sign, or a device's token, an openid, a mailbox; `reference` is
@@ -124,13 +124,37 @@ Inbound: TypeAlias = InboundReceipt | InboundReply
 
 
 class Delivery(NamedTuple):
-    """Something inbound and its acknowledgement, which is owed after our commit, never before.
+    """What came together, at least one, and the acknowledgement of all of it.
 
-    Acknowledging on a link that has gone is no error: the gateway tells it again.
+    It is owed after our commit, never before. Acknowledging on a link that has gone is no error:
+    the gateway tells it again.
     """
 
-    inbound: Inbound
+    inbound: Sequence[Inbound]
     ack: Callable[[], Awaitable[None]]
+
+
+class Arrivals(asyncio.Queue[Delivery]):
+    """Deliveries in the order in which they came. Its size is that of what they bring."""
+
+    _count = 0
+
+    def qsize(self) -> int:
+        return self._count
+
+    @property
+    def room(self) -> int:
+        """How much more may come."""
+        return max(0, self.maxsize - self._count) if self.maxsize else sys.maxsize
+
+    def _put(self, item: Delivery) -> None:
+        super()._put(item)
+        self._count += len(item.inbound)
+
+    def _get(self) -> Delivery:
+        item = super()._get()
+        self._count -= len(item.inbound)
+        return item
 
 
 class Channel(Protocol):
@@ -147,7 +171,7 @@ class Channel(Protocol):
         ...
 
     @property
-    def inbound(self) -> asyncio.Queue[Delivery]:
+    def inbound(self) -> Arrivals:
         """Receipts and replies, in the order in which they came."""
         ...
 

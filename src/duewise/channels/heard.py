@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 from urllib.parse import parse_qsl
 
-from duewise.channels.base import Delivery, Inbound
+from duewise.channels.base import Arrivals, Delivery, Inbound
 from duewise.errors import BadInput
 
 ITEMS_MAX: Final = 1_000
@@ -88,31 +88,20 @@ class Listener(Protocol):
         ...
 
 
-def stored(
-    heard: Heard, queue: asyncio.Queue[Delivery]
-) -> Heard | Denied | asyncio.Future[Heard | Denied]:
-    """Queue what was heard, whole or not at all; the answer comes with the last acknowledgement."""
+def stored(heard: Heard, arrivals: Arrivals) -> Heard | Denied | asyncio.Future[Heard | Denied]:
+    """Queue what was heard, whole or not at all; the answer comes with its acknowledgement."""
     if not heard.inbound:
         return heard
-    if queue.maxsize and queue.qsize() + len(heard.inbound) > queue.maxsize:
+    if len(heard.inbound) > arrivals.room:
         return BUSY
-    owed = _Owed(heard)
-    for inbound in heard.inbound:
-        queue.put_nowait(Delivery(inbound, owed.ack))
-    return owed.paid
+    owed: asyncio.Future[Heard | Denied] = asyncio.get_running_loop().create_future()
 
+    async def ack() -> None:
+        if not owed.done():
+            owed.set_result(heard)
 
-class _Owed:
-    """Acknowledgements of one call, counted down."""
-
-    def __init__(self, heard: Heard) -> None:
-        self._heard, self._left = heard, len(heard.inbound)
-        self.paid: asyncio.Future[Heard | Denied] = asyncio.get_running_loop().create_future()
-
-    async def ack(self) -> None:
-        self._left -= 1
-        if not self._left and not self.paid.done():
-            self.paid.set_result(self._heard)
+    arrivals.put_nowait(Delivery(heard.inbound, ack))
+    return owed
 
 
 def hook_url(public_url: str, account: str) -> str:

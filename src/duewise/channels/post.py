@@ -18,8 +18,8 @@ from yarl import URL
 
 from duewise.channels.base import (
     Accepted,
+    Arrivals,
     Capabilities,
-    Delivery,
     Message,
     Refused,
     SendResult,
@@ -111,7 +111,7 @@ class PostChannel:
     def __init__(self, vendor: Vendor, *, clock: Clock, tokens: TokenSource | None = None) -> None:
         self._vendor, self._clock, self._tokens = vendor, clock, tokens
         self._url = endpoint(vendor.endpoint)
-        self._inbound: asyncio.Queue[Delivery] = asyncio.Queue(INBOUND_MAX)
+        self._inbound = Arrivals(INBOUND_MAX)
         self._session: aiohttp.ClientSession | None = None
         self._fetching: set[asyncio.Future[Heard | Denied]] = set()
 
@@ -124,7 +124,7 @@ class PostChannel:
         return self._vendor.capabilities
 
     @property
-    def inbound(self) -> asyncio.Queue[Delivery]:
+    def inbound(self) -> Arrivals:
         return self._inbound
 
     @property

@@ -26,8 +26,8 @@ from aiosmtplib import (
 
 from duewise.channels.base import (
     Accepted,
+    Arrivals,
     Capabilities,
-    Delivery,
     Message,
     Refused,
     SendResult,
@@ -94,7 +94,7 @@ class SmtpChannel:
         self._settings, self._clock = settings, clock
         secret, domain = hook_secret(settings.hook_secret), settings.mail_from.partition("@")[2]
         self._mailbox = Mailbox(domain, secret, module=__name__)
-        self._inbound: asyncio.Queue[Delivery] = asyncio.Queue(INBOUND_MAX)
+        self._inbound = Arrivals(INBOUND_MAX)
         self._idle: asyncio.LifoQueue[Connection | None] | None = None
         self._can = replace(
             capabilities(__name__), receipts=secret is not None, replies=secret is not None
@@ -109,7 +109,7 @@ class SmtpChannel:
         return self._can
 
     @property
-    def inbound(self) -> asyncio.Queue[Delivery]:
+    def inbound(self) -> Arrivals:
         return self._inbound
 
     @property

@@ -10,13 +10,12 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 
-from duewise.channels.base import Accepted, Channel, Message
+from duewise.channels.base import Channel, Message
 from duewise.jobs.circuit import watch
 from duewise.jobs.crossing import LANES, Crossing, Crossings
 from duewise.jobs.session import PATIENCE, Patience, Worker
-from duewise.jobs.settle import Answers, Said, never_left, said_of, settle, unsent
+from duewise.jobs.settle import Answers, answers_of, never_left, settle, unsent
 from duewise.jobs.tenant import Tenant
 from duewise.jobs.ways import Ways
 from duewise.jobs.wire_gate import Claimed
@@ -87,7 +86,7 @@ class Flight:
     async def take_back(self, chunk: Sequence[Claimed]) -> None:
         """Nobody knows whether its mark was stored, but we know that nothing was written."""
         said = [unsent(each, "database_lost_before_wire") for each in chunk]
-        await self._settle(said, [], claim_id=0, now=self.clock.now())
+        await self._settle(Answers(0, self.channel.name, said, [], self.clock.now()))
 
     async def _fly(self, going: Sequence[Claimed], claim_id: int, crossing: Crossing) -> None:
         """Write, wait for the answers, store them."""
@@ -98,28 +97,12 @@ class Flight:
         finally:
             await self.crossings.end(crossing)
         now = self.clock.now()
-        submissions = [
-            (each.envelope_id, provider_id, part)
-            for each, result in zip(going, results, strict=True)
-            if isinstance(result, Accepted)
-            for part, provider_id in enumerate(result.provider_ids, start=1)
-        ]
-        said = [said_of(each, result, now=now) for each, result in zip(going, results, strict=True)]
         self.is_linked &= not any(map(never_left, results))
-        await self._settle(said, submissions, claim_id=claim_id, now=now)
+        await self._settle(answers_of(going, results, claim_id, channel.name, now=now))
         await watch(self.sender, channel.name, results, now=now)
 
-    async def _settle(
-        self,
-        said: Sequence[Said],
-        submissions: Sequence[tuple[int, str, int]],
-        *,
-        claim_id: int,
-        now: datetime,
-    ) -> None:
-        route, patience = self.channel.name, self.settings.patience
-        answers = Answers(claim_id, route, said, submissions, now)
-        await settle(self.sender, answers, patience=patience)
+    async def _settle(self, answers: Answers) -> None:
+        await settle(self.sender, answers, patience=self.settings.patience)
 
     async def _some_landed(self) -> None:
         done, self._flying = await asyncio.wait(self._flying, return_when=asyncio.FIRST_COMPLETED)
@@ -145,11 +128,11 @@ async def flight(
 
 def _message(claimed: Claimed, *, tenant: Tenant) -> Message:
     return Message(
-        envelope_id=claimed.envelope_id,
-        reference=str(claimed.envelope_id),
-        address=claimed.address,
-        sender_id=claimed.sender_id or tenant.sender_id,
-        text=claimed.text,
-        valid_until=claimed.valid_until,
-        title=claimed.title,
+        claimed.envelope_id,
+        str(claimed.envelope_id),
+        claimed.address,
+        claimed.sender_id or tenant.sender_id,
+        claimed.text,
+        claimed.valid_until,
+        claimed.title,
     )

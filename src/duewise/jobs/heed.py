@@ -36,7 +36,7 @@ async def heed_replies(conn: AsyncConnection[Any], *, tenant: Tenant, now: datet
                 except UNREADABLE as error:
                     await set_row_aside(conn, raw_id, reason=type(error).__name__)
                     continue
-                replies = [each for each in told if isinstance(each.inbound, InboundReply)]
+                replies = [each for each in told if isinstance(each, InboundReply)]
                 can = replace(OF_A_CARRIER, carries=kind)
                 take = partial(take_in, conn, route, tenant=tenant, now=now, can=can)
                 shelf = Shelf(route, kind, tenant.keyring, now)

@@ -16,7 +16,7 @@ import psycopg
 import structlog
 from psycopg import AsyncConnection
 
-from duewise.channels.base import Delivery, Inbound, InboundReceipt, InboundReply, Kind
+from duewise.channels.base import Inbound, InboundReceipt, InboundReply, Kind
 from duewise.errors import DuewiseError
 from duewise.store.seal import Keyring
 from duewise.store.sql import queries
@@ -34,7 +34,7 @@ _SQL = queries("inbound")
 _COLUMN = "inbound"
 log = structlog.get_logger()
 
-Take = Callable[[Sequence[Delivery]], Awaitable[None]]
+Take = Callable[[Sequence[Inbound]], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -48,23 +48,23 @@ class Shelf:
 
 
 async def take_or_set_aside(
-    conn: AsyncConnection[Any], batch: Sequence[Delivery], take: Take, *, shelf: Shelf
+    conn: AsyncConnection[Any], told: Sequence[Inbound], take: Take, *, shelf: Shelf
 ) -> None:
-    """Take a batch in; of one that cannot be, all that can, and what is left is set aside.
+    """Take all in that was told; where not all can be, what can, and the rest is set aside.
 
     `take` takes in all of what it is given, or nothing of it and raises.
     """
     try:
-        await take(batch)
+        await take(told)
     except CANNOT_HOLD as error:
-        if not batch:
+        if not told:
             raise
         async with conn.transaction():
-            if len(batch) == 1:
-                await _set_aside(conn, batch, reason=type(error).__name__, shelf=shelf)
+            if len(told) == 1:
+                await _set_aside(conn, told, reason=type(error).__name__, shelf=shelf)
                 return
-            half = len(batch) // 2
-            for each in (batch[:half], batch[half:]):
+            half = len(told) // 2
+            for each in (told[:half], told[half:]):
                 await take_or_set_aside(conn, each, take, shelf=shelf)
 
 
@@ -75,30 +75,30 @@ async def set_row_aside(conn: AsyncConnection[Any], raw_id: int, *, reason: str)
 
 
 async def _set_aside(
-    conn: AsyncConnection[Any], batch: Sequence[Delivery], *, reason: str, shelf: Shelf
+    conn: AsyncConnection[Any], told: Sequence[Inbound], *, reason: str, shelf: Shelf
 ) -> None:
-    body = pack(batch, shelf.keyring, route=shelf.route)
+    body = pack(told, shelf.keyring, route=shelf.route)
     values = {"route": shelf.route, "kind": shelf.kind, "body": body, "at": shelf.now}
     await conn.execute(_SQL["add_raw"], values | {"replies": 0, "reason": reason})
     log.error("inbound.set_aside", route=shelf.route, reason=reason)
 
 
-def replies_in(batch: Sequence[Delivery]) -> int:
+def replies_in(told: Sequence[Inbound]) -> int:
     """How many of them are in a borrower's words."""
-    return sum(isinstance(each.inbound, InboundReply) for each in batch)
+    return sum(isinstance(each, InboundReply) for each in told)
 
 
-def pack(batch: Sequence[Delivery], keyring: Keyring, *, route: str) -> bytes:
+def pack(told: Sequence[Inbound], keyring: Keyring, *, route: str) -> bytes:
     """What was told, sealed: replies are in the borrowers' own words, whatever is in them."""
-    told = [_fields(each.inbound) for each in batch]
-    text = json.dumps(told, separators=(",", ":"))  # in ASCII: half a character is kept, too
+    fields = [_fields(each) for each in told]
+    text = json.dumps(fields, separators=(",", ":"))  # in ASCII: half a character is kept, too
     return keyring.seal(text, column=_COLUMN, borrower_id=route)
 
 
-def unpack(body: bytes, keyring: Keyring, *, route: str) -> list[Delivery]:
+def unpack(body: bytes, keyring: Keyring, *, route: str) -> list[Inbound]:
     """What was told, again; it was answered long ago. Raises one of UNREADABLE."""
     told = json.loads(keyring.unseal(body, column=_COLUMN, borrower_id=route))
-    return [Delivery(_inbound(fields), _answered) for fields in told]
+    return [_inbound(fields) for fields in told]
 
 
 def _fields(inbound: Inbound) -> list[Any]:
@@ -125,7 +125,3 @@ def _inbound(fields: Sequence[Any]) -> Inbound:
         return InboundReceipt(provider_id, status, code, reference, instant, is_dead)
     inbound_id, source, destination, text, reference = rest
     return InboundReply(inbound_id, source, destination, text, instant, reference)
-
-
-async def _answered() -> None:
-    """There is nobody any more to be answered."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from itertools import compress
+from operator import not_
 from typing import Any, TypeAlias
 
 from psycopg import AsyncConnection
@@ -54,26 +56,24 @@ async def _keep(
 
     Returns the envelopes of the others.
     """
-    receipts = list({(each.provider_id, each.status): each for each in receipts}.values())
+    receipts = list({each[:2]: each for each in receipts}.values())  # by id and status
     if not receipts:
         return set()
-    provider_ids = arrays.texts([each.provider_id for each in receipts])
-    references = arrays.texts([each.reference for each in receipts])
+    provider_ids, _, _, references, _, _ = zip(*receipts, strict=True)
     values: dict[str, Any] = {
         "route": route,
-        "provider_ids": provider_ids,
-        "references": references,
+        "provider_ids": arrays.texts(provider_ids),
+        "references": arrays.texts(references),
     }
-    whose = await (await conn.execute(_SQL["whose_receipts"], values)).fetchall()
-    news: list[_Told] = []
-    rest: list[_Told] = []
-    for (envelope_id, is_told, _), receipt in zip(whose, receipts, strict=True):
-        (rest if is_told else news).append((envelope_id, receipt))
-    block_id = whose[0][2]
+    whose = await (await conn.execute(_SQL["whose_receipts"], values, binary=True)).fetchall()
+    envelope_ids, are_told, (block_id, *_) = zip(*whose, strict=True)
+    told = list(zip(envelope_ids, receipts, strict=True))
+    rest = list(compress(told, are_told))
+    news = list(compress(told, map(not_, are_told)))
     ended = await _fold_whole(conn, news, can, block_id=block_id, now=now)
-    if ended:
-        block = _block_of([pair for pair in news if pair[0] in ended])
-        values |= {"block_id": block_id, "now": now} | block
+    whole = [pair for pair in news if pair[0] in ended]
+    if whole:
+        values |= {"block_id": block_id, "now": now} | _block_of(whole)
         await conn.execute(_SQL["add_receipt_block"], values)
     rest += [pair for pair in news if pair[0] not in ended]
     if not rest:
@@ -84,13 +84,14 @@ async def _keep(
 
 def _block_of(told: Sequence[_Told]) -> dict[str, str]:
     """Receipts and their envelopes as the columns of a block."""
-    receipts = [each for _, each in told]
+    envelope_ids, receipts = zip(*told, strict=True)
+    provider_ids, _, codes, references, ats, _ = zip(*receipts, strict=True)
     return {
-        "envelope_ids": arrays.numbers(name for name, _ in told),
-        "provider_ids": arrays.texts([each.provider_id for each in receipts]),
-        "codes": arrays.texts(_once([each.code for each in receipts])),
-        "references": arrays.texts(_once([each.reference for each in receipts])),
-        "at_us": arrays.microseconds(each.at for each in receipts),
+        "envelope_ids": arrays.numbers(envelope_ids),
+        "provider_ids": arrays.texts(provider_ids),
+        "codes": arrays.texts(_once(codes)),
+        "references": arrays.texts(_once(references)),
+        "at_us": arrays.microseconds(ats),
     }
 
 
@@ -101,14 +102,15 @@ def _once(texts: Sequence[str]) -> Sequence[str]:
 
 def _rows_of(told: Sequence[_Told]) -> dict[str, str]:
     """Receipts and their envelopes, where these are known, as columns of rows."""
-    receipts = [each for _, each in told]
+    envelope_ids, receipts = zip(*told, strict=True)
+    provider_ids, statuses, codes, references, ats, _ = zip(*receipts, strict=True)
     return {
-        "envelope_ids": arrays.numbers(name for name, _ in told),
-        "provider_ids": arrays.texts([each.provider_id for each in receipts]),
-        "statuses": arrays.texts([each.status for each in receipts]),
-        "codes": arrays.texts([each.code for each in receipts]),
-        "references": arrays.texts([each.reference for each in receipts]),
-        "ats": arrays.instants(each.at for each in receipts),
+        "envelope_ids": arrays.numbers(envelope_ids),
+        "provider_ids": arrays.texts(provider_ids),
+        "statuses": arrays.texts(statuses),
+        "codes": arrays.texts(codes),
+        "references": arrays.texts(references),
+        "ats": arrays.instants(ats),
     }
 
 

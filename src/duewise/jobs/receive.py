@@ -11,20 +11,22 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg import AsyncConnection
 
 from duewise.channels.base import (
+    Arrivals,
     Capabilities,
     Channel,
     Delivery,
+    Inbound,
     InboundReceipt,
     InboundReply,
     Kind,
 )
 from duewise.jobs.promises import HELD_BY_PROMISE, promise_values
-from duewise.jobs.raw import Shelf, take_or_set_aside
+from duewise.jobs.raw import Shelf, replies_in, take_or_set_aside
 from duewise.jobs.receipts import take_receipts
 from duewise.jobs.session import Connect, Patience, Steady
 from duewise.jobs.tenant import Tenant
@@ -63,21 +65,17 @@ async def receive(
     """
     can, steady = channel.capabilities, Steady(conn, connect, patience)
 
-    async def take(conn: AsyncConnection[Any], batch: Sequence[Delivery]) -> None:
+    async def take(conn: AsyncConnection[Any], told: Sequence[Inbound]) -> None:
         now = clock.now()
         whole = partial(take_in, conn, channel.name, tenant=tenant, now=now, can=can)
         shelf = Shelf(channel.name, can.carries, tenant.keyring, now)
-        await take_or_set_aside(conn, batch, whole, shelf=shelf)
+        await take_or_set_aside(conn, told, whole, shelf=shelf)
 
     try:
         while not stop.is_set():
             batch = await next_batch(channel.inbound)
-            await steady.do(partial(take, batch=batch))
-            done.update(
-                "reply" if isinstance(d.inbound, InboundReply) else "receipt" for d in batch
-            )
-            for delivery in batch:
-                await delivery.ack()
+            await steady.do(partial(take, told=batch.told))
+            await batch.ack(done)
         await take(steady.conn, [])
     finally:
         await steady.conn.close()
@@ -86,7 +84,7 @@ async def receive(
 async def take_in(
     conn: AsyncConnection[Any],
     route: str,
-    batch: Sequence[Delivery],
+    told: Sequence[Inbound],
     *,
     tenant: Tenant,
     now: datetime,
@@ -97,8 +95,8 @@ async def take_in(
     Receipts that came before the answer to their submission was stored are matched here, too, so
     that an empty batch is work as well.
     """
-    receipts = [d.inbound for d in batch if isinstance(d.inbound, InboundReceipt)]
-    replies = [d.inbound for d in batch if isinstance(d.inbound, InboundReply)]
+    receipts = [each for each in told if isinstance(each, InboundReceipt)]
+    replies = [each for each in told if isinstance(each, InboundReply)]
     async with conn.transaction():
         if receipts or not replies:
             await take_receipts(conn, route, receipts, can, now=now)
@@ -225,19 +223,32 @@ async def _promise(
     await conn.execute(_SQL["hold_unsent"], held)
 
 
-async def next_batch(
-    inbound: asyncio.Queue[Delivery], *, gather_s: float = BATCH_WAIT_S
-) -> list[Delivery]:
-    """What is waiting, at most `BATCH_MAX`; an empty list if nothing comes for a moment.
+class Batch(NamedTuple):
+    """What is taken in together, and the deliveries that it came with."""
+
+    told: Sequence[Inbound]
+    deliveries: Sequence[Delivery]
+
+    async def ack(self, done: Counter[str]) -> None:
+        """Acknowledge it, once it is stored, and count it."""
+        replies = replies_in(self.told)
+        done += Counter(receipt=len(self.told) - replies, reply=replies)
+        for delivery in self.deliveries:
+            await delivery.ack()
+
+
+async def next_batch(inbound: Arrivals, *, gather_s: float = BATCH_WAIT_S) -> Batch:
+    """What is waiting, up to the delivery that makes it `BATCH_MAX`; nothing if none comes soon.
 
     `gather_s`: what comes so soon after the first is taken with it.
     """
     try:
         first = await asyncio.wait_for(inbound.get(), timeout=IDLE_S)
     except TimeoutError:
-        return []
-    batch = [first]
+        return Batch((), ())
+    told, deliveries = list(first.inbound), [first]
     await asyncio.sleep(gather_s if inbound.empty() else 0)
-    while len(batch) < BATCH_MAX and not inbound.empty():
-        batch.append(inbound.get_nowait())
-    return batch
+    while len(told) < BATCH_MAX and not inbound.empty():
+        deliveries.append(inbound.get_nowait())
+        told += deliveries[-1].inbound
+    return Batch(told, deliveries)

@@ -17,7 +17,7 @@ from typing import Any
 
 from psycopg import AsyncConnection
 
-from duewise.channels.base import Capabilities, Channel, Delivery, InboundReply
+from duewise.channels.base import Capabilities, Channel, Inbound
 from duewise.jobs.raw import (
     UNREADABLE,
     Shelf,
@@ -54,7 +54,7 @@ class Raw:
     """A stored row and what it tells."""
 
     raw_id: int
-    told: Sequence[Delivery]
+    told: Sequence[Inbound]
 
 
 async def receive_raw(
@@ -85,15 +85,11 @@ async def receive_raw(
     try:
         while not stop.is_set() and not folder.done():
             batch = await next_batch(channel.inbound, gather_s=GATHER_S)
-            if not batch:
+            if not batch.told:
                 continue
-            raw_id = await storing.do(partial(_store, desk=desk, batch=batch))
-            done.update(
-                "reply" if isinstance(each.inbound, InboundReply) else "receipt" for each in batch
-            )
-            for delivery in batch:
-                await delivery.ack()
-            putting = asyncio.ensure_future(waiting.put(Raw(raw_id, batch)))
+            raw_id = await storing.do(partial(_store, desk=desk, told=batch.told))
+            await batch.ack(done)
+            putting = asyncio.ensure_future(waiting.put(Raw(raw_id, batch.told)))
             await asyncio.wait({putting, folder}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         ending.set()
@@ -129,13 +125,13 @@ async def _next(waiting: asyncio.Queue[Raw]) -> list[Raw]:
     return raws
 
 
-async def _store(conn: AsyncConnection[Any], *, desk: Desk, batch: Sequence[Delivery]) -> int:
+async def _store(conn: AsyncConnection[Any], *, desk: Desk, told: Sequence[Inbound]) -> int:
     values = {
         "route": desk.route,
         "kind": desk.can.carries,
-        "body": pack(batch, desk.tenant.keyring, route=desk.route),
+        "body": pack(told, desk.tenant.keyring, route=desk.route),
         "at": desk.clock.now(),
-        "replies": replies_in(batch),
+        "replies": replies_in(told),
         "reason": None,
     }
     row = await (await conn.execute(_SQL["add_raw"], values)).fetchone()
@@ -144,7 +140,7 @@ async def _store(conn: AsyncConnection[Any], *, desk: Desk, batch: Sequence[Deli
 
 
 async def _take_in(conn: AsyncConnection[Any], *, desk: Desk, raws: Sequence[Raw]) -> None:
-    told = [delivery for raw in raws for delivery in raw.told]
+    told = [each for raw in raws for each in raw.told]
     raw_ids, now = {"raw_ids": [raw.raw_id for raw in raws]}, desk.clock.now()
     take = partial(take_in, conn, desk.route, tenant=desk.tenant, now=now, can=desk.can)
     shelf = Shelf(desk.route, desk.can.carries, desk.tenant.keyring, now)

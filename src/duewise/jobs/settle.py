@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias
 import psycopg
 from psycopg import AsyncConnection
 
-from duewise.channels.base import Accepted, Refused, SendResult
+from duewise.channels.base import Accepted, Refused, SendResult, Unknown
 from duewise.errors import Unreachable
 from duewise.jobs.session import Patience, Worker, another
 from duewise.jobs.wire_gate import Claimed
@@ -25,6 +25,7 @@ NEVER_LEFT = frozenset({"not_bound", "link_lost", "not_open", "unreachable", "lo
 TRY_AGAIN_S = 5
 STORE_TRIES_MAX = 5
 _Word: TypeAlias = tuple[State, str, datetime | None, bool]
+_Submission: TypeAlias = tuple[int, str, int]
 _SQL = queries("outbox")
 
 
@@ -45,21 +46,24 @@ class Said(NamedTuple):
 
 @dataclass(frozen=True)
 class Answers:
-    """What became of a chunk. `submissions`: envelope, the gateway's id, part; claim 0: of none."""
+    """What became of a chunk; claim 0: of none.
+
+    `said`: of all that were not accepted. `accepted`: envelope and attempt of those that were.
+    `submissions`: envelope, the gateway's id, part.
+    """
 
     claim_id: int
     route: str
     said: Sequence[Said]
-    submissions: Sequence[tuple[int, str, int]]
+    submissions: Sequence[_Submission]
     now: datetime
+    accepted: Sequence[tuple[int, int]] = ()
 
     @property
     def is_all_accepted(self) -> bool:
         """Whether every message of a claim was accepted, under ids that prove it."""
         named = {envelope_id for envelope_id, _, _ in self.submissions}
-        return self.claim_id > 0 and all(
-            each.state is State.ACCEPTED and each.envelope_id in named for each in self.said
-        )
+        return self.claim_id > 0 and not self.said and named.issuperset(dict(self.accepted))
 
 
 def never_left(result: SendResult) -> bool:
@@ -71,11 +75,29 @@ def never_left(result: SendResult) -> bool:
     return isinstance(result, Refused) and result.code in NEVER_LEFT
 
 
-def said_of(claimed: Claimed, result: SendResult, *, now: datetime) -> Said:
+def answers_of(
+    going: Sequence[Claimed],
+    results: Sequence[SendResult],
+    claim_id: int,
+    route: str,
+    *,
+    now: datetime,
+) -> Answers:
+    """What the results of a chunk's messages, in their order, lead to."""
+    accepted, said, submissions = list[tuple[int, int]](), list[Said](), list[_Submission]()
+    for each, result in zip(going, results, strict=True):
+        if isinstance(result, Accepted):
+            accepted.append((each.envelope_id, each.attempt))
+            parts = enumerate(result.provider_ids, start=1)
+            submissions += [(each.envelope_id, provider_id, part) for part, provider_id in parts]
+        else:
+            said.append(_said_of(each, result, now=now))
+    return Answers(claim_id, route, said, submissions, now, accepted)
+
+
+def _said_of(claimed: Claimed, result: Refused | Unknown, *, now: datetime) -> Said:
     """The state that an answer leads to, and when to try again where it may."""
     match result:
-        case Accepted():
-            return _said(claimed, State.ACCEPTED, "accepted_by_gateway")
         case Refused(is_permanent=True):
             said = _said(claimed, State.FAILED, f"refused: {result.code}")
             return said._replace(dead_token=claimed.token) if result.is_address_dead else said
@@ -111,7 +133,7 @@ async def settle(sender: Worker, answers: Answers, *, patience: Patience) -> Non
 
     Raises Unreachable if it stays away.
     """
-    said = answers.said
+    count = len(answers.said) + len(answers.accepted)
     async with sender.storing:
         for _ in range(STORE_TRIES_MAX):
             try:
@@ -122,12 +144,13 @@ async def settle(sender: Worker, answers: Answers, *, patience: Patience) -> Non
                 await conn.close()
                 sender.answers = None
             except Unreachable as error:
-                raise _not_stored(len(said)) from error
+                raise _not_stored(count) from error
             else:
-                sender.done.update(each.state.value for each in said)
+                sender.done.update(each.state.value for each in answers.said)
+                sender.done[State.ACCEPTED.value] += len(answers.accepted)
                 sender.done["parts"] += len(answers.submissions)
                 return
-    raise _not_stored(len(said))
+    raise _not_stored(count)
 
 
 def _not_stored(answers: int) -> Unreachable:
@@ -140,18 +163,22 @@ def _not_stored(answers: int) -> Unreachable:
 
 async def _store(conn: AsyncConnection[Any], owner: int, answers: Answers) -> None:
     said, submissions, now = answers.said, answers.submissions, answers.now
+    envelope_ids, provider_ids, numbers = (
+        zip(*submissions, strict=True) if submissions else [()] * 3
+    )
     parts = {
         "route": answers.route,
         "now": now,
-        "envelope_ids": arrays.numbers(envelope_id for envelope_id, _, _ in submissions),
-        "provider_ids": arrays.texts([provider_id for _, provider_id, _ in submissions]),
-        "parts": arrays.numbers(part for _, _, part in submissions),
+        "envelope_ids": arrays.numbers(envelope_ids),
+        "provider_ids": arrays.texts(provider_ids),
+        "parts": arrays.numbers(numbers),
     }
     if answers.is_all_accepted and await _store_accepted(conn, owner, answers, parts):
         return
     async with conn.transaction():
         # First the envelopes, whose locks keep receipts from being folded side by side.
-        for (state, reason, not_before, is_counted), group in _alike(said).items():
+        taken = [Said(*each, State.ACCEPTED, "accepted_by_gateway") for each in answers.accepted]
+        for (state, reason, not_before, is_counted), group in _alike([*taken, *said]).items():
             values = {
                 "now": now,
                 "envelope_ids": arrays.numbers(one.envelope_id for one in group),

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 import polars as pl
@@ -170,11 +171,14 @@ def split(text: str, *, reference: int, encoding: Encoding | None = None) -> lis
         payloads = [_encode(chunk, encoding) for chunk in _chunks(text, encoding)]
     if len(payloads) > PARTS_MAX:
         raise BadInput(f"a text of {len(payloads)} parts", mend=f"send {PARTS_MAX} at most")
-    head = bytes((0x05, 0x00, 0x03, reference & 0xFF, len(payloads)))
-    return [
-        Part(payload, encoding.data_coding, head + bytes((number,)))
-        for number, payload in enumerate(payloads, start=1)
-    ]
+    headers = _headers(reference & 0xFF, len(payloads))
+    return list(map(Part, payloads, [encoding.data_coding] * len(payloads), headers))
+
+
+@lru_cache(maxsize=1_024)
+def _headers(reference: int, total: int) -> tuple[bytes, ...]:
+    """What joins the parts of a text: one for each."""
+    return tuple(bytes((5, 0, 3, reference, total, number)) for number in range(1, total + 1))
 
 
 def _encoding(text: str) -> Encoding:

@@ -10,12 +10,12 @@ _US = timedelta(microseconds=1)
 
 
 def numbers(values: Iterable[int | None]) -> str:
-    """An array of integers, or of nulls among them.
+    """An array of Python's own integers, or of nulls among them.
 
     >>> numbers([7, None, 8])
-    '{7,NULL,8}'
+    '{7, NULL, 8}'
     """
-    return f"{{{','.join(map(str, values))}}}".replace("None", "NULL")
+    return "{" + str([*values])[1:-1].replace("None", "NULL") + "}"
 
 
 def texts(values: Sequence[str]) -> str:
@@ -49,5 +49,6 @@ def microseconds(values: Iterable[datetime]) -> str:
     >>> microseconds([datetime(1970, 1, 2, tzinfo=UTC)])
     '{86400000000}'
     """
-    known: dict[datetime, int] = {}
-    return numbers([known.get(at) or known.setdefault(at, (at - _EPOCH) // _US) for at in values])
+    values = [*values]
+    known = {at: (at - _EPOCH) // _US for at in set(values)}
+    return numbers(map(known.__getitem__, values))

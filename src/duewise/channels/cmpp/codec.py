@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Final
 
 from duewise.channels.base import Accepted, InboundReceipt, Message, Refused, Unknown
@@ -37,9 +37,10 @@ from duewise.channels.cmpp.usual import (
     ACCEPTED,
     DELIVER,
     accepted_alike,
+    receipt_in,
     submit_bodies,
     submit_frames,
-    told_of,
+    told_in,
 )
 from duewise.channels.wire.codec import (
     AcceptedAll,
@@ -51,7 +52,6 @@ from duewise.channels.wire.codec import (
     ReplyPart,
     Response,
     Say,
-    Told,
     in_order,
 )
 from duewise.channels.wire.framing import ProtocolError
@@ -156,7 +156,7 @@ class CmppCodec:
                 case MsgResult() if pdu.command == Command.SUBMIT_RESP:
                     return self._answer(pdu.sequence, pdu.body)
                 case Deliver():
-                    return self._told(pdu.sequence, pdu.body)
+                    return told_in(self._said(pdu.body), [octets], self.version)
         except ProtocolError:
             return self._unreadable(octets)
         return _small_talk(pdu)
@@ -176,8 +176,8 @@ class CmppCodec:
             else:
                 others.append(self.read(octets))
         now, zone, version = self._clock.now(), self._settings.zone, self.version
-        reports = [told_of(each, version, received_at=now, zone=zone) for each in delivers]
-        told = in_order(delivers, reports, self.read, others)
+        reports = [receipt_in(each, version, received_at=now, zone=zone) for each in delivers]
+        told = in_order(delivers, reports, partial(told_in, version=version), self.read, others)
         yeses = accepted_alike(b"".join(accepted), version)
         return HeardAll(yeses.sequences, yeses.provider_ids, told, others)
 
@@ -194,15 +194,11 @@ class CmppCodec:
         refused = status.refusal(body.result, retry_after_s=wait_s)
         return Answer(sequence, refused, body.result == status.THROTTLED)
 
-    def _told(self, sequence: int, message: Deliver) -> Told:
-        return Told(
-            self._receipt(message.content) if message.is_report else self._reply(message),
-            taken=self._delivered(sequence, message.msg_id, status.OK),
-            busy=self._delivered(sequence, message.msg_id, status.THROTTLED),
-        )
-
-    def _delivered(self, sequence: int, msg_id: int, result: int) -> bytes:
-        return encode(Pdu(Command.DELIVER_RESP, sequence, MsgResult(msg_id, result)), self.version)
+    def _said(self, message: Deliver) -> Sequence[InboundReceipt] | ReplyPart | None:
+        if not message.is_report:
+            return self._reply(message)
+        receipt = self._receipt(message.content)
+        return None if receipt is None else [receipt]
 
     def _receipt(self, content: bytes) -> InboundReceipt | None:
         report = read_report(content)
@@ -226,7 +222,8 @@ class CmppCodec:
         if command == Command.SUBMIT_RESP:
             return Answer(sequence, Unknown("the gateway's answer could not be read"))
         if command == Command.DELIVER:
-            return Say(self._delivered(sequence, 0, _BAD_STRUCTURE))
+            refused = Pdu(Command.DELIVER_RESP, sequence, MsgResult(0, _BAD_STRUCTURE))
+            return Say(encode(refused, self.version))
         return Say(b"")
 
 

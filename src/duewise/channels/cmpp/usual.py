@@ -9,7 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from typing import Final, NamedTuple
 
 from duewise.channels.base import InboundReceipt, ReceiptStatus
@@ -24,8 +24,8 @@ from duewise.channels.cmpp.pdu import (
     pack_text,
 )
 from duewise.channels.cmpp.report import done_at, field_text, status_of
-from duewise.channels.wire.codec import NONE_ACCEPTED, AcceptedAll, Told
-from duewise.channels.wire.framing import all_alike
+from duewise.channels.wire.codec import NONE_ACCEPTED, AcceptedAll, Answers, ReplyPart, Told
+from duewise.channels.wire.framing import all_alike, between
 
 DELIVER: Final = struct.pack(">I", Command.DELIVER)
 # Section 8.4.3.2: what answers begin with, what they end with where all is well (Result 0), and
@@ -35,14 +35,14 @@ ACCEPTED: Final = {
     for version, size in ((V2, 1), (V3, 4))
 }
 # Sections 8.4.5.1 and 8.4.5.2: all that matters of a deliver with a report of the same version,
-# which is as long as any other: Sequence_Id, Registered_Delivery, Msg_Length, and of the report
-# Msg_Id, Stat and Done_time. And its answer.
+# which is as long as any other: Registered_Delivery, Msg_Length, and of the report Msg_Id, Stat and
+# Done_time. And its Sequence_Id and Msg_Id, which its answer has, too.
 _REPORTS = {
-    V2: struct.Struct(">8xI8s21x10x3x21xBBQ7s10x10s21x4x8x"),
-    V3: struct.Struct(">8xI8s21x10x3x33xBBQ7s10x10s32x4x20x"),
+    V2: struct.Struct(">12x8x21x10x3x21xBBQ7s10x10s21x4x8x"),
+    V3: struct.Struct(">12x8x21x10x3x33xBBQ7s10x10s32x4x20x"),
 }
+_NAME = slice(8, 20)
 _LENGTHS = {V2: 60, V3: 71}
-_ANSWER_TO = {V2: struct.Struct(">III8sB"), V3: struct.Struct(">III8sI")}
 _ANSWERS = {V2: struct.Struct(">8sIQ1s"), V3: struct.Struct(">8sIQ4s")}
 _HEADER = struct.Struct(">III")
 _PARTS_AT = 8  # after Msg_Id: Pk_total and Pk_number, an octet each
@@ -85,21 +85,35 @@ def accepted_alike(octets: bytes, version: int) -> AcceptedAll:
     return AcceptedAll([sequence for _, sequence, _, _ in fields], ids, length)
 
 
-def told_of(octets: bytes, version: int, *, received_at: datetime, zone: tzinfo) -> Told | None:
-    """The receipt in the frame of a CMPP_DELIVER, and its answers; None where it is any other."""
-    shape, answer = _REPORTS[version], _ANSWER_TO[version]
+def receipt_in(
+    octets: bytes, version: int, *, received_at: datetime, zone: tzinfo
+) -> InboundReceipt | None:
+    """The receipt in the frame of a CMPP_DELIVER; None where it is any other."""
+    shape = _REPORTS[version]
     if len(octets) != shape.size:
         return None
-    sequence, deliver_id, is_report, length, msg_id, stat, done_time = shape.unpack(octets)
+    is_report, length, msg_id, stat, done_time = shape.unpack(octets)
     word = _word(stat, done_time, zone) if is_report and length == _LENGTHS[version] else None
     if word is None:
         return None
+    return InboundReceipt(str(msg_id), word.status, word.code, "", word.at or received_at)
+
+
+def told_in(
+    said: Sequence[InboundReceipt] | ReplyPart | None, frames: Sequence[bytes], version: int
+) -> Told:
+    """What these frames of CMPP_DELIVER say, and their answers (sections 8.4.5.1 and 8.4.5.2)."""
+    return Told(said, [octets[_NAME] for octets in frames], *_answers(version))
+
+
+@cache
+def _answers(version: int) -> tuple[Answers, Answers]:
+    size = len(ACCEPTED[version][1])
+    head = struct.pack(">II", HEADER_LENGTH + 8 + size, Command.DELIVER_RESP)
     taken, busy = (
-        answer.pack(answer.size, Command.DELIVER_RESP, sequence, deliver_id, code)
-        for code in (status.OK, status.THROTTLED)
+        partial(between, head, code.to_bytes(size, "big")) for code in (status.OK, status.THROTTLED)
     )
-    said = InboundReceipt(str(msg_id), word.status, word.code, "", word.at or received_at)
-    return Told(said, taken, busy)
+    return taken, busy
 
 
 class _Word(NamedTuple):

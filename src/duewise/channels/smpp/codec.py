@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from typing import Final
 
 from duewise.channels.base import (
@@ -57,6 +57,7 @@ from duewise.channels.smpp.usual import (
 from duewise.channels.wire.codec import (
     AcceptedAll,
     Answer,
+    Answers,
     Farewell,
     Heard,
     HeardAll,
@@ -67,17 +68,14 @@ from duewise.channels.wire.codec import (
     Told,
     in_order,
 )
-from duewise.channels.wire.framing import ProtocolError
+from duewise.channels.wire.framing import ProtocolError, between
 from duewise.channels.wire.parts import INVALID_MESSAGE, parts_of
 from duewise.channels.wire.text import read_address
 from duewise.channels.wire.times import absolute_time
 from duewise.message.parts import Part
 from duewise.times import Clock
 
-_TAKEN, _BUSY = (
-    struct.pack(">III", HEADER_LENGTH + 1, Command.DELIVER_SM_RESP, code)
-    for code in (status.OK, status.RECEIVER_BUSY)
-)
+_NAME = slice(12, 16)  # section 3.2: the sequence number, which an answer has, too
 
 
 class SmppCodec:
@@ -172,7 +170,7 @@ class SmppCodec:
             case Command.SUBMIT_SM_RESP:
                 return self._answer(pdu.sequence, pdu.status, str(pdu.body))
             case Command.DELIVER_SM | Command.DATA_SM if isinstance(pdu.body, ShortMessage):
-                return self._told(pdu, pdu.body)
+                return self._told(pdu.command, octets[_NAME], pdu.body)
             case Command.GENERIC_NACK:
                 return self._answer(pdu.sequence, pdu.status or status.INVALID_COMMAND, "")
         return _small_talk(pdu)
@@ -195,11 +193,7 @@ class SmppCodec:
     def _told_all(self, delivers: Sequence[bytes], others: list[Heard]) -> list[Told]:
         now, zone = self._clock.now(), self._settings.receipt_zone
         receipts = read_receipts(delivers, received_at=now, zone=zone)
-        quick = [
-            None if said is None else _taken(said, octets[12:16])
-            for octets, said in zip(delivers, receipts, strict=True)
-        ]
-        return in_order(delivers, quick, self.read, others)
+        return in_order(delivers, receipts, _together, self.read, others)
 
     def query(self, provider_id: str, sender_id: str) -> Callable[[int], bytes]:
         ton, npi, source = source_plan(sender_id or self._settings.sender_id)
@@ -224,15 +218,15 @@ class SmppCodec:
         )
         return Answer(sequence, result, code in status.SLOW_DOWN)
 
-    def _told(self, pdu: Pdu, message: ShortMessage) -> Told:
-        answer = partial(frame, pdu.command | RESPONSE, pdu.sequence, b"\0")
-        return Told(self._said(message), taken=answer(), busy=answer(status=status.RECEIVER_BUSY))
+    def _told(self, command: int, name: bytes, message: ShortMessage) -> Told:
+        return Told(self._said(message), [name], *_answers(command))
 
-    def _said(self, message: ShortMessage) -> InboundReceipt | ReplyPart | None:
+    def _said(self, message: ShortMessage) -> Sequence[InboundReceipt] | ReplyPart | None:
         settings = self._settings
         if is_receipt(message):
             now = self._clock.now()
-            return read_receipt(message, received_at=now, zone=settings.receipt_zone)
+            receipt = read_receipt(message, received_at=now, zone=settings.receipt_zone)
+            return None if receipt is None else [receipt]
         text, place = read_text(message, packs_septets=settings.packs_septets)
         source = read_address(
             message.source_ton, message.source, country_code=settings.country_code
@@ -241,8 +235,20 @@ class SmppCodec:
         return ReplyPart(source, message.destination, text, place, name)
 
 
-def _taken(said: InboundReceipt, sequence: bytes) -> Told:
-    return Told(said, _TAKEN + sequence + b"\0", _BUSY + sequence + b"\0")
+def _together(receipts: Sequence[InboundReceipt], frames: Sequence[bytes]) -> Told:
+    names = [octets[_NAME] for octets in frames]
+    return Told(receipts, names, *_answers(int(Command.DELIVER_SM)))
+
+
+@cache
+def _answers(command: int) -> tuple[Answers, Answers]:
+    """To that command: that it is taken, and that it is to come again."""
+    heads = (
+        struct.pack(">III", HEADER_LENGTH + 1, command | RESPONSE, code)
+        for code in (status.OK, status.RECEIVER_BUSY)
+    )
+    taken, busy = (partial(between, head, b"\0") for head in heads)
+    return taken, busy
 
 
 def _sar(reference: int, total: int, number: int) -> dict[int, bytes]:

@@ -14,8 +14,8 @@ from typing import Final, NamedTuple, Protocol
 
 from duewise.channels.base import (
     Accepted,
+    Arrivals,
     Capabilities,
-    Delivery,
     InboundReceipt,
     Message,
     Refused,
@@ -84,7 +84,7 @@ class WireChannel:
         return self._capabilities
 
     @property
-    def inbound(self) -> asyncio.Queue[Delivery]:
+    def inbound(self) -> Arrivals:
         return self._inbox.queue
 
     @property

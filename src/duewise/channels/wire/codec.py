@@ -47,15 +47,20 @@ class ReplyPart(NamedTuple):
     name: str
 
 
-class Told(NamedTuple):
-    """Something the gateway wants acknowledged, and the two answers it may get.
+Answers: TypeAlias = Callable[[Sequence[bytes]], bytes]
 
-    `said` is None where there is nothing to remember: it is acknowledged at once.
+
+class Told(NamedTuple):
+    """What the gateway wants acknowledged, and the two answers it may get for each of `names`.
+
+    `said`: receipts that came together, each under a name of its own; or one thing, which is None
+    where there is nothing to remember: it is acknowledged at once.
     """
 
-    said: InboundReceipt | ReplyPart | None
-    taken: bytes
-    busy: bytes
+    said: Sequence[InboundReceipt] | ReplyPart | None
+    names: Sequence[bytes]
+    taken: Answers
+    busy: Answers
 
 
 class Say(NamedTuple):
@@ -99,18 +104,25 @@ class HeardAll(NamedTuple):
 
 def in_order(
     frames: Sequence[bytes],
-    quick: Sequence[Told | None],
+    quick: Sequence[InboundReceipt | None],
+    together: Callable[[Sequence[InboundReceipt], Sequence[bytes]], Told],
     read: Callable[[bytes], Heard],
     others: list[Heard],
 ) -> list[Told]:
-    """What is told in these frames: `quick`, or read one by one; what else they are to `others`."""
-    told = list[Told]()
-    for octets, known in zip(frames, quick, strict=True):
-        heard = known or read(octets)
-        if type(heard) is Told:
-            told.append(heard)
-        else:
-            others.append(heard)
+    """What is told in these frames; what else they are goes to `others`.
+
+    `quick`: the receipts among them that were read at once, and are told `together` with those
+    beside them; None for what is to be read by itself.
+    """
+    told, start = list[Told](), 0
+    gaps = [place for place, known in enumerate(quick) if known is None]
+    for place in (*gaps, len(frames)):
+        if receipts := [known for known in quick[start:place] if known is not None]:
+            told.append(together(receipts, frames[start:place]))
+        start = place + 1
+        for octets in frames[place:start]:
+            heard = read(octets)
+            (told if type(heard) is Told else others).append(heard)  # type: ignore[arg-type]
     return told
 
 

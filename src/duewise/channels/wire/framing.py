@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 from duewise.errors import DuewiseError
@@ -46,6 +47,15 @@ class Deframer:
             at += length
         self._rest = octets[at:]
         return frames
+
+
+def between(head: bytes, tail: bytes, names: Sequence[bytes]) -> bytes:
+    """A frame for each of the names, which stand between the same octets.
+
+    >>> between(b"<", b">", [b"a", b"b"])
+    b'<a><b>'
+    """
+    return head + (tail + head).join(names) + tail if names else b""
 
 
 def all_alike(octets: bytes, *, head: bytes, shape: struct.Struct) -> list[tuple[Any, ...]]:

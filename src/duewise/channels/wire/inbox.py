@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
-from duewise.channels.base import Delivery, Inbound, InboundReceipt, InboundReply
+from duewise.channels.base import Arrivals, Delivery, InboundReceipt, InboundReply
 from duewise.channels.wire.codec import ReplyPart, Told
 from duewise.channels.wire.session import Session
 from duewise.times import Clock
@@ -41,20 +41,19 @@ class Inbox:
 
     def __init__(self, *, inbound_max: int, clock: Clock) -> None:
         self._clock = clock
-        self.queue: asyncio.Queue[Delivery] = asyncio.Queue(inbound_max)
+        self.queue = Arrivals(inbound_max)
         self._assemblies: dict[_AssemblyKey, dict[int, _Part]] = {}
         self._timers: dict[_AssemblyKey, asyncio.TimerHandle] = {}
 
     def take(self, session: Session, told: Sequence[Told]) -> None:
         """Queue what was told; each answer goes out with its delivery's `ack`."""
         for each in told:
-            said = each.said
-            if type(said) is InboundReceipt:
-                self._put_receipt(said, session, each)
-            elif isinstance(said, ReplyPart):
-                self._take_reply(_Part(said, _Ticket(session, each)))
+            if each.said is None:
+                session.say(each.taken(each.names))
+            elif isinstance(each.said, ReplyPart):
+                self._take_reply(_Part(each.said, _Ticket(session, each)))
             else:
-                session.say(each.taken)
+                self._put_receipts(each.said, _Ticket(session, each))
 
     def close(self) -> None:
         """Forget half replies: they were never acknowledged, so they come again."""
@@ -91,29 +90,27 @@ class Inbox:
         text = "".join(part.reply.text for part in parts)
         name = first.name or _name(first.source, first.destination, f"{at:%Y-%m-%d}", text)
         reply = InboundReply(name, first.source, first.destination, text, at)
-        self._put(reply, [part.ticket for part in parts])
-
-    def _put_receipt(self, receipt: InboundReceipt, session: Session, told: Told) -> None:
+        tickets = [part.ticket for part in parts]
         try:
-            self.queue.put_nowait(Delivery(receipt, partial(_say, session, told.taken)))
+            self.queue.put_nowait(Delivery([reply], partial(_ack, tickets)))
         except asyncio.QueueFull:
-            session.say(told.busy)
+            for session, told in tickets:
+                session.say(told.busy(told.names))
 
-    def _put(self, inbound: Inbound, tickets: Sequence[_Ticket]) -> None:
-        try:
-            self.queue.put_nowait(Delivery(inbound, partial(_ack, tickets)))
-        except asyncio.QueueFull:
-            for ticket in tickets:
-                ticket.session.say(ticket.told.busy)
-
-
-async def _say(session: Session, octets: bytes) -> None:
-    session.say(octets)
+    def _put_receipts(self, receipts: Sequence[InboundReceipt], ticket: _Ticket) -> None:
+        """Queue those that there is room for."""
+        session, told = ticket
+        taken = receipts[: self.queue.room]
+        count = len(taken)
+        if taken:
+            ours = told._replace(names=told.names[:count])
+            self.queue.put_nowait(Delivery(taken, partial(_ack, [_Ticket(session, ours)])))
+        session.say(told.busy(told.names[count:]))
 
 
 async def _ack(tickets: Sequence[_Ticket]) -> None:
-    for ticket in tickets:
-        ticket.session.say(ticket.told.taken)
+    for session, told in tickets:
+        session.say(told.taken(told.names))
 
 
 def _name(*fields: str) -> str:
