@@ -26,8 +26,8 @@ from duewise.store.sql import queries
 LEDGER_AGE_MAX = timedelta(seconds=300)
 OF_THE_SYSTEM = "/usr"  # its packagers profile in ways of their own, which leave no sign
 UNPROFILED = (
-    "configured without --enable-optimizations: sending takes about a quarter more of the processor;"
-    " see docs/howto/run-in-production.md"
+    "configured without --enable-optimizations: sending takes about a quarter more of the"
+    " processor; see docs/howto/run-in-production.md"
 )
 
 
@@ -113,7 +113,8 @@ def _set_aside(conn: Connection[Any]) -> Finding:
         f"{count} by {route} since {since.isoformat()} ({reason})"
         for route, reason, count, since in found
     ]
-    text = f"cannot be taken in: {', '.join(told)}" if told else "nothing"
+    seen = "; see `duewise inbound aside`"
+    text = f"cannot be taken in: {', '.join(told)}{seen}" if told else "nothing"
     return Finding("set aside", is_ok=not told, text=text)
 
 
