@@ -147,6 +147,7 @@ def test_it_filters_what_it_reads_a_stretch_at_a_time(
 ) -> None:
     monkeypatch.setattr(pages, "SCANNED", 9)
     monkeypatch.setattr(pages, "BLOCKS_MAX", 2)
+    monkeypatch.setattr(pages, "LOOKS", 2)
     at: datetime = PLANNED + timedelta(hours=5)
     for span in ({}, {"at__gte": at, "at__lte": at + timedelta(minutes=1)}):
         found = model._default_manager.filter(**{column: code}, **span)

@@ -3,7 +3,7 @@
 --   _ends     the lowest and highest number of the rows, and of the blocks
 --   _at_row   about when a number was given: the latest instant near it; so `_at_block`
 --   _rows     how many rows lie in the stretch, and the lowest number
---   _blocks   its blocks, the number by which they stand among the rows, and how much is in each
+--   _blocks   its blocks, the number by which they stand among the rows, and how much in each may pass
 --   _stretch  all that is in these blocks and between these rows, as the view has it, with its place
 --   _found    the same of some envelopes, by their indexes
 -- `OFFSET 0` keeps the planner from unfolding a block anew for each of its envelopes.
@@ -57,8 +57,14 @@ SELECT count(*), min(receipt_id)
          ORDER BY receipt_id DESC LIMIT %(limit)s) AS newest;
 
 -- receipt_blocks
-SELECT block_id, receipt_id, CASE WHEN COALESCE(%(status)s::text, 'delivered') = 'delivered'
-                                  THEN cardinality(envelope_ids) ELSE 0 END
+SELECT block_id, receipt_id,
+       CASE WHEN COALESCE(%(status)s::text, 'delivered') <> 'delivered' THEN 0
+            WHEN COALESCE(%(since)s::timestamptz, %(until)s::timestamptz) IS NULL
+            THEN cardinality(envelope_ids)
+            ELSE (SELECT count(*) FROM unnest(at_us) AS told (us)
+                   WHERE timestamptz 'epoch' + us * interval '1 microsecond'
+                         BETWEEN COALESCE(%(since)s::timestamptz, '-infinity')
+                             AND COALESCE(%(until)s::timestamptz, 'infinity')) END
   FROM receipt_block WHERE block_id <= %(block)s AND block_id >= %(block_floor)s
  ORDER BY block_id DESC LIMIT %(limit)s;
 
@@ -120,9 +126,12 @@ SELECT count(*), min(verdict_id)
          ORDER BY verdict_id DESC LIMIT %(limit)s) AS newest;
 
 -- verdict_blocks
-SELECT block_id, last_verdict, CASE WHEN COALESCE(%(gate)s::text, 'wire') = 'wire'
-                                   AND COALESCE(%(outcome)s::text, 'allow') = 'allow'
-                               THEN cardinality(envelope_ids) ELSE 0 END
+SELECT block_id, last_verdict,
+       CASE WHEN COALESCE(%(gate)s::text, 'wire') = 'wire'
+             AND COALESCE(%(outcome)s::text, 'allow') = 'allow'
+             AND at BETWEEN COALESCE(%(since)s::timestamptz, '-infinity')
+                   AND COALESCE(%(until)s::timestamptz, 'infinity')
+            THEN cardinality(envelope_ids) ELSE 0 END
   FROM verdict_block WHERE block_id <= %(block)s AND block_id >= %(block_floor)s
  ORDER BY block_id DESC LIMIT %(limit)s;
 
@@ -175,8 +184,11 @@ SELECT count(*), min(change_id)
          ORDER BY change_id DESC LIMIT %(limit)s) AS newest;
 
 -- envelope_change_blocks
-SELECT change_id, change_id, CASE WHEN COALESCE(%(new_state)s::text, new_state) = new_state
-                                  THEN cardinality(envelope_ids) ELSE 0 END
+SELECT change_id, change_id,
+       CASE WHEN COALESCE(%(new_state)s::text, new_state) = new_state
+             AND at BETWEEN COALESCE(%(since)s::timestamptz, '-infinity')
+                   AND COALESCE(%(until)s::timestamptz, 'infinity')
+            THEN cardinality(envelope_ids) ELSE 0 END
   FROM change_block WHERE change_id <= %(block)s AND change_id >= %(block_floor)s
  ORDER BY change_id DESC LIMIT %(limit)s;
 

@@ -3,7 +3,8 @@
 Rows are read by their number, blocks by theirs, and merged by the number that a block has among the
 rows; a page goes on where the one before it ended. So each thing is shown once, whatever comes in
 meanwhile. A filter is applied to a stretch of `SCANNED` things at a time; a page that found too few
-says how far it has looked. A span of time begins and ends where halving the numbers finds it.
+in `LOOKS` of them says that there may be more. A span of time begins and ends where halving the
+numbers finds it.
 """
 
 from __future__ import annotations
@@ -31,9 +32,10 @@ from duewise.store import models
 from duewise.store.sql import queries
 from duewise.web.console.read_only import ReadOnly
 
-SCANNED = 20_000  # things that a page with a filter looks at, at most
+SCANNED = 20_000  # things that a page with a filter looks at in one go
 BLOCKS_MAX = 1_000  # of which it looks at the heads
-LATE = timedelta(hours=1)  # how far the order of numbers may be from that of instants
+LOOKS = 10  # goes, at most
+LATE = timedelta(minutes=1)  # how far the order of numbers may be from that of instants
 NEWEST = 2**63 - 1
 _SQL = queries("lists")
 _PLACE = ("page_key", "page_block", "page_place")
@@ -99,6 +101,13 @@ class Stretch:
     is_last: bool
     unfolded: Sequence[tuple[int, int]]
 
+    @property
+    def values(self) -> dict[str, Any]:
+        """As the statement that reads it has them."""
+        block_ids = [block for block, _ in self.unfolded]
+        keys = [key for _, key in self.unfolded]
+        return {**vars(self.start), "low": self.low, "block_ids": block_ids, "keys": keys}
+
     def after(self, key: int, block: int, place: int) -> Position:
         """Where the next page begins, if this is the last that is shown."""
         if block:
@@ -133,26 +142,27 @@ def read_page(queryset: QuerySet[T], asked: Asked, start: Position | None, *, si
         return Page(_once(found), None)
     floor, newest = _span(name, asked)
     begin = start or newest
-    stretch = _stretch(name, asked, begin, floor, need=SCANNED if asked.is_filtered else size + 1)
-    values = {
-        **vars(begin),
-        "low": stretch.low,
-        "block_ids": [block for block, _ in stretch.unfolded],
-        "keys": [key for _, key in stretch.unfolded],
-    }
-    found = _read(queryset, f"{name}_stretch", values, limit=size + 1)
-    if len(found) > size:
-        last = found[size - 1]
-        older = stretch.after(*(getattr(last, each) for each in _PLACE))
-        return Page(_once(found[:size]), older)
-    end = None if stretch.is_last else stretch.end
-    return Page(_once(found), end, is_short=end is not None)
+    shown: list[T] = []
+    for _ in range(LOOKS):
+        need = SCANNED if asked.is_filtered else size + 1
+        stretch = _stretch(name, asked, begin, floor, need=need)
+        wanted = size - len(shown)
+        found = _read(queryset, f"{name}_stretch", stretch.values, limit=wanted + 1)
+        shown += found[:wanted]
+        if len(found) > wanted:
+            last = shown[-1]
+            older = stretch.after(*(getattr(last, each) for each in _PLACE))
+            return Page(_once(shown), older)
+        begin = stretch.end
+        if stretch.is_last or len(shown) == size:
+            return Page(_once(shown), None if stretch.is_last else begin)
+    return Page(_once(shown), begin, is_short=True)
 
 
 def _stretch(name: str, asked: Asked, start: Position, floor: Position, *, need: int) -> Stretch:
     """From `start` on so many things as a page needs, or all that are left."""
     limit = BLOCKS_MAX if asked.is_filtered else need
-    values = {**_codes(asked), **vars(start), "row_floor": floor.row, "block_floor": floor.block}
+    values = {**_filters(asked), **vars(start), "row_floor": floor.row, "block_floor": floor.block}
     [(count, low)] = _ask(f"{name}_rows", values | {"limit": need})
     heads = _ask(f"{name}_blocks", values | {"limit": limit})
     blocks: list[tuple[int, int]] = []
@@ -248,9 +258,10 @@ def _block_of(each: Model) -> int:
     return int(getattr(each, "page_block"))  # noqa: B009 -- read beside the model's own columns
 
 
-def _codes(asked: Asked) -> dict[str, str | None]:
+def _filters(asked: Asked) -> dict[str, Any]:
     names = ("status", "gate", "outcome", "new_state")
-    return {name: asked.codes.get(name) for name in names}
+    codes = {name: asked.codes.get(name) for name in names}
+    return {**codes, "since": asked.since, "until": asked.until}
 
 
 def _ask(name: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
