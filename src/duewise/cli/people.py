@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -18,6 +18,9 @@ from duewise.cli.common import (
 )
 from duewise.errors import BadInput, IntegrityBroken
 from duewise.times import local_date
+
+if TYPE_CHECKING:
+    from duewise.jobs.doctor import Finding
 
 
 def register(app: typer.Typer) -> None:
@@ -102,7 +105,7 @@ def serve(
 
 
 def doctor(context: typer.Context) -> None:
-    """Check settings, strategy, rules, texts, database, feed, evidence and gateway."""
+    """Check Python, settings, strategy, rules, texts, database, feed, evidence and gateway."""
     from duewise.jobs.doctor import examine
 
     app = opened(context)
@@ -114,10 +117,16 @@ def doctor(context: typer.Context) -> None:
             signer=app.signer,
             now=app.clock.now(),
         )
-    rows = [[finding.subject, "ok" if finding.is_ok else "!", finding.text] for finding in findings]
+    rows = [[finding.subject, _mark(finding), finding.text] for finding in findings]
     if wants_json(context):
         print_json([asdict(finding) for finding in findings])
     else:
         print_table("Doctor", ["what", "", "finding"], rows)
     if not all(finding.is_ok for finding in findings):
         raise IntegrityBroken("not all is in order")
+
+
+def _mark(finding: Finding) -> str:
+    if not finding.is_ok:
+        return "!"
+    return "note" if finding.is_note else "ok"

@@ -1,7 +1,8 @@
 """What was told, raw: sealed as it was heard, read again, set aside where it cannot be taken in.
 
 What the database cannot hold (a NUL in a name, a name longer than an index takes) must not stop
-what came with it, nor end each start. It is kept, sealed, with a reason; `duewise doctor` tells it.
+what came with it, nor end each start. It is kept, sealed, with a reason; `duewise doctor` tells it,
+and `duewise inbound` shows it and takes it in anew.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 import structlog
@@ -37,6 +38,16 @@ log = structlog.get_logger()
 Take = Callable[[Sequence[Inbound]], Awaitable[None]]
 
 
+class Puts(Protocol):
+    """Where what cannot be taken in is put."""
+
+    async def put(
+        self, conn: AsyncConnection[Any], told: Sequence[Inbound], *, reason: str
+    ) -> None:
+        """Keep it, and why, in the transaction that takes in what came with it."""
+        ...
+
+
 @dataclass(frozen=True)
 class Shelf:
     """Where what cannot be taken in is set aside: by which route it came, at which instant."""
@@ -46,9 +57,18 @@ class Shelf:
     keyring: Keyring
     now: datetime
 
+    async def put(
+        self, conn: AsyncConnection[Any], told: Sequence[Inbound], *, reason: str
+    ) -> None:
+        """A row of its own, sealed."""
+        body = pack(told, self.keyring, route=self.route)
+        values = {"route": self.route, "kind": self.kind, "body": body, "at": self.now}
+        await conn.execute(_SQL["add_raw"], values | {"replies": 0, "reason": reason})
+        log.error("inbound.set_aside", route=self.route, reason=reason)
+
 
 async def take_or_set_aside(
-    conn: AsyncConnection[Any], told: Sequence[Inbound], take: Take, *, shelf: Shelf
+    conn: AsyncConnection[Any], told: Sequence[Inbound], take: Take, *, shelf: Puts
 ) -> None:
     """Take all in that was told; where not all can be, what can, and the rest is set aside.
 
@@ -61,7 +81,7 @@ async def take_or_set_aside(
             raise
         async with conn.transaction():
             if len(told) == 1:
-                await _set_aside(conn, told, reason=type(error).__name__, shelf=shelf)
+                await shelf.put(conn, told, reason=type(error).__name__)
                 return
             half = len(told) // 2
             for each in (told[:half], told[half:]):
@@ -72,15 +92,6 @@ async def set_row_aside(conn: AsyncConnection[Any], raw_id: int, *, reason: str)
     """Set a stored row aside that cannot even be read."""
     await conn.execute(_SQL["set_row_aside"], {"raw_id": raw_id, "reason": reason})
     log.error("inbound.set_aside", raw_id=raw_id, reason=reason)
-
-
-async def _set_aside(
-    conn: AsyncConnection[Any], told: Sequence[Inbound], *, reason: str, shelf: Shelf
-) -> None:
-    body = pack(told, shelf.keyring, route=shelf.route)
-    values = {"route": shelf.route, "kind": shelf.kind, "body": body, "at": shelf.now}
-    await conn.execute(_SQL["add_raw"], values | {"replies": 0, "reason": reason})
-    log.error("inbound.set_aside", route=shelf.route, reason=reason)
 
 
 def replies_in(told: Sequence[Inbound]) -> int:

@@ -23,6 +23,7 @@ from duewise.store import models
 from duewise.web.console.approvals import TemplateApprovalAdmin
 from duewise.web.console.filters import code_filter
 from duewise.web.console.labels import OUTCOME_COLOURS, STATE_COLOURS, label, why
+from duewise.web.console.pages import OfRowsAndBlocks
 from duewise.web.console.read_only import ReadOnly, coloured, link
 from duewise.web.console.records import records_of
 
@@ -128,7 +129,7 @@ class EnvelopeAdmin(ReadOnly):
 
 
 @admin.register(models.EnvelopeChange)
-class EnvelopeChangeAdmin(ReadOnly):
+class EnvelopeChangeAdmin(OfRowsAndBlocks):
     """Every change of state."""
 
     list_display = ("at", "of_envelope", "from_state", "to_state", "because")
@@ -151,7 +152,7 @@ class EnvelopeChangeAdmin(ReadOnly):
 
 
 @admin.register(models.Verdict)
-class VerdictAdmin(ReadOnly):
+class VerdictAdmin(OfRowsAndBlocks):
     """The guard's word at each gate."""
 
     list_display = ("at", "of_envelope", "at_gate", "shown_outcome", "fired", "next_allowed_at")
@@ -189,7 +190,7 @@ class SubmissionAdmin(ReadOnly):
 
 
 @admin.register(models.Receipt)
-class ReceiptAdmin(ReadOnly):
+class ReceiptAdmin(OfRowsAndBlocks):
     """What gateways said later."""
 
     list_display = ("at", "of_envelope", "route", "provider_id", "shown_status", "code")

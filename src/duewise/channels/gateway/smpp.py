@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -52,7 +51,7 @@ from duewise.channels.smpp.pdu import (
     frame,
     header,
 )
-from duewise.channels.smpp.receipt import RECEIPT_TYPE, STATE_NUMBERS
+from duewise.channels.smpp.receipt import STATE_NUMBERS
 from duewise.channels.smpp.text import NPI_ISDN, UDHI, read_text, source_plan
 from duewise.channels.wire.codec import Farewell, Say
 from duewise.channels.wire.framing import ProtocolError
@@ -70,26 +69,8 @@ STATUSES: Final = Statuses(
     names=status.NAMES,
 )
 _TAKEN: Final = struct.pack(">III", HEADER_LENGTH + 1, Command.DELIVER_SM_RESP, status.OK)
-# esm_class, protocol, priority; no times; nothing registered, replaced or coded.
-_FLAGS: Final = bytes((RECEIPT_TYPE, 0, 0)) + b"\0\0" + bytes(4)
 _HEADER = struct.Struct(">IIII")
 _SUBMIT_RESP: Final = int(Command.SUBMIT_SM_RESP)
-_REFERENCE: Final = Tag.REFERENCE.to_bytes(2, "big")
-# The id as its own parameter, and the state: sections 5.3.2.12 and 5.3.2.35.
-_NAMED: Final = b"%s%%s%%s\0%s\0\1%%c" % (
-    Tag.RECEIPTED_MESSAGE_ID.to_bytes(2, "big"),
-    Tag.MESSAGE_STATE.to_bytes(2, "big"),
-)
-_SUBSCRIBER_MAX: Final = 21  # with its plus sign, as the digits have a NUL behind them
-_LONG: Final = b"\5\0\3"  # a header of one element: reference, total, number
-_LONG_LENGTH: Final = 6
-# Section 4.4.1, up to sm_length: a text in UCS-2, with a header or without.
-_USUAL: Final = re.compile(
-    rb"(.{4})\0\0\0\x04\0\0\0\0(.{4})"
-    rb"[^\0]{0,5}\0(.).([^\0]{0,20})\0(.).([^\0]{0,20})\0([\0\x40])..[^\0]{0,16}\0"
-    rb"([^\0]{0,16})\0(.).\x08.(.)",
-    re.DOTALL,
-)
 _BINDS = frozenset({Command.BIND_TRANSMITTER, Command.BIND_RECEIVER, Command.BIND_TRANSCEIVER})
 
 

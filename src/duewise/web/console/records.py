@@ -87,9 +87,10 @@ def _submissions(pk: int) -> Table:
 
 def _receipts(pk: int) -> Table:
     found = models.Receipt.objects.filter(envelope_id=pk).order_by("at")[:ROWS_MAX]
+    once = {(row.route, row.provider_id, row.status): row for row in reversed(found)}
     rows = [
         (at(row.at), row.route, row.provider_id, label("receipt", row.status), row.code or "–")
-        for row in found
+        for row in reversed(once.values())
     ]
     headers = (_("at"), _("route"), _("provider id"), _("status"), _("code"))
     return Table(_("Receipts"), headers, rows)
