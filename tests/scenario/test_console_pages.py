@@ -190,6 +190,7 @@ def test_it_goes_on_by_a_link_and_finds_by_a_name(
     for number in range(1, 100):
         answer = visitor.get(f"/console/store/receipt/{query}")
         seen += answer.content.decode().count("field-of_envelope")
+        assert " results" not in answer.content.decode(), "nobody has counted them"
         changes = answer.context["cl"]
         assert ("Newest" in answer.content.decode()) == (number > 1)
         if not changes.older:
@@ -213,6 +214,12 @@ def test_it_goes_on_by_a_link_and_finds_by_a_name(
     assert found(f"?q={last.pk}", "verdict") == found(f"?q={last.pk}", "envelopechange") - 1 == 1
     assert found("?status=failed") == 20
     assert found(f"?status=failed&p={query.partition('p=')[2]}") == 20, "a page of another question"
+    with monkeypatch.context() as patched:
+        patched.setattr(pages, "SCANNED", 9)
+        patched.setattr(pages, "LOOKS", 2)
+        nothing = visitor.get("/console/store/receipt/?status=expired").content.decode()
+    assert "There may be more further back." in nothing
+    assert ">Older<" in nothing
     with world.services.connect() as conn:
         conn.execute(
             "INSERT INTO receipt_row (route, provider_id, status, code, reference, at, envelope_id)"
