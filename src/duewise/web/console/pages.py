@@ -290,7 +290,10 @@ def asked_of(queryset: QuerySet[Any], name: str) -> Asked:
 def _lookups(node: WhereNode) -> list[Lookup[Any]]:
     found: list[Lookup[Any]] = []
     for child in node.children:
-        found += _lookups(child) if isinstance(child, WhereNode) else [child]  # type: ignore[list-item]
+        if isinstance(child, WhereNode):
+            found += _lookups(child)
+        elif isinstance(child, Lookup):
+            found.append(child)
     return found
 
 
