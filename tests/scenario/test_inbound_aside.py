@@ -70,8 +70,11 @@ def test_it_takes_in_what_it_can_and_keeps_the_rest_under_its_number(
     assert len(desk.rows("SELECT 1 FROM reply")) == 1, "told twice is once"
 
 
-def test_it_lists_and_shows_nothing_personal(desk: Desk, duewise: CommandLine) -> None:
+def test_it_lists_shows_nothing_personal_and_knows_its_numbers(
+    desk: Desk, duewise: CommandLine
+) -> None:
     assert duewise("inbound", "aside").out == "Nothing is set aside.\n"
+    assert duewise("inbound", "retry", "--all", "--yes").out == "Nothing is set aside.\n"
     set_aside(desk, "DataError", REFUSES, POISON, OF_NOBODY)
     set_aside(desk, "CannotUnseal", body=b"x")
     found = json.loads(duewise("--json", "inbound", "aside", "--limit", "1").out)
@@ -89,11 +92,8 @@ def test_it_lists_and_shows_nothing_personal(desk: Desk, duewise: CommandLine) -
     assert receipt["said"] == "failed no ****"
     assert "It cannot be read" in duewise("inbound", "show", "2").out
 
-
-def test_it_knows_what_is_set_aside_by_its_number(duewise: CommandLine) -> None:
     assert duewise("inbound", "show", "7").err.startswith(
         "duewise: ID: nothing is set aside under 7. Mend: see `duewise inbound aside`"
     )
-    asked: tuple[list[str], ...] = ([], ["7", "--all"], ["7"])
+    asked: tuple[list[str], ...] = ([], ["7", "--all"], ["1", "7"])
     assert [duewise("inbound", "retry", *each).code for each in asked] == [2, 2, 2]
-    assert duewise("inbound", "retry", "--all", "--yes").out == "Nothing is set aside.\n"

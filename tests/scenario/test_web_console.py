@@ -145,6 +145,8 @@ def test_it_filters_and_searches(world: World) -> None:
         "?q=nobody": 0,
         "?as_of_from=2026-08-11&as_of_to=2026-08-11": 0,
     }
+    searched = visitor.get(f"/console/store/envelope/?q={world.envelopes['Zhao']}")
+    assert "::" not in str(searched.context["cl"].queryset.query), "a cast is in no index"
 
 
 def test_it_shows_texts_only_to_those_with_the_right(world: World) -> None:

@@ -290,14 +290,11 @@ def asked_of(queryset: QuerySet[Any], name: str) -> Asked:
 def _lookups(node: WhereNode) -> list[Lookup[Any]]:
     found: list[Lookup[Any]] = []
     for child in node.children:
-        found += _lookups(child) if isinstance(child, WhereNode) else [child]  # type: ignore[list-item]
+        if isinstance(child, WhereNode):
+            found += _lookups(child)
+        elif isinstance(child, Lookup):
+            found.append(child)
     return found
-
-
-class OlderPaginator(InfinitePaginator):  # type: ignore[misc]  # unfold ships no types
-    """Links to the newest and to what is older; how much there is in all nobody counts."""
-
-    template_name = "duewise/older.html"
 
 
 class NewestFirst(ChangeList):  # type: ignore[misc]  # unfold ships no types
@@ -318,7 +315,9 @@ class NewestFirst(ChangeList):  # type: ignore[misc]  # unfold ships no types
         self.result_list, self.result_count = page.shown, len(page.shown)
         self.show_full_result_count, self.full_result_count = False, None
         self.show_admin_actions, self.can_show_all, self.multi_page = False, False, True
-        self.paginator = OlderPaginator(page.shown, self.list_per_page)
+        # Of its own kind, by whose name unfold knows that nothing is counted.
+        self.paginator = InfinitePaginator(page.shown, self.list_per_page)
+        self.paginator.template_name = "duewise/older.html"
 
     @cached_property
     def query_string(self) -> str:
