@@ -35,7 +35,7 @@ from duewise.channels.gateway.settings import (
 from duewise.times import Clock, ManualClock
 
 Answer: TypeAlias = tuple[int, str]  # to a submit: 0 and its id, or a status and ""
-PUMP_S: Final = 0.002  # receipts of 2 ms leave together
+PUMP_S: Final = 0.005  # receipts of 5 ms leave together
 ENDINGS_MAX: Final = 10_000
 PUMP_MAX_S: Final = 0.02
 _receipt = partial(tuple.__new__, Receipt)  # in a third of the time of its own `__new__`
@@ -75,7 +75,7 @@ class Hub:
         """Decide on submits and note them; `log.flush` must come before their answers."""
         fates, loses_link = self._decided(submits)
         ids = self.dialect.message_ids(self.log.next_numbers(len(fates)), now=now)
-        answers, noted, drawn = list[Answer](), now.isoformat(), None
+        answers, noted, drawn, refused = list[Answer](), now.isoformat(), None, self.refused
         for submission, destined, message_id in zip(submits, fates, ids, strict=False):
             is_late = now >= submission.valid_until
             if is_late or destined.refusal:
@@ -88,7 +88,7 @@ class Hub:
                 if destined is not drawn:  # nearly all of a read have one fate
                     drawn, ending = destined, _ending(destined, now)
                 self._owe(account, _receipt((message_id, submission, ending)), destined)
-        self.accepted += sum(not status for status, _ in answers)
+        self.accepted += len(answers) - (self.refused - refused)
         self._woken.set()
         return Taken(answers, loses_link)
 

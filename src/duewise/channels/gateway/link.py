@@ -26,7 +26,7 @@ BIND_PATIENCE_S: Final = 10.0
 RETRY_S: Final = 0.1  # after the other side was too busy to take a receipt
 UNREAD_MAX: Final = 1 << 20  # octets that the client has not read yet
 READ_MAX: Final = 65_536  # octets a read
-CHUNK_MAX: Final = 32  # PDUs between two writes of the record and of answers
+CHUNK_MAX: Final = 128  # PDUs between two writes of the record and of answers
 
 
 class Link(asyncio.BufferedProtocol):
