@@ -38,27 +38,29 @@ async def take_receipts(
 
     What came before the answer to its submission was stored is matched here, too.
     """
-    matched = await _keep(conn, route, receipts, can, now=now)
-    found = await conn.execute(_SQL["match_receipts"], {"route": route})
-    matched |= {row[0] for row in await found.fetchall()}
-    await _fold(conn, can, matched, now=now)
+    steps = await _keeping(conn, route, receipts, can, now=now)
+    steps.append(("match_receipts", {"route": route}))
+    async with conn.pipeline():
+        answers = [await conn.execute(_SQL[step], values) for step, values in steps]
+    matched = {row[0] for each in answers if each.description for row in await each.fetchall()}
+    await _fold(conn, can, matched - {None}, now=now)
 
 
-async def _keep(
+async def _keeping(
     conn: AsyncConnection[Any],
     route: str,
     receipts: Sequence[InboundReceipt],
     can: Capabilities,
     *,
     now: datetime,
-) -> set[int]:
-    """Store receipts, each once: a block of those that end their envelopes, and the others in rows.
+) -> list[tuple[str, dict[str, Any]]]:
+    """How to store receipts, each once: a block of those that end their envelopes, rows of others.
 
-    Returns the envelopes of the others.
+    The envelopes have come to their end already.
     """
     receipts = list({each[:2]: each for each in receipts}.values())  # by id and status
     if not receipts:
-        return set()
+        return []
     provider_ids, _, _, references, _, _ = zip(*receipts, strict=True)
     values: dict[str, Any] = {
         "route": route,
@@ -72,14 +74,14 @@ async def _keep(
     news = list(compress(told, map(not_, are_told)))
     ended = await _fold_whole(conn, news, can, block_id=block_id, now=now)
     whole = [pair for pair in news if pair[0] in ended]
+    rest += [pair for pair in news if pair[0] not in ended]
+    steps: list[tuple[str, dict[str, Any]]] = []
     if whole:
         values |= {"block_id": block_id, "now": now} | _block_of(whole)
-        await conn.execute(_SQL["add_receipt_block"], values)
-    rest += [pair for pair in news if pair[0] not in ended]
-    if not rest:
-        return set()
-    added = await conn.execute(_SQL["add_receipts"], {"route": route} | _rows_of(rest))
-    return {row[0] for row in await added.fetchall()} - {None}
+        steps.append(("add_receipt_block", values))
+    if rest:
+        steps.append(("add_receipts", {"route": route} | _rows_of(rest)))
+    return steps
 
 
 def _block_of(told: Sequence[_Told]) -> dict[str, str]:

@@ -11,7 +11,8 @@ import struct
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
-from typing import Final, NamedTuple
+from itertools import pairwise
+from typing import Final, NamedTuple, TypeAlias
 
 from duewise.channels.base import InboundReceipt, ReceiptStatus, normalise_provider_id
 from duewise.channels.smpp.pdu import (
@@ -33,6 +34,7 @@ from duewise.channels.wire.text import TON_INTERNATIONAL
 ACCEPTED: Final = struct.pack(">II", Command.SUBMIT_SM_RESP, 0)
 DELIVER: Final = struct.pack(">I", Command.DELIVER_SM)
 RECEIPT_REQUESTED: Final = 1  # section 5.2.17: a receipt for success and for failure
+ALIKE_MIN: Final = 4  # receipts, before it pays to look where their fields are
 _HEADER = struct.Struct(">IIII")
 _INTERNATIONAL = bytes((TON_INTERNATIONAL, NPI_ISDN))
 # Section 4.6.1 with esm_class 4, and the text of appendix B in printable ASCII.
@@ -42,6 +44,7 @@ _RECEIPT = re.compile(
     rb" err:[0-9A-Za-z]+) text:",
     re.DOTALL,
 )
+_SUBMITTED: Final = b" submit date:"
 _WORDS = re.compile(rb"done date:(\d+) stat:([A-Z]+) err:([0-9A-Za-z]+)")
 # Section 3.2.4: id, state and our reference, in this order and nothing else.
 _PARAMETERS = re.compile(
@@ -98,7 +101,7 @@ def read_receipts(
     frames: Sequence[bytes], *, received_at: datetime, zone: tzinfo
 ) -> list[InboundReceipt | None]:
     """The receipt in each frame of a deliver_sm; None where it is any other, or none."""
-    read = [_read(octets, zone) for octets in frames]
+    read = _read_alike(frames, zone) or [_read(octets, zone) for octets in frames]
     ids = iter(_normal_ids([each[0] for each in read if each is not None]))
     return [
         None
@@ -114,7 +117,59 @@ def read_receipts(
     ]
 
 
-def _read(octets: bytes, zone: tzinfo) -> tuple[bytes, _Word, bytes] | None:
+def _read_alike(frames: Sequence[bytes], zone: tzinfo) -> list[_Receipt | None]:
+    """`_read` for receipts that differ in a few fields only, which have one length; else nothing.
+
+    What a gateway tells together is so: the fields are cut out of all frames at the same places.
+    """
+    is_one_length = len(frames) >= ALIKE_MIN and len(set(map(len, frames))) == 1
+    if not (is_one_length and (spans := _spans(frames[0]))):
+        return []
+    borders = [0, *(border for span in spans for border in span), len(frames[0])]
+    shape = struct.Struct("".join(f"{end - start}s" for start, end in pairwise(borders)))
+    columns = list(zip(*shape.iter_unpack(b"".join(frames)), strict=True))
+    if any(column.count(column[0]) < len(frames) for column in columns[::2]):
+        return []
+    _, sources, ids, dates, words, _, receipted, states, references = columns[1::2]
+    texts = b"".join(ids + receipted)
+    if not (texts.isalnum() and b"".join(dates).isdigit()) or 0 in b"".join(sources + references):
+        return []
+    ends = list(zip(words, states, strict=True))
+    known = {end: _word(*end, zone) for end in set(ends) if _WORDS.fullmatch(end[0])}
+    told = [word for word in map(known.get, ends) if word is not None]
+    if len(told) < len(frames):
+        return []
+    return list(zip(receipted, told, references, strict=True))
+
+
+def _spans(octets: bytes) -> list[tuple[int, int]]:
+    """Where in a usual receipt the fields are in which it may differ from others like it.
+
+    Sequence number, source, id, submit date, end, text, id once more, state, reference.
+    """
+    found = _RECEIPT.match(octets, HEADER_LENGTH)
+    if found is None:
+        return []
+    end = found.start(2) - 3 + found[1][0]
+    usual = _PARAMETERS.match(octets, end) if found.end() <= end else None
+    if usual is None or not _is_told_right(usual):
+        return []
+    source = octets.index(0, HEADER_LENGTH) + 3
+    submitted = octets.index(_SUBMITTED, found.end(2)) + len(_SUBMITTED)
+    return [
+        (12, HEADER_LENGTH),
+        (source, octets.index(0, source)),
+        found.span(2),
+        (submitted, found.start(3) - 1),
+        found.span(3),
+        (found.end(), end),
+        usual.span(2),
+        usual.span(3),
+        usual.span(5) if usual[4] else (len(octets), len(octets)),
+    ]
+
+
+def _read(octets: bytes, zone: tzinfo) -> _Receipt | None:
     """Id, end and reference of the message of which a receipt tells."""
     found = _RECEIPT.match(octets, HEADER_LENGTH)
     if found is None:
@@ -137,10 +192,9 @@ def _read(octets: bytes, zone: tzinfo) -> tuple[bytes, _Word, bytes] | None:
 def _parameters(octets: bytes, at: int) -> tuple[bytes | None, bytes, bytes]:
     """Id, state and our reference from the optional parameters. Raises ProtocolError."""
     usual = _PARAMETERS.match(octets, at)
-    if usual is not None:
-        length, provider_id, state, named, reference = usual.groups(b"")
-        if length[0] == len(provider_id) + 1 and (not named or named[0] == len(reference) + 1):
-            return provider_id, state, reference
+    if usual is not None and _is_told_right(usual):
+        _, provider_id, state, _, reference = usual.groups(b"")
+        return provider_id, state, reference
     tlvs = decode_tlvs(octets, at)
     receipted = tlvs.get(Tag.RECEIPTED_MESSAGE_ID)
     return (
@@ -150,12 +204,21 @@ def _parameters(octets: bytes, at: int) -> tuple[bytes | None, bytes, bytes]:
     )
 
 
+def _is_told_right(usual: re.Match[bytes]) -> bool:
+    """Whether the lengths in these parameters are those of id and reference."""
+    length, provider_id, _, named, reference = usual.groups(b"")
+    return length[0] == len(provider_id) + 1 and (not named or named[0] == len(reference) + 1)
+
+
 class _Word(NamedTuple):
     """What many receipts have in common: how it ended, and when; `at` None: it does not say."""
 
     status: ReceiptStatus
     code: str
     at: datetime | None
+
+
+_Receipt: TypeAlias = tuple[bytes, _Word, bytes]  # id, end and reference of the message
 
 
 @lru_cache(maxsize=4_096)
