@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import platform
-import sys
-import sysconfig
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,17 +16,14 @@ from duewise.errors import DuewiseError
 from duewise.guard.rule import Rulebook
 from duewise.jobs.approvals import as_recorded
 from duewise.jobs.audit import examine_chain
+from duewise.jobs.interpreter import this_python
 from duewise.jobs.operations import feed_complete_until
 from duewise.jobs.tenant import Tenant
 from duewise.store.audit import Signer
 from duewise.store.sql import queries
 
 LEDGER_AGE_MAX = timedelta(seconds=300)
-OF_THE_SYSTEM = "/usr"  # its packagers profile in ways of their own, which leave no sign
-UNPROFILED = (
-    "configured without --enable-optimizations: sending takes about a quarter more of the"
-    " processor; see docs/howto/run-in-production.md"
-)
+SLOW = "sending takes about a quarter more of the processor; see docs/howto/run-in-production.md"
 
 
 @dataclass(frozen=True)
@@ -51,9 +46,7 @@ def examine(
 ) -> list[Finding]:
     """Every check, none left out because another failed."""
     return [
-        python(
-            sysconfig.get_config_vars(), version=platform.python_version(), base=sys.base_prefix
-        ),
+        _python(),
         _database(conn),
         _feed(conn, now=now),
         _rules(tenant.rulebook),
@@ -66,25 +59,12 @@ def examine(
     ]
 
 
-def python(built: Mapping[str, Any], *, version: str, base: str) -> Finding:
-    """On which Python this runs; a note where no sign is of a build by profile.
-
-    `built` is how, as sysconfig has it; `base` is where it is installed. Debian's Python shows
-    nothing of the profile that it was built by, so of a system's own nothing more is said.
-
-    >>> python({"CONFIG_ARGS": "'--enable-optimizations'"}, version="3.13.1", base="/opt").is_note
-    False
-    >>> python({"CONFIG_ARGS": "'--prefix=/opt'"}, version="3.13.1", base="/opt").is_note
-    True
-    >>> python({"CONFIG_ARGS": "'--prefix=/usr'"}, version="3.13.1", base="/usr").text
-    '3.13.1'
-    """
-    said = str(built.get("CONFIG_ARGS") or "")
-    how = " ".join(str(built.get(name) or "") for name in ("CONFIG_ARGS", "PY_CORE_CFLAGS"))
-    is_profiled = any(sign in how for sign in ("--enable-optimizations", "-fprofile-"))
-    if not said or is_profiled or base == OF_THE_SYSTEM:
+def _python() -> Finding:
+    """On which Python this runs; a note where it could be a faster one."""
+    version = this_python()
+    if version == platform.python_version():
         return Finding("python", is_ok=True, text=version)
-    return Finding("python", is_ok=True, text=f"{version}, {UNPROFILED}", is_note=True)
+    return Finding("python", is_ok=True, text=f"{version}: {SLOW}", is_note=True)
 
 
 def _database(conn: Connection[Any]) -> Finding:

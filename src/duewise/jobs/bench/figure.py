@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from duewise.errors import IntegrityBroken
+from duewise.jobs.interpreter import this_python
 
 Timer = Callable[[], float]
 
@@ -106,7 +107,7 @@ def this_machine() -> Machine:
         cpu=_field(Path("/proc/cpuinfo"), "model name") or platform.processor() or "unknown",
         cores=len(os.sched_getaffinity(0)),
         memory_gib=round(pages * page_bytes / 1_024**3, 1),
-        python=platform.python_version(),
+        python=this_python(),
         load_1m=round(os.getloadavg()[0], 2),
     )
 
