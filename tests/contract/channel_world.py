@@ -69,7 +69,8 @@ class World:
     carrier: str = "smpp"
 
     def records(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.log_path.read_text("utf-8").splitlines()]
+        whole = self.log_path.read_text("utf-8", "replace").rpartition("\n")[0]  # a kill tears one
+        return [json.loads(line) for line in whole.splitlines()]
 
     def line(self, **settings: Any) -> SmppSettings | CmppSettings:
         """The account at this gateway, in the protocol it speaks."""

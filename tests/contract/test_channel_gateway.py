@@ -25,6 +25,7 @@ from tests.contract.channel_world import (
 
 from duewise.channels.base import Accepted, Message, Refused, Unknown
 from duewise.channels.gateway import GatewayControl, GatewayPorts, GatewaySettings, run_gateway
+from duewise.channels.gateway.log import SubmitLog
 from duewise.channels.smpp.pdu import (
     HEADER_LENGTH,
     PDU_LENGTH_MAX,
@@ -341,3 +342,15 @@ async def test_it_says_which_port_or_file_it_cannot_have(tmp_path: Path) -> None
             await run_gateway(taken, clock=gateway.clock, log_path=tmp_path, ready=ready)
     with pytest.raises(Unreachable):
         await GatewayControl.open("127.0.0.1", gateway.ports.control_port)
+
+
+@pytest.mark.parametrize(
+    ("left", "whole"), [('{"a": 1}\n{"b', '{"a": 1}\n'), ('{"b', ""), ('{"a": 1}\n', '{"a": 1}\n')]
+)
+def test_it_cuts_off_the_line_that_a_kill_has_torn(tmp_path: Path, left: str, whole: str) -> None:
+    path = tmp_path / "record"
+    path.write_text(left + "x" * 5_000 if left[-1] != "\n" else left)
+    with SubmitLog(path) as log:
+        log.append('{"c": 3}\n')
+        log.flush()
+    assert path.read_text() == whole + '{"c": 3}\n'
