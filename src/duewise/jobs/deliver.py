@@ -59,7 +59,8 @@ __all__ = [
 
 IDLE_S = 1.0
 AWAY_S = 5.0  # before the next claim while the link is away
-ACCEPT_AFTER_S = 2  # an answered chunk's envelopes are told so, where no receipt is there before
+# An answered chunk's envelopes are told so, where no receipt is there before.
+ACCEPT_AFTER, ACCEPT_EVERY = timedelta(seconds=2), timedelta(seconds=1)
 FAILED_PASSES_MAX = 20  # one after the other, on a database that does answer
 _SQL = queries("outbox")
 
@@ -94,6 +95,7 @@ async def send_due(
     Told to stop it sends no further chunk.
     """
     stop = stop or asyncio.Event()
+    accepted_at = clock.now()
     sender.begin_pass()
     async with flight(sender, channel, tenant=tenant, clock=clock, settings=settings) as chunks:
         while chunks.is_linked:
@@ -110,7 +112,9 @@ async def send_due(
             by_part = channel.capabilities.counts_parts
             taken = sum(each.parts for each in chunk.cleared) if by_part else len(chunk.cleared)
             await _take_turn(sender, channel, taken - settings.chunk, settings=settings)
-            await _accept(sender, until=clock.now() - timedelta(seconds=ACCEPT_AFTER_S))
+            if clock.now() - accepted_at >= ACCEPT_EVERY:
+                accepted_at = clock.now()
+                await _accept(sender, until=accepted_at - ACCEPT_AFTER)
     await _accept(sender, until=clock.now())
     return chunks.is_linked
 

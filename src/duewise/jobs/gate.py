@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import polars as pl
@@ -18,6 +18,7 @@ from duewise.outbox.envelope import State
 
 # A deferral without a computable instant (a stale ledger) is asked again after this long.
 ASK_AGAIN_S = 60
+_EPOCH, _US = datetime(1970, 1, 1, tzinfo=UTC), timedelta(microseconds=1)
 _NO_TEXT = "missing_variable"
 # The facts kept with a verdict: those that a later reader cannot find in the envelope itself.
 _KEPT = (
@@ -127,8 +128,8 @@ def instants(column: pl.Series) -> list[Any]:
 
 def instant_column(values: Sequence[datetime]) -> pl.Series:
     """The other way round."""
-    place = {at: number for number, at in enumerate(dict.fromkeys(values))}
-    return pl.Series(list(place), dtype=INSTANT).gather([place[at] for at in values])
+    known = {at: (at - _EPOCH) // _US for at in set(values)}
+    return pl.Series([known[at] for at in values], dtype=pl.Int64).cast(INSTANT)
 
 
 def _kept_texts(facts: pl.DataFrame) -> list[str]:

@@ -94,7 +94,7 @@ async def judge_due(
         "text": [each.text or None for each in claimed],
         "paid_minor": [paid.get(envelope_id, 0) for envelope_id in due["envelope_id"]],
         "valid_until": instant_column(due["valid_until"]),
-        "now": instant_column([now] * len(claimed)),
+        "now": instant_column([now]).new_from_index(0, len(claimed)),
     }
     messages = pl.DataFrame({name: given[name] for name in _MESSAGES}, schema=dict(_MESSAGES))
     return claimed, rule_on(messages, known, tenant=ruled(tenant, told.approvals))
