@@ -72,12 +72,12 @@ class Flight:
     async def room(self) -> None:
         """Wait until another chunk may be marked. Raises what the storing of answers raised."""
         while len(self._flying) >= FLYING_MAX:
-            await self._some_landed()
+            await self._landed(asyncio.FIRST_COMPLETED)
 
     async def landed(self) -> None:
-        """Wait until every chunk is settled. Raises what the storing of answers raised."""
+        """Wait until all chunks are settled. Raises, at the end, what storing their answers raised."""
         while self._flying:
-            await self._some_landed()
+            await self._landed(asyncio.ALL_COMPLETED)
 
     def send(self, chunk: Sequence[Claimed], *, claim_id: int, crossing: Crossing) -> None:
         """What is marked is written and settled behind our back."""
@@ -104,8 +104,8 @@ class Flight:
     async def _settle(self, answers: Answers) -> None:
         await settle(self.sender, answers, patience=self.settings.patience)
 
-    async def _some_landed(self) -> None:
-        done, self._flying = await asyncio.wait(self._flying, return_when=asyncio.FIRST_COMPLETED)
+    async def _landed(self, return_when: str) -> None:
+        done, self._flying = await asyncio.wait(self._flying, return_when=return_when)
         for task in done:
             task.result()
 
