@@ -259,6 +259,8 @@ SELECT borrower_id, kind
 SELECT p.borrower_id, 'blackout'
   FROM person p
  WHERE p.borrower_id = ANY(%(borrower_ids)s)
+   AND EXISTS (SELECT 1 FROM blackout  -- mostly there is none, and nobody is looked up
+                WHERE from_at <= %(now)s AND until_at > %(now)s AND lifted_at IS NULL)
    AND EXISTS (SELECT 1 FROM blackout b
                 WHERE b.from_at <= %(now)s AND b.until_at > %(now)s AND b.lifted_at IS NULL
                   AND (p.region IS NULL OR starts_with(p.region, b.region)));
