@@ -94,6 +94,26 @@ def test_it_refuses_a_whole_statement_for_one_forbidden_move(conn: Connection) -
     ]
 
 
+def test_it_queues_what_waits_and_nothing_else(conn: Connection) -> None:
+    for old in State:
+        for new in State:
+            if new in {old, *MOVES[old]}:
+                move(conn, add(conn, old, key=f"{old}|{new}"), new)
+    conn.execute("UPDATE envelope SET not_before = not_before + interval '1 h' WHERE attempt = 0")
+    conn.execute("UPDATE envelope SET lane = 0, valid_until = now() WHERE key LIKE 'unknown%'")
+    columns = "envelope_id, state, channel, lane, not_before, valid_until"
+    queued = conn.execute(f"SELECT {columns} FROM waiting ORDER BY 1".encode()).fetchall()
+    waits = "FROM envelope WHERE state IN ('ready', 'held', 'unknown') ORDER BY 1"
+    assert queued == conn.execute(f"SELECT {columns} {waits}".encode()).fetchall()
+    assert {row[1] for row in queued} == {"ready", "held", "unknown"}
+
+
+def test_it_marks_an_envelope_without_writing_into_its_indexes(conn: Connection) -> None:
+    move(conn, add(conn), State.SENDING)
+    hot = "SELECT pg_stat_get_xact_tuples_hot_updated('envelope'::regclass)"
+    assert conn.execute(hot).fetchone() == (1,)
+
+
 @pytest.mark.parametrize(
     "statement",
     [

@@ -34,6 +34,14 @@ READS = (
     "SELECT * FROM submission",
     "SELECT * FROM verdict",
 )
+# As many more, which wait, and one that does not.
+WAITS = """
+CREATE TEMP TABLE more AS SELECT * FROM envelope;
+INSERT INTO envelope
+SELECT (jsonb_populate_record(m, jsonb_build_object('envelope_id', 100 + place, 'key', e.state,
+                                                    'state', e.state))).*
+  FROM more m, unnest('{ready,held,unknown,lapsed}'::text[]) WITH ORDINALITY AS e (state, place);
+"""
 
 
 @pytest.fixture
@@ -55,14 +63,18 @@ def test_it_reads_the_same_after_the_migration(
 ) -> None:
     with connect(before) as conn:
         conn.execute(ROWS)
+        conn.execute(WAITS)
         told = [conn.execute(read).fetchall() for read in READS]
     assert all(told)
     with django_db_blocker.unblock():
         migrate(before)
     with connect(before) as conn:
         assert [conn.execute(read).fetchall() for read in READS] == told
+        queued = conn.execute("SELECT state, lane FROM waiting ORDER BY envelope_id").fetchall()
+        assert queued == [("ready", 2), ("held", 2), ("unknown", 2)]
         conn.execute(
             "UPDATE envelope SET state = 'delivered', reason = 'receipt: 000', told_in = 7"
+            " WHERE state = 'sending'"
         )
         moved = conn.execute(f"{READS[1]} DESC LIMIT 1").fetchall()
     assert moved[0][0] > told[1][-1][0], "numbers go on where they stood"

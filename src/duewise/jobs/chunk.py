@@ -75,7 +75,7 @@ class Flight:
             await self._landed(asyncio.FIRST_COMPLETED)
 
     async def landed(self) -> None:
-        """Wait until all chunks are settled. Raises, at the end, what storing their answers raised."""
+        """Wait until all chunks are settled. Raises at the end what storing the answers raised."""
         while self._flying:
             await self._landed(asyncio.ALL_COMPLETED)
 

@@ -254,9 +254,6 @@ class Envelope(models.Model):
     owner = models.BigIntegerField(_("worker"), null=True)
     wired_at = models.DateTimeField(_("on the wire at"), null=True)
     route = models.TextField(_("route"), null=True)  # by which it was put there last
-    # What is still to be done: ready (to be claimed, or claimed and not written), held, unknown.
-    # The database sets it; the state itself is in no index, so that a move touches none.
-    open_as = models.TextField(null=True)
     # The block of what went on the wire with it, the first time it did; and that of the receipts
     # that ended it all at once, none where they came one by one.
     sent_in = models.BigIntegerField(null=True)
@@ -268,24 +265,39 @@ class Envelope(models.Model):
         verbose_name = _("envelope")
         verbose_name_plural = _("envelopes")
         # Named here, and not by `unique` and `db_index`: those add a second index of each text, for
-        # LIKE, and every move of an envelope would write all of them.
+        # LIKE. No index holds what a move changes, so that it writes into none.
         constraints = [models.UniqueConstraint(fields=["key"], name="envelope_key")]
         indexes = [
             models.Index(fields=["borrower_id"], name="envelope_borrower"),
             models.Index(fields=["loan_id"], name="envelope_loan"),
-            models.Index(
-                fields=["lane", "not_before", "envelope_id"],
-                name="envelope_ready",
-                condition=models.Q(open_as="ready"),
-            ),
-            # What time may end: validity, a doubt.
-            models.Index(
-                fields=["open_as", "valid_until"],
-                name="envelope_open",
-                condition=models.Q(open_as__isnull=False),
-            ),
             # Days come one after the other: blocks of pages are told apart by them.
             BrinIndex(fields=["as_of"], name="envelope_day", pages_per_range=32),
+        ]
+
+
+class Waiting(models.Model):
+    """The queue: what is still to be done with envelopes that are ready, held or unknown.
+
+    The database keeps it in step with the envelopes, in the same transaction.
+    """
+
+    envelope_id = models.BigIntegerField(primary_key=True)
+    state = models.TextField()
+    channel = models.TextField()
+    lane = models.SmallIntegerField()
+    not_before = models.DateTimeField()
+    valid_until = models.DateTimeField()
+
+    class Meta:
+        db_table = "waiting"
+        indexes = [
+            models.Index(
+                fields=["lane", "not_before", "envelope_id"],
+                name="waiting_ready",
+                condition=models.Q(state="ready"),
+            ),
+            # What time may end: validity, a doubt.
+            models.Index(fields=["state", "valid_until"], name="waiting_until"),
         ]
 
 

@@ -51,8 +51,8 @@ SELECT status, sum(receipts)::bigint
  WHERE receipts > 0 GROUP BY status
 """
 _DUE = """
-SELECT count(*), min(not_before) FROM envelope
- WHERE open_as = 'ready' AND state = 'ready' AND not_before <= %(now)s
+SELECT count(*), min(not_before) FROM waiting
+ WHERE state = 'ready' AND not_before <= %(now)s
 """
 _SENT = sorted(state.value for name in SUBMITTED for state in BALANCE[name])
 

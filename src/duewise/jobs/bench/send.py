@@ -60,6 +60,8 @@ def send(desk: Desk) -> list[Figure]:
         count = make_due(desk, desk.task.sizes.sent)
         desk.conn.execute("CREATE TABLE bare_envelope (LIKE envelope INCLUDING ALL)")
         desk.conn.execute("INSERT INTO bare_envelope SELECT * FROM envelope WHERE state = 'ready'")
+        desk.conn.execute("CREATE TABLE bare_waiting (LIKE waiting INCLUDING ALL)")
+        desk.conn.execute("INSERT INTO bare_waiting SELECT * FROM waiting")
         before = counted(desk, _DELIVERED)
         runs.append(asyncio.run(send_all(desk)))
         if counted(desk, _DELIVERED) - before != count:
@@ -67,7 +69,7 @@ def send(desk: Desk) -> list[Figure]:
         began = desk.task.timer()
         _bare(desk.conn, now=desk.task.noon)
         seconds.append((runs[-1].took_s, desk.task.timer() - began))
-        desk.conn.execute("DROP TABLE bare_envelope")
+        desk.conn.execute("DROP TABLE bare_envelope, bare_waiting")
     best = min(runs, key=lambda run: run.took_s)
     own, database, gateway = (round(spent / count * _US) for spent in best.spent)
     note = (
@@ -144,6 +146,7 @@ def _bare(conn: Connection[Any], *, now: object) -> None:
             return
         ids = [row[0] for row in claimed]
         conn.execute(_on_copy("mark_wired"), values | {"envelope_ids": ids})
+        conn.execute("DELETE FROM bare_waiting WHERE envelope_id = ANY(%s)", [ids])
         said = {
             "attempts": [1] * len(ids),
             "state": "accepted",
@@ -158,4 +161,5 @@ def _bare(conn: Connection[Any], *, now: object) -> None:
 def _on_copy(name: str) -> LiteralString:
     statement = queries("outbox")[name].replace("envelope.", "bare_envelope.")
     statement = statement.replace("UPDATE envelope", "UPDATE bare_envelope")
-    return statement.replace("FROM envelope e", "FROM bare_envelope e")
+    statement = statement.replace("FROM waiting w", "FROM bare_waiting w")
+    return statement.replace("JOIN envelope e", "JOIN bare_envelope e")

@@ -120,7 +120,7 @@ SELECT e.envelope_id, e.state, e.parts, r.provider_id, r.status, r.code
 -- envelope waits to be sent once more.
 SELECT e.owner IS NOT NULL
        OR EXISTS (SELECT 1 FROM submission s WHERE s.envelope_id = e.envelope_id AND s.part > 0),
-       e.open_as IS NOT DISTINCT FROM 'ready'
+       e.state = 'ready' OR (e.state = 'sending' AND e.wired_at IS NULL)
   FROM envelope e
  WHERE e.envelope_id = ANY(%(envelope_ids)s::bigint[]) ORDER BY e.envelope_id FOR UPDATE OF e;
 

@@ -71,9 +71,11 @@ SELECT pg_advisory_unlock(%(lock_class)s, %(owner)s::int);
 -- lapse
 -- Validity ended before the wire.
 WITH late AS MATERIALIZED (
-    SELECT envelope_id FROM envelope
-     WHERE open_as IN ('ready', 'held') AND state IN ('ready', 'held') AND valid_until <= %(now)s
-     ORDER BY envelope_id FOR UPDATE
+    SELECT e.envelope_id
+      FROM waiting w JOIN envelope e USING (envelope_id)
+     WHERE w.state IN ('ready', 'held') AND w.valid_until <= %(now)s
+       AND e.state IN ('ready', 'held') AND e.valid_until <= %(now)s
+     ORDER BY e.envelope_id FOR UPDATE OF e
 )
 UPDATE envelope
    SET state = 'lapsed', changed_at = %(now)s,
@@ -88,8 +90,8 @@ UPDATE envelope
 -- borrower's caps side by side, and whoever would hold one of these waits. None while the route is
 -- paused, but for a probe. Workers may race: none waits. Lane after lane (`outbox.envelope`), each read
 -- in its own order by the index and only as far as is needed: no sort, and no row locked that is not
--- taken. The CASE hides the slots from the planner, which takes any multirange for one that hardly a
--- row is in, and would sort.
+-- taken. What `waiting` says is asked of the envelope again, once it is locked. The CASE hides the slots
+-- from the planner, which takes any multirange for one that hardly a row is in, and would sort.
 WITH due AS MATERIALIZED (
     SELECT d.*
       FROM generate_series(0, 2) AS lane,
@@ -101,16 +103,17 @@ WITH due AS MATERIALIZED (
                           WHEN 'wechat' THEN p.wechat_openid_sealed
                           ELSE p.email_sealed END AS address_sealed,
            p.number_state, p.is_wrong_party, p.timezone
-      FROM envelope e
+      FROM waiting w
+      JOIN envelope e USING (envelope_id)
       JOIN person p USING (borrower_id)
-     WHERE e.open_as = 'ready' AND e.state = 'ready' AND e.lane = lane.lane
-       AND e.not_before <= %(now)s AND e.valid_until > %(now)s
-       AND e.channel = ANY(%(channels)s)
-       AND CASE WHEN %(slots)s::int4multirange @> mod(e.envelope_id * 621, 1000)::int
+     WHERE w.state = 'ready' AND w.lane = lane.lane AND w.not_before <= %(now)s
+       AND w.valid_until > %(now)s AND w.channel = ANY(%(channels)s)
+       AND e.state = 'ready' AND e.not_before <= %(now)s AND e.valid_until > %(now)s
+       AND CASE WHEN %(slots)s::int4multirange @> mod(w.envelope_id * 621, 1000)::int
                 THEN true ELSE false END
        AND (%(is_probe)s
             OR NOT EXISTS (SELECT 1 FROM route WHERE name = %(route)s AND paused_at IS NOT NULL))
-     ORDER BY e.not_before, e.envelope_id
+     ORDER BY w.not_before, w.envelope_id
      LIMIT %(limit)s
        FOR UPDATE OF e, p SKIP LOCKED) AS d
      LIMIT %(limit)s
@@ -282,6 +285,8 @@ SELECT borrower_id, kind
 SELECT p.borrower_id, 'blackout'
   FROM person p
  WHERE p.borrower_id = ANY(%(borrower_ids)s)
+   AND EXISTS (SELECT 1 FROM blackout  -- mostly there is none, and nobody is looked up
+                WHERE from_at <= %(now)s AND until_at > %(now)s AND lifted_at IS NULL)
    AND EXISTS (SELECT 1 FROM blackout b
                 WHERE b.from_at <= %(now)s AND b.until_at > %(now)s AND b.lifted_at IS NULL
                   AND (p.region IS NULL OR starts_with(p.region, b.region)));
@@ -294,9 +299,9 @@ SELECT complete_until FROM feed WHERE name = 'payments';
 -- kind. While the route is paused none may.
 SELECT min(not_before) FILTER (WHERE is_ours) AS next_due, count(*) FILTER (WHERE is_ours) AS waiting,
        count(*) AS of_kind
-  FROM envelope,
+  FROM waiting,
        LATERAL (SELECT %(slots)s::int4multirange @> mod(envelope_id * 621, 1000)::int AS is_ours) AS o
- WHERE open_as = 'ready' AND state = 'ready' AND channel = ANY(%(channels)s) AND valid_until > %(now)s
+ WHERE state = 'ready' AND channel = ANY(%(channels)s) AND valid_until > %(now)s
    AND NOT EXISTS (SELECT 1 FROM route WHERE name = %(route)s AND paused_at IS NOT NULL);
 
 -- in_doubt_without_receipt
@@ -305,17 +310,19 @@ SELECT min(not_before) FILTER (WHERE is_ours) AS next_due, count(*) FILTER (WHER
 UPDATE envelope
    SET state = 'ready', reason = 'no_receipt_within_horizon', changed_at = %(now)s,
        wired_at = NULL
- WHERE open_as = 'unknown' AND changed_at <= %(until)s AND valid_until > %(now)s
-   AND channel = ANY(%(channels)s) AND route = %(route)s
+  FROM waiting w
+ WHERE w.state = 'unknown' AND w.valid_until > %(now)s AND w.channel = ANY(%(channels)s)
+   AND envelope.envelope_id = w.envelope_id AND envelope.state = 'unknown'
+   AND changed_at <= %(until)s AND route = %(route)s
    AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.envelope_id = envelope.envelope_id);
 
 -- doubts
 -- Envelopes whose doubt may end one day, and the oldest of them.
 SELECT count(*) AS doubts, min(changed_at) AS oldest_at
-  FROM envelope
- WHERE open_as = 'unknown' AND valid_until > %(now)s AND channel = ANY(%(channels)s)
-   AND route = %(route)s
-   AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.envelope_id = envelope.envelope_id);
+  FROM waiting w JOIN envelope e USING (envelope_id)
+ WHERE w.state = 'unknown' AND w.valid_until > %(now)s AND w.channel = ANY(%(channels)s)
+   AND e.route = %(route)s
+   AND NOT EXISTS (SELECT 1 FROM submission s WHERE s.envelope_id = e.envelope_id);
 
 -- accepted_without_receipt
 -- Of claims that were settled so long ago; what was accepted later is of a later look.
@@ -336,8 +343,8 @@ DELETE FROM claim
 -- awaits_receipts
 -- Whether something is on its way whose receipt may still come within its validity. The latest claim
 -- is asked first: what was sent last is told of last.
-SELECT EXISTS (SELECT 1 FROM envelope
-                WHERE open_as = 'unknown' AND valid_until > %(now)s AND channel = ANY(%(channels)s))
+SELECT EXISTS (SELECT 1 FROM waiting
+                WHERE state = 'unknown' AND valid_until > %(now)s AND channel = ANY(%(channels)s))
     OR EXISTS (SELECT 1
                  FROM (SELECT envelope_ids FROM claim ORDER BY claim_id DESC) AS c,
                       unnest(c.envelope_ids) AS each (envelope_id),

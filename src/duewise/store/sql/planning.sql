@@ -70,8 +70,8 @@ SELECT loan_id, borrower_id, currency FROM account WHERE loan_id = ANY(%(loan_id
 -- held_for_replan
 -- Held because of news about their borrower, with what is needed to plan them again.
 SELECT envelope_id, key, borrower_id, arm, as_of, amount_minor, reason
-  FROM envelope
- WHERE open_as = 'held' AND reason = ANY(%(reasons)s) AND valid_until > %(now)s
+  FROM waiting w JOIN envelope e USING (envelope_id)
+ WHERE w.state = 'held' AND reason = ANY(%(reasons)s) AND w.valid_until > %(now)s
    AND (%(borrower_ids)s::text[] IS NULL OR borrower_id = ANY(%(borrower_ids)s::text[]))
  ORDER BY envelope_id
  LIMIT %(limit)s;

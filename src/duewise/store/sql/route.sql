@@ -28,8 +28,8 @@ UPDATE route
                  + least(%(first_s)s * 2.0 ^ least(probes, 20), %(most_s)s) * interval '1 s',
        probes = probes + 1
  WHERE name = %(name)s AND paused_at IS NOT NULL AND resume_at <= %(now)s
-   AND EXISTS (SELECT 1 FROM envelope
-                WHERE open_as = 'ready' AND state = 'ready' AND channel = %(channel)s
+   AND EXISTS (SELECT 1 FROM waiting
+                WHERE state = 'ready' AND channel = %(channel)s
                   AND not_before <= %(now)s AND valid_until > %(now)s)
 RETURNING name;
 
@@ -78,7 +78,7 @@ SELECT COALESCE(r.name, e.route) AS name, r.paused_at, COALESCE(r.reason, '') AS
               WHERE state IN ('sending', 'accepted', 'unknown') AND route IS NOT NULL
                 AND envelope_id IN (SELECT unnest(envelope_ids) FROM claim
                                      UNION ALL
-                                    SELECT envelope_id FROM envelope WHERE open_as = 'unknown')
+                                    SELECT envelope_id FROM waiting WHERE state = 'unknown')
               GROUP BY route) e ON e.route = r.name
  ORDER BY 1;
 
@@ -87,9 +87,11 @@ SELECT COALESCE(r.name, e.route) AS name, r.paused_at, COALESCE(r.reason, '') AS
 SELECT count(*) FILTER (WHERE state = 'ready' AND not_before <= %(now)s) AS due,
        count(*) FILTER (WHERE state = 'ready' AND not_before > %(now)s) AS later,
        count(*) FILTER (WHERE state = 'held') AS held,
-       count(*) FILTER (WHERE state = 'sending' AND wired_at IS NULL) AS claimed
-  FROM envelope
- WHERE open_as IN ('ready', 'held');
+       (SELECT count(*)
+          FROM (SELECT unnest(envelope_ids) AS envelope_id FROM claim WHERE settled_at IS NULL) AS c
+          JOIN envelope USING (envelope_id)
+         WHERE state = 'sending' AND wired_at IS NULL) AS claimed
+  FROM waiting;
 
 -- planned_by_day
 SELECT as_of AS day, sum(proposals)::bigint AS planned FROM plan_run GROUP BY as_of ORDER BY as_of;
