@@ -21,7 +21,7 @@ from duewise.jobs.ways import Ways
 from duewise.jobs.wire_gate import Claimed
 from duewise.times import Clock
 
-CHUNK_MAX = 500  # judged and marked together
+CHUNK_MAX = 1_000  # judged and marked together
 FLYING_MAX = LANES  # chunks, so at most twice as many are in doubt after a kill
 CHUNK_S_MAX = 0.25
 
@@ -49,7 +49,7 @@ class DeliverySettings:
         """Messages marked together: on a slow route no more than it takes in a quarter of a second.
 
         >>> DeliverySettings(rate_per_s=30).chunk, DeliverySettings().chunk
-        (7, 500)
+        (7, 1000)
         """
         if self.rate_per_s is None:
             return self.chunk_max

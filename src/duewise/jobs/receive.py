@@ -37,7 +37,7 @@ from duewise.store.people import number_token
 from duewise.store.sql import queries
 from duewise.times import Clock, local_date
 
-BATCH_MAX = 500
+BATCH_MAX = 1_000
 BATCH_WAIT_S = 0.02
 IDLE_S = 0.2
 OF_A_CARRIER = Capabilities(

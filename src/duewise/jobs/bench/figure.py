@@ -35,7 +35,7 @@ class Sizes:
     fitted: int = 1_000_000
     allocated: int = 1_000_000
     envelopes: int = 5_000
-    sent: int = 20_000  # borrowers; so many that start and end do not count for much
+    sent: int = 60_000  # borrowers; so many that start and end do not count for much
     payments: int = 500
     waiting: int = 0  # envelopes that wait while payments are recorded, beside those released
     submits: int = 100_000
