@@ -153,7 +153,8 @@ def beside(desk: Desk, *, parts: int, took_s: float) -> list[Figure]:
         try:
             its_s = asyncio.run(_turn(desk, peer, texts))
         except (Absent, TimeoutError) as error:
-            absent.append(f"{name} ({error or 'it did not start'})")
+            why = str(error) or f"not through within {LIMIT_S} s"
+            absent.append(f"{name} ({why})")
             continue
         figures.append(
             Figure(
@@ -168,7 +169,7 @@ def beside(desk: Desk, *, parts: int, took_s: float) -> list[Figure]:
             )
         )
     if absent:
-        note = f"not installed here: {', '.join(absent)}"
+        note = f"no figure: {', '.join(absent)}"
         figures.append(Figure("send", parts, "parts/s", ours=ours, note=note))
     return figures
 
