@@ -29,7 +29,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from duewise.channels.base import Accepted, InboundReceipt, InboundReply, Message
+from duewise.channels.base import Accepted, Inbound, InboundReceipt, InboundReply, Message
 from duewise.channels.cmpp.channel import cmpp_channel
 from duewise.channels.cmpp.settings import CmppSettings
 from duewise.channels.gateway import GatewayControl, GatewayPorts, GatewaySettings, run_gateway
@@ -226,7 +226,7 @@ async def node_carries(_: Path, npm: Path | None) -> str:
         )
         await channel.open()
         results = await channel.send_many([message(1), message(2, LONG)])
-        heard = [await take(channel) for _ in range(1 + 1 + 3)]
+        heard = await take(channel, 1 + 1 + 3)
         await channel.close()
         took = [await says(peer) for _ in range(4)]
     receipts = {each.provider_id for each in heard if isinstance(each, InboundReceipt)}
@@ -240,11 +240,14 @@ async def node_carries(_: Path, npm: Path | None) -> str:
     return "a short text, one in 3 parts, 4 receipts, a reply"
 
 
-async def take(channel: WireChannel) -> object:
-    """The next thing told, acknowledged."""
-    delivery = await asyncio.wait_for(channel.inbound.get(), PATIENCE_S)
-    await delivery.ack()
-    return delivery.inbound
+async def take(channel: WireChannel, count: int) -> list[Inbound]:
+    """The next so many things told, acknowledged."""
+    heard: list[Inbound] = []
+    while len(heard) < count:
+        delivery = await asyncio.wait_for(channel.inbound.get(), PATIENCE_S)
+        await delivery.ack()
+        heard += delivery.inbound
+    return heard
 
 
 async def kannel_sends(folder: Path, _: Path | None) -> str:
@@ -361,8 +364,7 @@ async def talk(gateway: Simulator, protocol: str) -> None:
     results = await channel.send_many([message(1), message(2, LONG), message(3, "Pay!")])
     assert all(isinstance(result, Accepted) for result in results), results
     await gateway.control.reply(source=LI, destination=LINE, text="已还")
-    for _ in range(1 + 3 + 1 + 1):
-        await take(channel)
+    await take(channel, 1 + 3 + 1 + 1)
     await channel.close()
 
 
