@@ -25,11 +25,11 @@ from duewise.jobs.raw import UNREADABLE, pack, take_or_set_aside, unpack
 from duewise.jobs.receive import OF_A_CARRIER, take_in
 from duewise.jobs.tenant import Tenant
 from duewise.message.reply import read_reply
+from duewise.store.phone import masked_number
 from duewise.store.sql import queries
 from duewise.times import local_date
 
 CHARACTERS_SHOWN = 40
-NUMBER_HEAD, NUMBER_TAIL = 6, 4  # shown of a number: +86138****8000
 _PERSONAL = re.compile(r"\S+@\S+|\+?\d{7,}")
 _SQL = queries("aside")
 _INBOUND = queries("inbound")
@@ -180,17 +180,6 @@ def _masked(told: Inbound, zone: str) -> Told:
     intent = read_reply(text, today=local_date(told.at, zone))
     said = f"{intent.kind}, of {len(text):,} characters"
     return Told("reply", told.at, _shown(told.inbound_id), masked_number(told.source), said)
-
-
-def masked_number(number: str) -> str:
-    """An address of which nobody can make out the whole.
-
-    >>> masked_number("+8613800008000"), masked_number("95000")
-    ('+86138****8000', '****')
-    """
-    if len(number) <= NUMBER_HEAD + NUMBER_TAIL + 2 or not number.removeprefix("+").isdecimal():
-        return "****"
-    return f"{number[:NUMBER_HEAD]}****{number[-NUMBER_TAIL:]}"
 
 
 def _shown(text: str) -> str:

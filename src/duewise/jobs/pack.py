@@ -22,12 +22,12 @@ from duewise.jobs.tenant import Tenant
 from duewise.store import journal
 from duewise.store.audit import Signer, checkpoint
 from duewise.store.explain import Considered, Finding, Story, explain
+from duewise.store.phone import masked_number
 from duewise.store.seal import CannotUnseal
 from duewise.store.sql import queries
 
 SCHEMA = "complaint/1"
 _SQL = queries("audit")
-_SHOWN_HEAD, _SHOWN_TAIL = 6, 4  # of a number: +86138****8000
 Both = dict[str, str]
 
 
@@ -103,7 +103,7 @@ def _person(row: Mapping[str, Any], tenant: Tenant) -> dict[str, Any]:
     phone = _unsealed(row["phone_sealed"], tenant, column="phone", owner=borrower_id)
     return {
         "name": name,
-        "phone_masked": phone and f"{phone[:_SHOWN_HEAD]}****{phone[-_SHOWN_TAIL:]}",
+        "phone_masked": phone and masked_number(phone),
         "number_state": row["number_state"],
         "is_wrong_party": row["is_wrong_party"],
     }

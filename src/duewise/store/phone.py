@@ -10,6 +10,9 @@ import polars as pl
 _PLAIN_CN_MOBILE = r"^(?:\+86|0086|86)?(1(?:[38]\d|4[57]|[59][0-35-9]|6[25-7]|7[0-35-8])\d{8})$"
 
 
+_SHOWN_HEAD, _SHOWN_TAIL = 6, 4  # of a number: +86138****8000
+
+
 class PhoneFault(Enum):
     """Why a text is no address for a message."""
 
@@ -18,6 +21,17 @@ class PhoneFault(Enum):
     TOO_LONG = "too long for a phone number"
     NOT_ASSIGNED = "no such number is assigned"
     NOT_A_MOBILE = "not a mobile number"
+
+
+def masked_number(number: str) -> str:
+    """A number of which nobody can make out the whole; nothing of one too short for that.
+
+    >>> masked_number("+8613800008000"), masked_number("95000")
+    ('+86138****8000', '****')
+    """
+    if len(number) <= _SHOWN_HEAD + _SHOWN_TAIL + 2 or not number.removeprefix("+").isdecimal():
+        return "****"
+    return f"{number[:_SHOWN_HEAD]}****{number[-_SHOWN_TAIL:]}"
 
 
 def normalise_phone(text: str, *, region: str = "CN") -> str | PhoneFault:
