@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,10 +20,8 @@ from psycopg import AsyncConnection
 
 from duewise.channels.base import Channel
 from duewise.errors import Unreachable
-from duewise.jobs.chunk import DeliverySettings, Flight, flight
-from duewise.jobs.crossing import Crossing
-from duewise.jobs.gate import Ruling
-from duewise.jobs.heed import heed_replies
+from duewise.jobs.chunk import DeliverySettings, flight
+from duewise.jobs.claim import channel_kind, next_chunk
 from duewise.jobs.routes import take_turn
 from duewise.jobs.session import (
     Connect,
@@ -35,11 +33,7 @@ from duewise.jobs.session import (
     worker,
 )
 from duewise.jobs.tenant import Tenant
-from duewise.jobs.verdicts import Verdicts, add_wire_verdicts, verdict_of
-from duewise.jobs.ways import NO_SLOTS, slots_of, turn_of
-from duewise.jobs.wire_gate import Claimed, Columns, judge_due
-from duewise.outbox.envelope import State
-from duewise.store import arrays
+from duewise.jobs.ways import slots_of
 from duewise.store.sql import queries
 from duewise.times import Clock
 
@@ -103,7 +97,7 @@ async def send_due(
             if stop.is_set() or sender.claims_no_more:
                 break
             await _take_turn(sender, channel, settings.chunk, settings=settings)
-            chunk = await _next_chunk(chunks)
+            chunk = await next_chunk(chunks)
             if chunk is None:
                 await _take_turn(sender, channel, -settings.chunk, settings=settings)
                 break
@@ -115,6 +109,7 @@ async def send_due(
             if clock.now() - accepted_at >= ACCEPT_EVERY:
                 accepted_at = clock.now()
                 await _accept(sender, until=accepted_at - ACCEPT_AFTER)
+                sender.read_to.clear()  # nothing that came in at the head waits longer
     await _accept(sender, until=clock.now())
     return chunks.is_linked
 
@@ -236,118 +231,6 @@ def _listening_since(sender: Worker, channel: Channel) -> datetime | None:
     return max(channel.listening_since, sender.listening_since)
 
 
-def channel_kind(channel: Channel) -> str:
-    """The kind of message a route carries."""
-    return channel.capabilities.carries
-
-
-@dataclass
-class _Chunk:
-    """What of the envelopes that were due may go, and is marked for it: as far as that has come."""
-
-    claim_id: int = 0
-    cleared: Sequence[Claimed] = ()
-    crossing: Crossing | None = None
-
-
-async def _next_chunk(chunks: Flight) -> _Chunk | None:
-    """The next chunk: judged and marked in one transaction; None where nothing is due."""
-    chunk = _Chunk()
-    await heed_replies(chunks.sender.conn, tenant=chunks.tenant, now=chunks.clock.now())
-    try:
-        return chunk if await _judge_and_mark(chunks, chunk) else None
-    except BaseException as error:
-        if chunk.cleared and isinstance(error, psycopg.OperationalError):
-            await chunks.take_back(chunk.cleared)  # nobody knows whether the commit was done
-        if chunk.crossing:
-            await chunks.crossings.end(chunk.crossing)
-        raise
-
-
-async def _judge_and_mark(chunks: Flight, chunk: _Chunk) -> bool:
-    """Whether anything is due. `chunk` gets what is about to be marked before it is."""
-    sender, channel, tenant = chunks.sender, chunks.channel, chunks.tenant
-    now = chunks.clock.now()
-    values: dict[str, Any] = {
-        "now": now,
-        "channels": [channel_kind(channel)],
-        "route": channel.name,
-        "limit": chunks.settings.chunk,
-        "owner": sender.owner,
-    }
-    async with sender.conn.transaction(), sender.conn.cursor(binary=True) as cursor:
-        turn = await turn_of(
-            sender, channel.name, channel_kind(channel), chunks.settings.ways, now=now
-        )
-        if turn.slots == NO_SLOTS:
-            return False
-        values |= {"slots": turn.slots, "is_probe": turn.is_probe}
-        values["limit"] = 1 if turn.is_probe else values["limit"]
-        await cursor.execute(_SQL["due"], values)
-        names = [column.name for column in cursor.description or ()]
-        rows = await cursor.fetchall()
-        if not rows:
-            return False
-        due = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
-        claimed, rulings = await judge_due(
-            sender.conn, due, tenant=tenant.by(channel.capabilities), now=now
-        )
-        verdicts = [
-            verdict_of(ruling, each.envelope_id)
-            for each, ruling in zip(claimed, rulings, strict=True)
-        ]
-        both = list(zip(claimed, rulings, strict=True))
-        stopped = [(each, ruling) for each, ruling in both if not _may_go(ruling)]
-        chunk.cleared = [each for each, ruling in both if _may_go(ruling)]
-        values["sent_in"] = await add_wire_verdicts(
-            cursor,
-            Verdicts("wire", now, tenant.rulebook.content_hash, verdicts),
-            new=_never_sent(due) & {each.envelope_id for each in chunk.cleared},
-        )
-        await _put_back(cursor, stopped, sender=sender, now=now)
-        if chunk.cleared:
-            ids = sorted(each.envelope_id for each in chunk.cleared)
-            values["envelope_ids"] = arrays.numbers(ids)
-            chunk.crossing = await chunks.crossings.begin(sender.owner)
-            async with sender.conn.pipeline():
-                await sender.conn.execute(_SQL["mark_wired"], values)
-                added = await sender.conn.execute(_SQL["add_claim"], values)
-                ((chunk.claim_id,),) = await added.fetchall()
-    return True
-
-
-def _never_sent(due: Columns) -> set[int]:
-    """Of the envelopes that are due those that were never marked for the wire."""
-    pairs = zip(due["envelope_id"], due["sent_in"], strict=True)
-    return {envelope_id for envelope_id, sent_in in pairs if sent_in is None}
-
-
-def _may_go(ruling: Ruling) -> bool:
-    return ruling.move.state is State.READY and ruling.move.not_before is None
-
-
-async def _put_back(
-    cursor: psycopg.AsyncCursor[Any],
-    stopped: Sequence[tuple[Claimed, Ruling]],
-    *,
-    sender: Worker,
-    now: datetime,
-) -> None:
-    if not stopped:
-        return
-    sender.done.update(str(ruling.move.state) for _, ruling in stopped)
-    await cursor.execute(
-        _SQL["put_back"],
-        {
-            "now": now,
-            "envelope_ids": [each.envelope_id for each, _ in stopped],
-            "states": [ruling.move.state.value for _, ruling in stopped],
-            "reasons": [ruling.move.reason for _, ruling in stopped],
-            "not_before": [ruling.move.not_before for _, ruling in stopped],
-        },
-    )
-
-
 async def _waiting(
     sender: Worker, channel: Channel, *, now: datetime, settings: DeliverySettings
 ) -> tuple[datetime | None, int, int]:
@@ -381,4 +264,6 @@ async def awaits_receipts(conn: AsyncConnection[Any], channel: Channel, *, now: 
     values = {"now": now, "channels": [channel_kind(channel)]}
     row = await (await conn.execute(_SQL["awaits_receipts"], values)).fetchone()
     assert row is not None
+    if not row[0]:
+        await conn.execute(_SQL["await_no_more"], {"now": now})
     return bool(row[0])

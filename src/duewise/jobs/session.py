@@ -49,6 +49,7 @@ class Worker:
     `circuit`: what the provider says of our account. `has_others`: other routes carry the kind too,
     of which those in `out` are out; `is_left_alone`: ours is, since our last claim; `weighed`: the
     day, and their weights on it.
+    `read_to`: of each lane the last place in its queue, instant and envelope, that this pass took.
     `answers`: a second session for what the gateway answers, so that storing it does not keep the
     next message waiting; opened when it is first needed, and used by one at a time (`storing`).
     """
@@ -61,14 +62,16 @@ class Worker:
     is_left_alone: bool = False
     out: frozenset[str] = frozenset()
     weighed: tuple[date, tuple[Way, ...]] | None = None
+    read_to: dict[int, tuple[datetime, int]] = field(default_factory=dict)
     done: Counter[str] = field(default_factory=Counter)
     circuit: Circuit = field(default_factory=Circuit)
     answers: AsyncConnection[Any] | None = None
     storing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def begin_pass(self) -> None:
-        """What the last pass found of the route is asked anew."""
+        """What the last pass found of the route is asked anew, and its queue read from its head."""
         self.is_left_alone = False
+        self.read_to.clear()
         self.circuit = replace(self.circuit, is_probe=False)
 
     @property

@@ -331,10 +331,17 @@ class Claim(models.Model):
     settled_at = models.DateTimeField(null=True)
     # Accepted as a whole, and its envelopes are still to be told so.
     is_answered = models.BooleanField(default=False, db_default=False)
+    # A receipt may still come for one of them, as far as anybody has looked.
+    is_awaited = models.BooleanField(default=True, db_default=True)
 
     class Meta:
         db_table = "claim"
         indexes = [
+            models.Index(
+                fields=["claim_id"],
+                name="claim_awaited",
+                condition=models.Q(is_awaited=True),
+            ),
             models.Index(
                 fields=["claim_id"],
                 name="claim_answered",

@@ -21,6 +21,7 @@ from duewise.jobs.bench.road import ALL_DUE, CLEAR, Desk, admit, counted, releas
 from duewise.jobs.bench.send_peers import beside
 from duewise.jobs.bench.spent import server_of, tree_s
 from duewise.jobs.chunk import CHUNK_MAX, DeliverySettings
+from duewise.jobs.claim import places_of
 from duewise.jobs.deliver import Run
 from duewise.jobs.delivery_line import run_line
 from duewise.jobs.demo import gateway_process
@@ -140,7 +141,7 @@ def _bare(conn: Connection[Any], *, now: object) -> None:
     """Claim, mark and settle a copy of the envelopes: the statements alone, and no trigger."""
     while True:
         values = {"now": now, "channels": ["sms"], "route": "bare", "limit": CHUNK_MAX, "owner": 1}
-        values |= {"slots": ALL_SLOTS, "is_probe": False, "sent_in": None}
+        values |= {"slots": ALL_SLOTS, "is_probe": False, "sent_in": None} | places_of({})
         claimed = conn.execute(_on_copy("due"), values).fetchall()
         if not claimed:
             return

@@ -90,11 +90,14 @@ UPDATE envelope
 -- borrower's caps side by side, and whoever would hold one of these waits. None while the route is
 -- paused, but for a probe. Workers may race: none waits. Lane after lane (`outbox.envelope`), each read
 -- in its own order by the index and only as far as is needed: no sort, and no row locked that is not
--- taken. What `waiting` says is asked of the envelope again, once it is locked. The CASE hides the slots
+-- taken. Each is read from where its reader has come to: while anything looks at an older state of the
+-- database, a report or a sweep, what was taken off leaves its place to be passed again and again.
+-- What `waiting` says is asked of the envelope again, once it is locked. The CASE hides the slots
 -- from the planner, which takes any multirange for one that hardly a row is in, and would sort.
 WITH due AS MATERIALIZED (
     SELECT d.*
-      FROM generate_series(0, 2) AS lane,
+      FROM unnest(%(lanes)s::smallint[], %(after_at)s::timestamptz[], %(after_id)s::bigint[])
+           AS lane (lane, after_at, after_id),
            LATERAL (
     SELECT e.envelope_id, e.key, e.borrower_id, e.loan_id, e.stage, e.channel, e.template,
            e.amount_minor, e.currency, e.due_date, e.facts, e.text_sealed, e.parts, e.sender_id,
@@ -107,6 +110,7 @@ WITH due AS MATERIALIZED (
       JOIN envelope e USING (envelope_id)
       JOIN person p USING (borrower_id)
      WHERE w.state = 'ready' AND w.lane = lane.lane AND w.not_before <= %(now)s
+       AND (w.not_before, w.envelope_id) > (lane.after_at, lane.after_id)
        AND w.valid_until > %(now)s AND w.channel = ANY(%(channels)s)
        AND e.state = 'ready' AND e.not_before <= %(now)s AND e.valid_until > %(now)s
        AND CASE WHEN %(slots)s::int4multirange @> mod(w.envelope_id * 621, 1000)::int
@@ -125,7 +129,7 @@ SELECT DISTINCT ON (borrower_id)
        (facts->>'annual_rate')::float8 AS annual_rate,
        (facts->>'penalty_multiplier')::float8 AS penalty_multiplier,
        (facts->>'known_at')::timestamptz AS known_at,
-       text_sealed, parts, sender_id, number_token, valid_until, attempt, sent_in,
+       text_sealed, parts, sender_id, number_token, lane, not_before, valid_until, attempt, sent_in,
        address_sealed, number_state, is_wrong_party, timezone
   FROM due
  ORDER BY borrower_id, lane, not_before, envelope_id;
@@ -346,9 +350,21 @@ DELETE FROM claim
 SELECT EXISTS (SELECT 1 FROM waiting
                 WHERE state = 'unknown' AND valid_until > %(now)s AND channel = ANY(%(channels)s))
     OR EXISTS (SELECT 1
-                 FROM (SELECT envelope_ids FROM claim ORDER BY claim_id DESC) AS c,
+                 FROM (SELECT envelope_ids FROM claim WHERE is_awaited ORDER BY claim_id DESC) AS c,
                       unnest(c.envelope_ids) AS each (envelope_id),
                       LATERAL (SELECT 1 FROM envelope e
                                 WHERE e.envelope_id = each.envelope_id AND e.state = 'accepted'
                                   AND e.valid_until > %(now)s AND e.channel = ANY(%(channels)s)
                                 LIMIT 1) AS found) AS awaits;
+
+-- await_no_more
+-- Settled claims of which no receipt can come within its validity any more: nobody asks again.
+UPDATE claim SET is_awaited = false
+  FROM (SELECT claim_id FROM claim AS c
+         WHERE is_awaited AND settled_at IS NOT NULL
+           AND NOT EXISTS (SELECT 1 FROM unnest(c.envelope_ids) AS each (envelope_id)
+                             JOIN envelope e USING (envelope_id)
+                            WHERE e.state IN ('sending', 'accepted', 'unknown')
+                              AND e.valid_until > %(now)s)
+         ORDER BY claim_id FOR UPDATE SKIP LOCKED) AS ended
+ WHERE claim.claim_id = ended.claim_id;
