@@ -42,6 +42,7 @@ from duewise.ids import draw
 from duewise.jobs.bench.book import Task
 from duewise.jobs.bench.figure import FULL
 from duewise.jobs.bench.road import Desk, admit
+from duewise.jobs.bench.senders import Outfit
 from duewise.jobs.chunk import FLYING_MAX, DeliverySettings
 from duewise.jobs.ingest import complete_feed
 from duewise.jobs.reconcile import reconcile
@@ -202,7 +203,9 @@ def prepare(campaign: Campaign, messages: int, since: float) -> None:
     campaign.clock = f"{task.noon.isoformat()}*1@{since}"
     campaign.serve()
     with app.connect(campaign.dsn) as conn:
-        desk = Desk(task, conn, app.connector(campaign.dsn), lambda _, __: app.channel(), ())
+        connect = app.connector(campaign.dsn)
+        outfit = Outfit(app.tenant, app.clock, connect, lambda _: app.channel())
+        desk = Desk(task, conn, connect, lambda _, __: app.channel(), lambda: outfit, ())
         released = 0
         while released < messages:
             wanted = min(BLOCK, max(BLOCK // 50, (messages - released) * 4 // 3))

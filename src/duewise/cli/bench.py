@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from datetime import date
+from datetime import date, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,11 +18,14 @@ import typer
 from duewise.app import App, demo_app
 from duewise.cli.common import err, out, print_json, print_table, wants_json
 from duewise.errors import BadInput
+from duewise.times import ManualClock
 
 if TYPE_CHECKING:
+    from duewise.config import Config
     from duewise.jobs.bench.book import Task
     from duewise.jobs.bench.figure import Figure, Machine
     from duewise.jobs.bench.road import Desk
+    from duewise.jobs.bench.senders import Outfit
 
 AS_OF = date(2026, 8, 14)  # a Friday, no holiday
 ON_FRAMES = ("ledger", "risk", "plan", "allocate", "guard", "render", "seal", "wire")
@@ -133,8 +136,17 @@ def _desk(app: App, task: Task) -> Iterator[Desk]:
             conn,
             connect=app.connector(dsn),
             channel_at=lambda port, clock: replace(app, clock=clock).channel(port=port),
+            opened=partial(_outfit, app.workspace, app.config, dsn, task.noon),
             gateway=[*command, *_GATEWAY.split()],
         )
+
+
+def _outfit(workspace: Path, config: Config, dsn: str, now: datetime) -> Outfit:
+    """What a sender needs, made in the process that it runs in."""
+    from duewise.jobs.bench.senders import Outfit
+
+    app = App(workspace, config, ManualClock(now))
+    return Outfit(app.tenant, app.clock, app.connector(dsn), lambda port: app.channel(port=port))
 
 
 def _print(machine: Machine, figures: list[Figure]) -> None:

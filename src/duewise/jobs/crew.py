@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from duewise.errors import DuewiseError
+from duewise.jobs.worker_environment import for_workers
 
 IN_ORDER = (0, 130, 143)  # done, or asked to end a moment after it was
 
@@ -21,10 +22,11 @@ async def run_crew(command: Sequence[str], workers: int, *, stop: asyncio.Event)
 
     Raises DuewiseError if one ended with an error; what the others did is done.
     """
-    crew = [
-        await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-        for _ in range(workers)
-    ]
+    with for_workers(workers):
+        crew = [
+            await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+            for _ in range(workers)
+        ]
     working = [asyncio.create_task(process.communicate()) for process in crew]
     stopping = asyncio.create_task(stop.wait())
     try:

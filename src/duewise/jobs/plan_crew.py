@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
@@ -16,15 +15,7 @@ from typing import TypeAlias
 from duewise.engine.partition import PlanContext, Tables
 from duewise.jobs.plan_part import plan_part
 from duewise.jobs.plan_worker import begin, get_ready, plan_next
-
-THREADS = "POLARS_MAX_THREADS"
-# A worker's memory serves its next partition: to give it back, and take it anew a page at a time,
-# took a seventh of a partition. The second is for the allocator in Polars (jemalloc).
-KEEP_MEMORY = {
-    "MALLOC_TRIM_THRESHOLD_": str(2**30),
-    "MALLOC_MMAP_THRESHOLD_": str(2**25),  # the most that glibc takes
-    "_RJEM_MALLOC_CONF": "dirty_decay_ms:-1,muzzy_decay_ms:-1",
-}
+from duewise.jobs.worker_environment import for_workers
 
 Task: TypeAlias = tuple[Callable[[], Tables], Path]
 Planners: TypeAlias = Callable[[Iterable[Task]], Iterator[None]]
@@ -44,7 +35,7 @@ def planners(
         return
     # Spawned, not forked: Polars' thread pool does not survive a fork.
     spawn = multiprocessing.get_context("spawn")
-    with _for_workers(workers):
+    with for_workers(workers):
         executor = ProcessPoolExecutor(
             workers, spawn, initializer=begin, initargs=(pickle.dumps(context),)
         )
@@ -83,17 +74,3 @@ def _run(
     if meanwhile:
         meanwhile()
     yield from (future.result() for future in running)
-
-
-@contextmanager
-def _for_workers(workers: int) -> Iterator[None]:
-    """Processes started meanwhile have the settings of workers, but for what is set already."""
-    threads = max(1, (os.cpu_count() or 1) // workers)  # all together one a core
-    own = {THREADS: str(threads), **KEEP_MEMORY}
-    own = {name: value for name, value in own.items() if name not in os.environ}
-    os.environ.update(own)
-    try:
-        yield
-    finally:
-        for name in own:
-            del os.environ[name]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +25,7 @@ from duewise.jobs.bench.book import Task, tables_of
 from duewise.jobs.bench.figure import Figure, in_turns, prove_same, rates
 from duewise.jobs.bench.guard_rows import RowJudge
 from duewise.jobs.operations import CONTACTS
+from duewise.jobs.worker_environment import for_workers
 
 Rows: TypeAlias = Sequence[Mapping[str, Any]]
 Pair: TypeAlias = tuple[float, float | None]
@@ -44,13 +44,14 @@ def guard(task: Task) -> list[Figure]:
     The facts are given. A plan is judged by worker processes, one a core, as `duewise plan` does
     it; ours and the peer's seconds are those of one process each.
     """
-    os.environ["POLARS_MAX_THREADS"] = "1"  # read by the processes when they start
     spawned = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(PROCESSES, mp_context=spawned) as processes:
+    with (
+        for_workers(PROCESSES),
+        ProcessPoolExecutor(PROCESSES, mp_context=spawned) as processes,
+    ):
         shares = [(replace(task, as_of=task.as_of), n) for n in range(PROCESSES)]
         taken = list(processes.map(_judge_share, *zip(*shares, strict=True)))
         batches = processes.submit(_batches, task).result()
-    del os.environ["POLARS_MAX_THREADS"]
     rules = len(task.tenant.rulebook.rules)
     each = [
         rates("guard", "verdicts/s", size, pairs, peer_name=PEER, note=f"{rules} rules, history")

@@ -16,6 +16,7 @@ from duewise.channels.base import Channel
 from duewise.engine.partition import plan_partition
 from duewise.jobs.bench.book import Task, tables_of
 from duewise.jobs.bench.figure import Figure, in_turns, prove_same, rates
+from duewise.jobs.bench.senders import Opened
 from duewise.jobs.deliver import Connect
 from duewise.jobs.ingest import Payment, add_accounts, complete_feed, record_payments
 from duewise.jobs.operations import addresses_of, rows
@@ -46,12 +47,16 @@ _CONTENT = "SELECT count(*), md5(string_agg(e::text, '' ORDER BY envelope_id)) A
 
 @dataclass(frozen=True)
 class Desk:
-    """A migrated database of our own, and the command that starts a gateway as a process."""
+    """A migrated database of our own, and the command that starts a gateway as a process.
+
+    `opened` gives a sender at noon all it needs, in this process or another one.
+    """
 
     task: Task
     conn: Connection[Any]
     connect: Connect
     channel_at: Callable[[int, Clock], Channel]
+    opened: Opened
     gateway: Sequence[str]
 
 

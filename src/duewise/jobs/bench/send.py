@@ -7,29 +7,26 @@ import cProfile
 import os
 import pstats
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, LiteralString
 
-from psycopg import Connection
+from psycopg import AsyncConnection
 
 from duewise.channels.base import Channel
 from duewise.errors import IntegrityBroken
-from duewise.garbage import spare_collector
 from duewise.jobs.bench.figure import Figure, rates
 from duewise.jobs.bench.road import ALL_DUE, CLEAR, Desk, admit, counted, release_of
 from duewise.jobs.bench.send_peers import beside
+from duewise.jobs.bench.senders import Done, send_on, senders
 from duewise.jobs.bench.spent import server_of, tree_s
-from duewise.jobs.chunk import CHUNK_MAX, DeliverySettings
+from duewise.jobs.chunk import CHUNK_MAX
 from duewise.jobs.claim import places_of
-from duewise.jobs.deliver import Run
-from duewise.jobs.delivery_line import run_line
 from duewise.jobs.demo import gateway_process
 from duewise.jobs.ways import ALL_SLOTS
+from duewise.store import arrays
 from duewise.store.sql import queries
-from duewise.times import ManualClock
 
-LINGER_S = 30.0
 _US = 1_000_000
 _DELIVERED: LiteralString = "FROM envelope WHERE state = 'delivered'"
 # Where the sender's time goes, by what is in the path of a function; the first that fits counts.
@@ -43,7 +40,7 @@ _STAGES = {
 
 @dataclass(frozen=True)
 class Sent:
-    """One run: seconds, parts, and the processor's seconds of sender, database and gateway."""
+    """One run: seconds, parts, and the processor's seconds of senders, database and gateway."""
 
     took_s: float
     parts: int
@@ -53,35 +50,49 @@ class Sent:
 def send(desk: Desk) -> list[Figure]:
     """Due envelopes a second to answers and receipts stored; beside the bare SQL, the limit.
 
-    The gateway is a process of its own, everything is durable, and every receipt must have come.
+    Senders are processes, one a core as `duewise send --workers` starts them, and one alone. The
+    gateway is a process of its own, everything is durable, and every receipt must have come.
     """
-    seconds: list[tuple[float, float | None]] = []
-    runs: list[Sent] = []
-    for _ in range(max(1, desk.task.sizes.turns // 2)):
-        count = make_due(desk, desk.task.sizes.sent)
-        desk.conn.execute("CREATE TABLE bare_envelope (LIKE envelope INCLUDING ALL)")
-        desk.conn.execute("INSERT INTO bare_envelope SELECT * FROM envelope WHERE state = 'ready'")
-        desk.conn.execute("CREATE TABLE bare_waiting (LIKE waiting INCLUDING ALL)")
-        desk.conn.execute("INSERT INTO bare_waiting SELECT * FROM waiting")
-        before = counted(desk, _DELIVERED)
-        runs.append(asyncio.run(send_all(desk)))
-        if counted(desk, _DELIVERED) - before != count:
-            raise IntegrityBroken(f"bench send: not all of {count} were delivered")
-        began = desk.task.timer()
-        _bare(desk.conn, now=desk.task.noon)
-        seconds.append((runs[-1].took_s, desk.task.timer() - began))
-        desk.conn.execute("DROP TABLE bare_envelope, bare_waiting")
-    best = min(runs, key=lambda run: run.took_s)
-    own, database, gateway = (round(spent / count * _US) for spent in best.spent)
-    note = (
-        f"{best.parts / count:.2f} parts an envelope, a receipt for each part: "
-        f"{best.parts / best.took_s:,.0f} parts and as many receipts a second; processor time an "
-        f"envelope: sender {own} µs, database {database} µs, gateway {gateway} µs; of the "
-        f"sender's: {_profile(desk)}"
+    figures, best = list[Figure](), None
+    for workers in sorted({1, os.cpu_count() or 1}):
+        runs = [_turn(desk, workers) for _ in range(max(1, desk.task.sizes.turns // 2))]
+        best = min((run for _, run, _ in runs), key=lambda run: run.took_s)
+        seconds: list[tuple[float, float | None]] = [(run.took_s, bare) for _, run, bare in runs]
+        peer = "the bare SQL of claim, mark and settle, as many sessions"
+        note = _note(best, runs[0][0], workers)
+        if not figures:
+            note += f"; of the sender's: {_profile(desk)}"
+        figures.append(rates("send", "envelopes/s", runs[0][0], seconds, peer_name=peer, note=note))
+    assert best is not None
+    return [*figures, *beside(desk, parts=best.parts, took_s=best.took_s)]
+
+
+def _turn(desk: Desk, workers: int) -> tuple[int, Sent, float]:
+    """Send once, then do the bare SQL on a copy: envelopes, what came of it, seconds."""
+    count = make_due(desk, desk.task.sizes.sent)
+    desk.conn.execute("CREATE TABLE bare_envelope (LIKE envelope INCLUDING ALL)")
+    desk.conn.execute("INSERT INTO bare_envelope SELECT * FROM envelope WHERE state = 'ready'")
+    desk.conn.execute("CREATE TABLE bare_waiting (LIKE waiting INCLUDING ALL)")
+    desk.conn.execute("INSERT INTO bare_waiting SELECT * FROM waiting")
+    before = counted(desk, _DELIVERED)
+    run = asyncio.run(send_by(desk, workers))
+    if counted(desk, _DELIVERED) - before != count:
+        raise IntegrityBroken(f"bench send: not all of {count} were delivered")
+    began = desk.task.timer()
+    asyncio.run(_bare(desk, workers))
+    bare_s = desk.task.timer() - began
+    desk.conn.execute("DROP TABLE bare_envelope, bare_waiting")
+    return count, run, bare_s
+
+
+def _note(run: Sent, count: int, workers: int) -> str:
+    own, database, gateway = (round(spent / count * _US) for spent in run.spent)
+    return (
+        f"{workers} sender{'s'[: workers - 1]}: {run.parts / count:.2f} parts an envelope, a "
+        f"receipt for each: {run.parts / run.took_s:,.0f} parts and as many receipts a second; "
+        f"an envelope's processor time: senders {own} µs, database {database} µs, gateway "
+        f"{gateway} µs"
     )
-    peer = "the bare SQL of claim, mark and settle"
-    ours = rates("send", "envelopes/s", count, seconds, peer_name=peer, note=note)
-    return [ours, *beside(desk, parts=best.parts, took_s=best.took_s)]
 
 
 def make_due(desk: Desk, envelopes: int) -> int:
@@ -92,29 +103,49 @@ def make_due(desk: Desk, envelopes: int) -> int:
     return count
 
 
-async def send_all(desk: Desk, wrapped: Callable[[Channel], Channel] = lambda it: it) -> Sent:
-    """Send all that is due to a gateway process and take in every receipt.
+async def send_by(desk: Desk, workers: int) -> Sent:
+    """Send all that is due by so many processes, and take in every receipt.
 
-    `wrapped` may put something around the channel. The gateway's start and end are not measured.
+    Their start, and that of the gateway, are not measured.
     """
-    spare_collector()
-    clock = ManualClock(desk.task.noon)
-    server, us = server_of(desk.conn), os.getpid()
+    async with (
+        gateway_process(list(desk.gateway)) as ports,
+        senders(desk.opened, workers, port=ports["port"]) as go,
+    ):
+        began, before = desk.task.timer(), _spent(desk)
+        done = await go()
+        return _sent(desk, done, began, before)
+
+
+async def send_all(desk: Desk, wrapped: Callable[[Channel], Channel] = lambda it: it) -> Sent:
+    """The same by this process; `wrapped` may put something around the channel."""
+    outfit = desk.opened()
     async with gateway_process(list(desk.gateway)) as ports:
-        before = os.times(), tree_s(server), tree_s(us)
-        began = desk.task.timer()
-        done = await run_line(
-            wrapped(desk.channel_at(ports["port"], clock)),
-            connect=desk.connect,
-            tenant=desk.task.tenant,
-            clock=clock,
-            settings=DeliverySettings(),
-            run=Run(stop=asyncio.Event(), linger_s=LINGER_S),
-        )
-        took_s, after = desk.task.timer() - began, (os.times(), tree_s(server), tree_s(us))
-    own = after[0].user + after[0].system - before[0].user - before[0].system
-    database, gateway = after[1] - before[1], after[2] - before[2] - own
-    return Sent(took_s, done["parts"], (own, database, gateway))
+        channel = wrapped(outfit.channel_at(ports["port"]))
+        began, before = desk.task.timer(), _spent(desk)
+        done = [await send_on(outfit, channel)]
+        return _sent(desk, done, began, before, is_here=True)
+
+
+def _spent(desk: Desk) -> tuple[float, float, float]:
+    """The processor's seconds so far: of the database, of all we started, our own."""
+    own = os.times()
+    return tree_s(server_of(desk.conn)), tree_s(os.getpid()), own.user + own.system
+
+
+def _sent(
+    desk: Desk,
+    done: Sequence[Done],
+    began: float,
+    before: tuple[float, float, float],
+    *,
+    is_here: bool = False,
+) -> Sent:
+    took_s = desk.task.timer() - began
+    database, ours, here = (b - a for a, b in zip(before, _spent(desk), strict=True))
+    own = sum(each.spent_s for each in done)
+    gateway = ours - here - (0.0 if is_here else own)
+    return Sent(took_s, sum(each.counts["parts"] for each in done), (own, database, gateway))
 
 
 def _profile(desk: Desk) -> str:
@@ -137,26 +168,37 @@ def _stage(path: str) -> str:
     return "event loop and built-ins"
 
 
-def _bare(conn: Connection[Any], *, now: object) -> None:
+async def _bare(desk: Desk, sessions: int) -> None:
     """Claim, mark and settle a copy of the envelopes: the statements alone, and no trigger."""
+    conns = [await desk.connect() for _ in range(sessions)]
+    try:
+        await asyncio.gather(*(_bare_in(conn, now=desk.task.noon) for conn in conns))
+    finally:
+        for conn in conns:
+            await conn.close()
+
+
+async def _bare_in(conn: AsyncConnection[Any], *, now: object) -> None:
+    values = {"now": now, "channels": ["sms"], "route": "bare", "limit": CHUNK_MAX, "owner": 1}
+    values |= {"slots": ALL_SLOTS, "is_probe": False, "sent_in": None} | places_of({})
     while True:
-        values = {"now": now, "channels": ["sms"], "route": "bare", "limit": CHUNK_MAX, "owner": 1}
-        values |= {"slots": ALL_SLOTS, "is_probe": False, "sent_in": None} | places_of({})
-        claimed = conn.execute(_on_copy("due"), values).fetchall()
-        if not claimed:
-            return
-        ids = [row[0] for row in claimed]
-        conn.execute(_on_copy("mark_wired"), values | {"envelope_ids": ids})
-        conn.execute("DELETE FROM bare_waiting WHERE envelope_id = ANY(%s)", [ids])
+        async with conn.transaction():
+            claimed = await (await conn.execute(_on_copy("due"), values)).fetchall()
+            if not claimed:
+                return
+            ids = arrays.numbers([row[0] for row in claimed])
+            await conn.execute(_on_copy("mark_wired"), values | {"envelope_ids": ids})
+            gone = "DELETE FROM bare_waiting WHERE envelope_id = ANY(%s::bigint[])"
+            await conn.execute(gone, [ids])
         said = {
-            "attempts": [1] * len(ids),
+            "attempts": arrays.numbers([1] * len(claimed)),
             "state": "accepted",
             "reason": "accepted_by_gateway",
             "not_before": None,
             "is_counted": True,
             "owner": 1,
         }
-        conn.execute(_on_copy("settle"), {"now": now, "envelope_ids": ids, **said})
+        await conn.execute(_on_copy("settle"), {"now": now, "envelope_ids": ids, **said})
 
 
 def _on_copy(name: str) -> LiteralString:
