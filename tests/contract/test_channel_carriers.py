@@ -23,6 +23,7 @@ from tests.contract.channel_world import (
 )
 
 from duewise.channels.base import (
+    EXPIRED,
     Accepted,
     InboundReceipt,
     Refused,
@@ -61,6 +62,15 @@ async def test_it_is_accepted_under_the_id_in_the_gateways_record(
         "text": REMINDER,
         "status": "accepted",
     }
+
+
+async def test_it_writes_nothing_whose_time_is_over(tmp_path: Path, carrier: str) -> None:
+    late = [message(number)._replace(valid_until=MORNING) for number in (1, 3)]
+    async with world(tmp_path, carrier=carrier) as gateway, channel(gateway.line()) as sms:
+        results = await sms.send_many([late[0], message(2), late[1]])
+        assert await sms.send(late[0], key="") == EXPIRED
+        (record,) = gateway.records()
+    assert results == [EXPIRED, Accepted((record["message_id"],)), EXPIRED]
 
 
 async def test_it_sends_a_long_text_in_parts_and_names_their_ids_in_order(

@@ -254,8 +254,8 @@ async def test_it_has_recorded_whatever_it_answered_when_it_is_killed(tmp_path: 
 
 async def test_it_refuses_a_message_whose_time_is_over(tmp_path: Path) -> None:
     async with world(tmp_path) as gateway, channel(gateway.smpp()) as sms:
-        late = Message(1, "e1", LI, LINE, "T", MORNING - timedelta(seconds=1))
-        assert await sms.send(late, key="") == Refused("ESME_RINVEXPIRY", is_permanent=True)
+        gateway.clock.set(MORNING + timedelta(hours=12))  # ahead of ours
+        assert await sms.send(message(), key="") == Refused("ESME_RINVEXPIRY", is_permanent=True)
 
 
 async def test_it_tells_a_running_clocks_receipts_by_itself(tmp_path: Path) -> None:

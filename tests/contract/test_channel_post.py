@@ -12,8 +12,8 @@ from aiohttp import web
 from tests.contract.channel_world import MORNING, free_port, message
 from tests.contract.post_world import SECRET, SPEECHES, Handler, Speech, opened, provider, says
 
-from duewise.channels.base import Refused, SendResult, Unknown
-from duewise.channels.post import ANSWER_BYTES_MAX, EXPIRED, Answer
+from duewise.channels.base import EXPIRED, Refused, SendResult, Unknown
+from duewise.channels.post import ANSWER_BYTES_MAX, Answer
 from duewise.errors import BadInput
 
 every_vendor = pytest.mark.parametrize("vendor", SPEECHES)

@@ -34,6 +34,7 @@ TINY = Sizes(
     fitted=400,
     allocated=2_000,
     envelopes=20,
+    sent=20,
     payments=4,
     submits=200,
     raced=8,

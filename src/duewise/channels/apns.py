@@ -21,6 +21,7 @@ import httpx
 import jwt
 
 from duewise.channels.base import (
+    EXPIRED,
     Accepted,
     Arrivals,
     Capabilities,
@@ -32,7 +33,6 @@ from duewise.channels.base import (
 )
 from duewise.channels.post import (
     ANSWER_BYTES_MAX,
-    EXPIRED,
     NEVER_LEFT,
     NOT_OPEN,
     REDIRECT,

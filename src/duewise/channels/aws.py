@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from yarl import URL
 
 from duewise.channels.base import (
+    EXPIRED,
     Inbound,
     InboundReceipt,
     InboundReply,
@@ -31,7 +32,6 @@ from duewise.channels.heard import (
     json_objects,
 )
 from duewise.channels.post import (
-    EXPIRED,
     Answer,
     PostChannel,
     Request,

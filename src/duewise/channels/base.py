@@ -14,7 +14,7 @@ import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
 
 
 class Message(NamedTuple):
@@ -32,6 +32,10 @@ class Message(NamedTuple):
     text: str
     valid_until: datetime | None = None
     title: str = ""
+
+    def is_over(self, at: datetime) -> bool:
+        """Whether its time is over: nobody may send it any more."""
+        return self.valid_until is not None and self.valid_until <= at
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +68,8 @@ class Unknown:
 
 
 SendResult: TypeAlias = Accepted | Refused | Unknown
-
-
+# By the channel itself, before a byte is written: the message's time is over.
+EXPIRED: Final = Refused("expired", is_permanent=True)
 Kind: TypeAlias = Literal["sms", "push", "wechat", "email"]
 
 

@@ -14,9 +14,8 @@ from urllib.parse import urlencode
 
 import jwt
 
-from duewise.channels.base import Message, Refused, SendResult, Unknown
+from duewise.channels.base import EXPIRED, Message, Refused, SendResult, Unknown
 from duewise.channels.post import (
-    EXPIRED,
     Answer,
     PostChannel,
     Request,

@@ -12,9 +12,8 @@ from typing import Final
 
 from aiohttp import encode_basic_auth
 
-from duewise.channels.base import Message, Refused, SendResult, Unknown
+from duewise.channels.base import EXPIRED, Message, Refused, SendResult, Unknown
 from duewise.channels.post import (
-    EXPIRED,
     Answer,
     PostChannel,
     Request,

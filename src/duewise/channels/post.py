@@ -17,6 +17,7 @@ import aiohttp
 from yarl import URL
 
 from duewise.channels.base import (
+    EXPIRED,
     Accepted,
     Arrivals,
     Capabilities,
@@ -46,7 +47,6 @@ FETCHES_MAX: Final = 2  # of one call: a certificate, and what confirms a subscr
 RETRY_AFTER_S_MAX: Final = 3_600
 NEVER_LEFT: Final = Refused("unreachable", is_permanent=False, retry_after_s=5)
 NOT_OPEN: Final = Refused("not_open", is_permanent=False, retry_after_s=1)
-EXPIRED: Final = Refused("expired", is_permanent=True)
 REDIRECT: Final = 300
 CLIENT_ERROR: Final = 400
 TOO_MANY_REQUESTS: Final = 429
@@ -165,7 +165,7 @@ class PostChannel:
 
     async def _asked(self, session: aiohttp.ClientSession, message: Message) -> SendResult:
         at = self._clock.now()
-        if message.valid_until is not None and message.valid_until <= at:
+        if message.is_over(at):
             return EXPIRED  # also where the provider takes no end of validity
         request = self._vendor.request(message, at=at)
         if isinstance(request, Refused):

@@ -25,6 +25,7 @@ from aiosmtplib import (
 )
 
 from duewise.channels.base import (
+    EXPIRED,
     Accepted,
     Arrivals,
     Capabilities,
@@ -44,7 +45,6 @@ Security = Literal["tls", "starttls", "none"]
 NEVER_LEFT: Final = Refused("unreachable", is_permanent=False, retry_after_s=5)
 NOT_LOGGED_IN: Final = Refused("login_refused", is_permanent=False, retry_after_s=60)
 NOT_OPEN: Final = Refused("not_open", is_permanent=False, retry_after_s=1)
-EXPIRED: Final = Refused("expired", is_permanent=True)
 NO_ADDRESS: Final = Refused("no_address", is_permanent=True, is_address_dead=True)
 UNFIT: Final = Refused("unfit_text", is_permanent=True)
 SUBJECT_MAX: Final = 48
@@ -211,7 +211,7 @@ class SmtpChannel:
     def _written(self, message: Message) -> bytes | Refused:
         """The email in octets, or why it cannot be one."""
         now = self._clock.now()
-        if message.valid_until is not None and message.valid_until <= now:
+        if message.is_over(now):
             return EXPIRED
         if not _ADDRESS.fullmatch(message.address):
             return NO_ADDRESS

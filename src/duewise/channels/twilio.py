@@ -14,6 +14,7 @@ from urllib.parse import urlencode, urlsplit
 from aiohttp import encode_basic_auth
 
 from duewise.channels.base import (
+    EXPIRED,
     InboundReceipt,
     InboundReply,
     Message,
@@ -24,7 +25,6 @@ from duewise.channels.base import (
 )
 from duewise.channels.heard import FORGED, UNREADABLE, Call, Heard, Hearing, form_fields
 from duewise.channels.post import (
-    EXPIRED,
     Answer,
     PostChannel,
     Request,

@@ -19,6 +19,7 @@ from xml.etree import ElementTree as ET
 
 from duewise.channels.approved import NO_TEMPLATE, Fit, Wordings
 from duewise.channels.base import (
+    EXPIRED,
     Accepted,
     InboundReceipt,
     InboundReply,
@@ -29,7 +30,7 @@ from duewise.channels.base import (
     normalise_provider_id,
 )
 from duewise.channels.heard import FORGED, UNREADABLE, Call, Heard, Hearing
-from duewise.channels.post import EXPIRED, Answer, PostChannel, Request, accepted, seconds_left
+from duewise.channels.post import Answer, PostChannel, Request, accepted, seconds_left
 from duewise.channels.table import capabilities, receipt_status, refusal
 from duewise.channels.token import Token, Tokens
 from duewise.errors import BadInput

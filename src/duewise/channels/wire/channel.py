@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Final, NamedTuple, Protocol
 
 from duewise.channels.base import (
+    EXPIRED,
     Accepted,
     Arrivals,
     Capabilities,
@@ -165,9 +166,9 @@ class WireChannel:
         if session is None:
             return [NEVER_WRITTEN] * len(messages)
         plans, going = list[_Plan | Refused](), list[Sequence[bytes]]()
-        place = len(batch.outcomes)
+        place, now = len(batch.outcomes), self._clock.now()
         for message in messages:
-            bodies = session.codec.bodies(message)
+            bodies = EXPIRED if message.is_over(now) else session.codec.bodies(message)
             if isinstance(bodies, Refused):
                 plans.append(bodies)
                 continue
