@@ -41,12 +41,11 @@ from duewise.errors import Unreachable
 from duewise.ids import draw
 from duewise.jobs.bench.book import Task
 from duewise.jobs.bench.figure import FULL
-from duewise.jobs.bench.road import Desk, admit
+from duewise.jobs.bench.road import ALL_DUE, Desk, admit, release_of
 from duewise.jobs.bench.senders import Outfit
 from duewise.jobs.chunk import FLYING_MAX, DeliverySettings
 from duewise.jobs.ingest import complete_feed
 from duewise.jobs.reconcile import reconcile
-from duewise.jobs.release import release_plan
 
 AS_OF = date(2026, 8, 14)  # a Friday, no holiday
 # In a process that is forked for each of ours: starting again takes no time that is not ours.
@@ -209,10 +208,8 @@ def prepare(campaign: Campaign, messages: int, since: float) -> None:
         released = 0
         while released < messages:
             wanted = min(BLOCK, max(BLOCK // 50, (messages - released) * 4 // 3))
-            released += release_plan(conn, admit(desk, wanted), app.tenant, now=task.morning)[
-                "ready"
-            ]
-        conn.execute("UPDATE envelope SET not_before = created_at WHERE state = 'ready'")
+            released += release_of(desk, admit(desk, wanted))
+        conn.execute(ALL_DUE)
         complete_feed(conn, task.noon + timedelta(hours=6))
 
 

@@ -6,6 +6,7 @@ import asyncio
 import datetime as dt
 import ssl
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,12 @@ from duewise.channels.base import Accepted, InboundReceipt, Refused, Unknown
 from duewise.channels.smpp.channel import smpp_channel
 from duewise.channels.smpp.codec import SmppCodec
 from duewise.channels.smpp.pdu import (
+    HEADER_LENGTH,
+    PDU_LENGTH_MAX,
     Command,
     Pdu,
     ShortMessage,
+    decode,
     encode,
     encode_short_message,
     frame,
@@ -42,6 +46,7 @@ from duewise.channels.smpp.pdu import (
 from duewise.channels.smpp.settings import SmppSettings
 from duewise.channels.wire.batch import Batch
 from duewise.channels.wire.codec import Told
+from duewise.channels.wire.framing import Deframer
 from duewise.channels.wire.session import Session, open_session
 from duewise.channels.wire.window import NEVER_WRITTEN
 from duewise.errors import Unreachable
@@ -83,6 +88,70 @@ async def test_it_never_has_more_in_flight_than_its_window() -> None:
         results = await sms.send_many([message(number) for number in range(70)])
     assert results == [Accepted(("a",))] * 70
     assert most == 7
+
+
+def submitted(gateway: Script, count: int) -> bool:
+    return gateway.count(Command.SUBMIT_SM) == count
+
+
+async def test_it_tells_once_that_the_last_submit_is_written_before_its_answer() -> None:
+    answers: list[bytes] = []
+
+    def answer(pdu: Pdu) -> bytes:
+        if pdu.command != Command.SUBMIT_SM:
+            return polite(pdu)
+        answers.append(polite(pdu))
+        return b""
+
+    def tell() -> None:
+        gateway.writers[0].write(b"".join(answers))
+        answers.clear()
+
+    async with script(answer) as gateway, channel(ours(gateway, window=2)) as sms:
+        told: list[int] = []
+        sending = asyncio.create_task(
+            sms.send_many(
+                [message(number) for number in range(5)],
+                written=lambda: told.append(gateway.count(Command.SUBMIT_SM)),
+            )
+        )
+        for count in (2, 4):
+            await eventually(partial(submitted, gateway, count))
+            assert told == []
+            tell()
+        await eventually(partial(submitted, gateway, 5))
+        assert len(told) == 1
+        assert not sending.done()
+        tell()
+        assert len(await sending) == 5
+    assert len(told) == 1
+
+
+async def test_it_never_tells_of_what_waits_for_a_gateway_that_does_not_read() -> None:
+    told: list[str] = []
+    leaving = asyncio.Event()
+
+    async def bind_and_stop(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        (bind,) = Deframer(shortest=HEADER_LENGTH, longest=PDU_LENGTH_MAX).feed(
+            await reader.read(65_536)
+        )
+        writer.write(polite(decode(bind)))
+        await leaving.wait()  # the reader holds a little and then reads no more
+        writer.transport.abort()
+
+    server = await asyncio.start_server(bind_and_stop, "127.0.0.1", 0, limit=1_024)
+    port = server.sockets[0].getsockname()[1]
+    many = 60_000  # octets by the million: more than the system takes for who does not read
+    settings = SmppSettings("127.0.0.1", port, "duewise", "duewise", window=many)
+    async with server, channel(settings) as sms:
+        messages = [message(number) for number in range(many)]
+        sending = asyncio.create_task(sms.send_many(messages, written=lambda: told.append("out")))
+        for _ in range(5):  # it hands all of it over in one go
+            await asyncio.sleep(0)
+        leaving.set()
+        results = await sending
+    assert {type(each) for each in results} == {Unknown}
+    assert told == []
 
 
 async def test_it_pairs_answers_that_come_in_any_order() -> None:

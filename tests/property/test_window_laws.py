@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +21,7 @@ class Counted(Batch):
     def __init__(self) -> None:
         super().__init__()
         self.told = 0
+        self.words = list[str]()  # that nothing is left to write
 
     def known(self, count: int) -> None:
         self.told += count
@@ -44,6 +47,9 @@ def test_it_settles_each_submit_once_and_in_its_place(
             [[b"%d %d %d" % (number, at, part) for part in range(n)] for at, n in enumerate(parts)],
             batch,
         )
+    for batch in told:
+        batch.when_written(partial(batch.words.append, "written"))
+    assert [len(batch.words) for batch in told] == [not parts for parts in batches]
     out: dict[int, bytes] = {}
     while window.queued and writes:
         writes -= 1
@@ -57,6 +63,7 @@ def test_it_settles_each_submit_once_and_in_its_place(
         strays = window.accept([*names, names[0], 0], [*accepted, "", ""])
         assert strays == [(names[0], ""), (0, "")]
     unknown, queued = len(out), window.queued
+    assert any(not batch.words for batch in told) == bool(queued)
     window.end("lost")
     outcomes = [outcome for batch in told for outcome in batch.outcomes]
     assert (outcomes.count(Unknown("lost")), outcomes.count(NEVER_WRITTEN)) == (unknown, queued)
@@ -66,6 +73,7 @@ def test_it_settles_each_submit_once_and_in_its_place(
             f"{number} {at} {part}" for at, n in enumerate(parts) for part in range(n)
         ]
         assert batch.told == len(names_in_order)
+        assert batch.words == ["written"]
         for outcome, name in zip(batch.outcomes, names_in_order, strict=True):
             assert outcome == name or isinstance(outcome, SendResult)
 

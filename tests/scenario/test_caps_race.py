@@ -67,7 +67,7 @@ class Wire:
         self.numbers.append(key)
         return Accepted((f"{message.envelope_id:x}-{message.reference}",))
 
-    async def send_many(self, messages: Sequence[Message]) -> list[Any]:
+    async def send_many(self, messages: Sequence[Message], **_: Any) -> list[Any]:
         await asyncio.sleep(0.001)
         return [await self.send(message, key=message.address) for message in messages]
 

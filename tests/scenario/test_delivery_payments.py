@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from tests.scenario.desk import (
 )
 
 from duewise.channels.base import Message, SendResult
-from duewise.jobs import crossing, deliver
+from duewise.jobs import claim, crossing
 from duewise.jobs.ingest import RecordResult, complete_feed
 from duewise.jobs.replan import replan_held
 from duewise.jobs.verdicts import Verdicts, add_wire_verdicts
@@ -144,7 +144,7 @@ async def test_it_lets_a_payment_in_the_midst_of_a_verdict_wait_until_the_mark(
         await eventually(lambda: bool(desk.rows(_SOMEBODY_WAITS)))
         return block_id
 
-    monkeypatch.setattr(deliver, "add_wire_verdicts", told_meanwhile)
+    monkeypatch.setattr(claim, "add_wire_verdicts", told_meanwhile)
     async with delivery_line(desk) as line:
         later(desk, hours=10)
         assert pay(desk, "P-2", "Wang", "868.40").held == 1, "told before the verdict"
@@ -260,6 +260,29 @@ def test_it_keeps_the_arm_the_budgets_chose_when_it_plans_again(tmp_path: Path, 
     assert told == [("neutral", "zh.m1_day1.neutral", "ready", True)]
 
 
+async def test_it_lets_a_payment_commit_once_its_notice_is_written_and_before_it_is_answered(
+    desk: Desk, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release(desk, folder)
+    later(desk, hours=10)
+    monkeypatch.setattr(crossing, "WAIT_MS_MAX", 60_000)
+    async with delivery_line(desk) as line:
+        send_many = line.channel.send_many
+
+        async def unanswered(
+            messages: Sequence[Message], *, written: Callable[[], None]
+        ) -> list[SendResult]:
+            results = await send_many(messages)
+            written()
+            assert (await asyncio.to_thread(pay, desk, "P-1", "Li", "868.40")).held == 0
+            return results
+
+        monkeypatch.setattr(line.channel, "send_many", unanswered)
+        await line.pass_at(EVENING)
+    assert desk.states() == {"delivered": 2}
+    desk.assert_ties()
+
+
 @pytest.mark.parametrize("answers", [True, False])
 async def test_it_commits_a_payment_that_finds_a_notice_marked_after_the_notice_is_written(
     desk: Desk, folder: Path, monkeypatch: pytest.MonkeyPatch, *, answers: bool
@@ -279,13 +302,13 @@ async def test_it_commits_a_payment_that_finds_a_notice_marked_after_the_notice_
     async with delivery_line(desk) as line:
         send_many = line.channel.send_many
 
-        async def slowly(messages: Sequence[Message]) -> list[SendResult]:
+        async def slowly(messages: Sequence[Message], **given: Any) -> list[SendResult]:
             paying.append(asyncio.create_task(asyncio.to_thread(pay_both)))
             if answers:
                 await eventually(lambda: bool(desk.rows(_SOMEBODY_WAITS)))
             else:
                 await paying[0]
-            results = await send_many(messages)
+            results = await send_many(messages, **given)
             order.append("written")
             return results
 

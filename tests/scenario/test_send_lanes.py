@@ -8,12 +8,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from tests.scenario.desk import EVENING, Desk
 from tests.scenario.provider_desk import released
 from tests.scenario.test_caps_race import Wire
 
 from duewise.channels.base import Message
 from duewise.jobs.deliver import DeliverySettings, awaits_receipts, send_due, worker
+from duewise.outbox import pace
 
 BORROWERS = ("CHEN", "LI", "WANG", "ZHAO")
 LANES = {"CHEN": 2, "LI": 1, "WANG": 0, "ZHAO": 2}
@@ -66,7 +68,7 @@ class Overtaken(Wire):
     desk: Desk | None = None
     passes_s: int = 0
 
-    async def send_many(self, messages: Sequence[Message]) -> list[Any]:
+    async def send_many(self, messages: Sequence[Message], **_: Any) -> list[Any]:
         if self.desk and not self.numbers:
             self.desk.run(
                 "UPDATE envelope SET not_before = %(at)s WHERE borrower_id = 'ZHAO'",
@@ -139,3 +141,20 @@ async def test_it_goes_on_asking_about_a_claim_whose_doubt_may_end(
         assert not await awaits_receipts(sender.conn, push, now=EVENING)
         desk.run("UPDATE envelope SET state = 'accepted' WHERE borrower_id = 'LI'")
         assert await awaits_receipts(sender.conn, wire, now=EVENING)
+
+
+@pytest.mark.parametrize(("fits_s", "sizes"), [(60.0, [2, 2]), (1e-9, [2, 1, 1])])
+async def test_it_marks_together_what_the_route_lately_wrote_in_half_a_second(
+    tmp_path: Path, dsn: str, monkeypatch: pytest.MonkeyPatch, fits_s: float, sizes: list[int]
+) -> None:
+    monkeypatch.setattr(pace, "WRITE_S_MAX", fits_s)
+    desk, wire = released(tmp_path, dsn, *BORROWERS), Wire([])
+    put_off = "UPDATE envelope SET not_before = %(at)s WHERE borrower_id IN ('WANG', 'ZHAO')"
+    desk.run(put_off, at=EVENING + timedelta(minutes=1))
+    settings = DeliverySettings()
+    async with worker(desk.app.connector(dsn)) as sender:
+        await send_due(sender, wire, tenant=desk.app.tenant, clock=desk.clock, settings=settings)
+        desk.run(put_off, at=EVENING)
+        await send_due(sender, wire, tenant=desk.app.tenant, clock=desk.clock, settings=settings)
+    claims = desk.rows("SELECT cardinality(envelope_ids) FROM claim ORDER BY claim_id")
+    assert [size for (size,) in claims] == sizes

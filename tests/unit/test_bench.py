@@ -37,7 +37,7 @@ TINY = Sizes(
     sent=20,
     payments=4,
     submits=200,
-    raced=8,
+    raced=20,
     turns=2,
 )
 WITH_PEER = set(NAMES) - {"plan", "race"}

@@ -11,7 +11,7 @@ import logging
 import re
 import ssl
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -29,6 +29,7 @@ from duewise.channels.base import (
     Refused,
     SendResult,
     Unknown,
+    nobody,
     normalise_provider_id,
 )
 from duewise.channels.post import (
@@ -143,7 +144,12 @@ class ApnsChannel:
         async with self._room:
             return await self._asked(self._http, message, headers)
 
-    async def send_many(self, messages: Sequence[Message]) -> list[SendResult]:
+    async def send_many(
+        self,
+        messages: Sequence[Message],
+        *,
+        written: Callable[[], None] = nobody,  # noqa: ARG002 - the answers tell
+    ) -> list[SendResult]:
         """Send several side by side, the results in the order of the messages."""
         return list(await asyncio.gather(*map(partial(self.send, key=""), messages)))
 

@@ -161,6 +161,10 @@ class Arrivals(asyncio.Queue[Delivery]):
         return item
 
 
+def nobody() -> None:
+    """Is told in vain."""
+
+
 class Channel(Protocol):
     """A way out, and back. `open` raises `errors.Unreachable`; `send` never raises for the wire."""
 
@@ -196,8 +200,14 @@ class Channel(Protocol):
         """Send one message; `key` names the intent where a provider can use it."""
         ...
 
-    async def send_many(self, messages: Sequence[Message]) -> list[SendResult]:
-        """Send several, pipelined; the results in the order of the messages."""
+    async def send_many(
+        self, messages: Sequence[Message], *, written: Callable[[], None] = nobody
+    ) -> list[SendResult]:
+        """Send several, pipelined; the results in the order of the messages.
+
+        `written` is called, where that can be told, once the last of them has left us and is waited
+        for; else the results tell.
+        """
         ...
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Protocol, cast
@@ -25,6 +25,7 @@ from duewise.channels.base import (
     Refused,
     SendResult,
     Unknown,
+    nobody,
     normalise_provider_id,
 )
 from duewise.channels.heard import (
@@ -207,7 +208,12 @@ class PostChannel:
     def _called(self) -> CalledVendor:
         return cast(CalledVendor, self._vendor)
 
-    async def send_many(self, messages: Sequence[Message]) -> list[SendResult]:
+    async def send_many(
+        self,
+        messages: Sequence[Message],
+        *,
+        written: Callable[[], None] = nobody,  # noqa: ARG002 - the answers tell
+    ) -> list[SendResult]:
         """Send several side by side, the results in the order of the messages."""
         room = asyncio.Semaphore(self._vendor.requests_max)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from email.message import EmailMessage
@@ -33,6 +33,7 @@ from duewise.channels.base import (
     Refused,
     SendResult,
     Unknown,
+    nobody,
     normalise_provider_id,
 )
 from duewise.channels.heard import Call, Denied, Heard, hook_secret, stored
@@ -161,7 +162,12 @@ class SmtpChannel:
             is_good = connection is not None and connection.is_connected
             idle.put_nowait(connection if is_good else None)
 
-    async def send_many(self, messages: Sequence[Message]) -> list[SendResult]:
+    async def send_many(
+        self,
+        messages: Sequence[Message],
+        *,
+        written: Callable[[], None] = nobody,  # noqa: ARG002 - the answers tell
+    ) -> list[SendResult]:
         """Send several side by side, the results in the order of the messages."""
         return list(await asyncio.gather(*map(partial(self.send, key=""), messages)))
 

@@ -19,6 +19,7 @@ from duewise.jobs.settle import Answers, answers_of, never_left, settle, unsent
 from duewise.jobs.tenant import Tenant
 from duewise.jobs.ways import Ways
 from duewise.jobs.wire_gate import Claimed
+from duewise.outbox.pace import next_size
 from duewise.times import Clock
 
 CHUNK_MAX = 1_000  # judged and marked together
@@ -69,6 +70,11 @@ class Flight:
     is_linked: bool = True
     _flying: set[asyncio.Task[None]] = field(default_factory=set)
 
+    @property
+    def size(self) -> int:
+        """How many messages the next chunk has at most."""
+        return min(self.sender.together, self.settings.chunk)
+
     async def room(self) -> None:
         """Wait until another chunk may be marked. Raises what the storing of answers raised."""
         while len(self._flying) >= FLYING_MAX:
@@ -90,12 +96,25 @@ class Flight:
 
     async def _fly(self, going: Sequence[Claimed], claim_id: int, crossing: Crossing) -> None:
         """Write, wait for the answers, store them."""
-        channel = self.channel
+        channel, loop = self.channel, asyncio.get_running_loop()
+        began, written = loop.time(), asyncio.Event()
+        messages = [_message(each, tenant=self.tenant) for each in going]
+        sending = asyncio.create_task(channel.send_many(messages, written=written.set))
+        sending.add_done_callback(lambda _: written.set())
         try:
-            messages = [_message(each, tenant=self.tenant) for each in going]
-            results = await channel.send_many(messages)
+            await written.wait()
+        except asyncio.CancelledError:
+            sending.cancel()
+            raise
         finally:
             await self.crossings.end(crossing)
+        self.sender.together = next_size(
+            self.sender.together,
+            written=len(going),
+            took_s=loop.time() - began,
+            most=self.settings.chunk,
+        )
+        results = await sending
         now = self.clock.now()
         self.is_linked &= not any(map(never_left, results))
         await self._settle(answers_of(going, results, claim_id, channel.name, now=now))

@@ -66,7 +66,7 @@ async def _judge_and_mark(chunks: Flight, chunk: Chunk) -> bool:
         "now": now,
         "channels": [channel_kind(channel)],
         "route": channel.name,
-        "limit": chunks.settings.chunk,
+        "limit": chunks.size,
         "owner": sender.owner,
     }
     async with sender.conn.transaction(), sender.conn.cursor(binary=True) as cursor:

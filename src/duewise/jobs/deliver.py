@@ -96,16 +96,17 @@ async def send_due(
             await chunks.room()
             if stop.is_set() or sender.claims_no_more:
                 break
-            await _take_turn(sender, channel, settings.chunk, settings=settings)
+            size = chunks.size
+            await _take_turn(sender, channel, size, settings=settings)
             chunk = await next_chunk(chunks)
             if chunk is None:
-                await _take_turn(sender, channel, -settings.chunk, settings=settings)
+                await _take_turn(sender, channel, -size, settings=settings)
                 break
             if chunk.crossing:
                 chunks.send(chunk.cleared, claim_id=chunk.claim_id, crossing=chunk.crossing)
             by_part = channel.capabilities.counts_parts
             taken = sum(each.parts for each in chunk.cleared) if by_part else len(chunk.cleared)
-            await _take_turn(sender, channel, taken - settings.chunk, settings=settings)
+            await _take_turn(sender, channel, taken - size, settings=settings)
             if clock.now() - accepted_at >= ACCEPT_EVERY:
                 accepted_at = clock.now()
                 await _accept(sender, until=accepted_at - ACCEPT_AFTER)

@@ -19,6 +19,7 @@ from psycopg import AsyncConnection
 
 from duewise.errors import Unreachable
 from duewise.outbox.breaker import Circuit
+from duewise.outbox.pace import FIRST
 from duewise.outbox.ways import Way
 from duewise.store.sql import queries
 
@@ -49,6 +50,7 @@ class Worker:
     `circuit`: what the provider says of our account. `has_others`: other routes carry the kind too,
     of which those in `out` are out; `is_left_alone`: ours is, since our last claim; `weighed`: the
     day, and their weights on it.
+    `together`: how many messages the next chunk has at most, by how long the last ones took.
     `read_to`: of each lane the last place in its queue, instant and envelope, that this pass took.
     `answers`: a second session for what the gateway answers, so that storing it does not keep the
     next message waiting; opened when it is first needed, and used by one at a time (`storing`).
@@ -62,6 +64,7 @@ class Worker:
     is_left_alone: bool = False
     out: frozenset[str] = frozenset()
     weighed: tuple[date, tuple[Way, ...]] | None = None
+    together: int = FIRST
     read_to: dict[int, tuple[datetime, int]] = field(default_factory=dict)
     done: Counter[str] = field(default_factory=Counter)
     circuit: Circuit = field(default_factory=Circuit)

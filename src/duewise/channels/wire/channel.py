@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from duewise.channels.base import (
@@ -22,6 +23,7 @@ from duewise.channels.base import (
     Refused,
     SendResult,
     Unknown,
+    nobody,
 )
 from duewise.channels.wire.batch import Batch, Outcome
 from duewise.channels.wire.codec import Codec, LoginRefused
@@ -115,13 +117,16 @@ class WireChannel:
         (result,) = await self.send_many([message])
         return result
 
-    async def send_many(self, messages: Sequence[Message]) -> list[SendResult]:
+    async def send_many(
+        self, messages: Sequence[Message], *, written: Callable[[], None] = nobody
+    ) -> list[SendResult]:
         """Send several through the window; results in the order of the messages."""
         if self._pick() is None:
             return [NOT_BOUND] * len(messages)
         batch, plans = Batch(), list[_Plan | Refused]()
         for start in range(0, len(messages), TOGETHER_MAX):
             plans += await self._submit(messages[start : start + TOGETHER_MAX], batch)
+        batch.when_written(partial(self._call_soon, written))
         outcomes = await batch.wait()
         if (ids := _ids_of(outcomes)) is not None:
             return [plan if isinstance(plan, Refused) else plan.accepted(ids) for plan in plans]
@@ -182,6 +187,15 @@ class WireChannel:
             await self._pace(self._settings.rate_per_s, places=len(bodies))
             session.submit([bodies], batch)
         return plans
+
+    def _call_soon(self, written: Callable[[], None]) -> None:
+        """Behind the write that is about to be done; in vain, if it has to wait for its link."""
+
+        def tell() -> None:
+            if all(line.is_flushed for line in self._lines):
+                written()
+
+        asyncio.get_running_loop().call_soon(tell)
 
     async def _pace(self, rate_per_s: float, *, places: int) -> None:
         """Wait for the next slots of the contract's rate, given in order of asking."""
@@ -254,6 +268,10 @@ class _Line:
     def session(self) -> Session | None:
         """The session while it is up."""
         return None if self._session is None or self._session.is_lost else self._session
+
+    @property
+    def is_flushed(self) -> bool:
+        return self._session is None or self._session.is_flushed
 
     @property
     def sends(self) -> bool:

@@ -85,6 +85,11 @@ class Session(asyncio.BufferedProtocol):
         """Places of the window that nobody waits for; below 0 where more are waited for."""
         return self._window.free - self._window.queued
 
+    @property
+    def is_flushed(self) -> bool:
+        """Whether all that was written has gone to the operating system, or the link is gone."""
+        return self._transport is None or not self._transport.get_write_buffer_size()
+
     # -- what we say ----------------------------------------------------------------------------
 
     async def room(self) -> None:

@@ -63,6 +63,7 @@ class Window:
                 sequence += 1
             free -= len(together)
             bodies += together
+            batch.written(len(together))
         self.queued -= len(bodies)
         self.free, self._sequence = free, sequence - 1
         return first, bodies
@@ -113,4 +114,5 @@ class Window:
             bodies, batch, place = self._queue.popleft()
             batch.outcomes[place : place + len(bodies)] = [NEVER_WRITTEN] * len(bodies)
             self.queued -= len(bodies)
+            batch.written(len(bodies))
             batch.known(len(bodies))
