@@ -27,6 +27,7 @@ from tests.scenario.desk import (
 
 from duewise.channels.base import Message, SendResult
 from duewise.jobs import claim, crossing
+from duewise.jobs.crossing import Crossings
 from duewise.jobs.ingest import RecordResult, complete_feed
 from duewise.jobs.replan import replan_held
 from duewise.jobs.verdicts import Verdicts, add_wire_verdicts
@@ -281,6 +282,26 @@ async def test_it_lets_a_payment_commit_once_its_notice_is_written_and_before_it
         await line.pass_at(EVENING)
     assert desk.states() == {"delivered": 2}
     desk.assert_ties()
+
+
+async def test_it_keeps_the_lock_of_one_chunk_where_the_wait_for_another_is_given_up(
+    desk: Desk,
+) -> None:
+    crossings = Crossings(desk.app.connector(desk.dsn))
+    held = "SELECT objid::int FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ExclusiveLock'"
+    held += " AND granted"
+    await crossings.begin(7)
+    with desk.app.connect(desk.dsn) as payment:
+        for lock_class in crossing.CLASSES:
+            payment.execute("SELECT pg_advisory_lock_shared(%s, 8)", [lock_class])
+        waiting = asyncio.create_task(crossings.begin(8))
+        await eventually(lambda: bool(desk.rows(_SOMEBODY_WAITS)))
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert desk.rows(held) == [(7,)]
+    await crossings.close()
+    await eventually(lambda: desk.rows(held) == [])
 
 
 @pytest.mark.parametrize("answers", [True, False])

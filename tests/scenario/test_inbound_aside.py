@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,17 @@ def test_it_takes_in_what_it_can_and_keeps_the_rest_under_its_number(
     said = duewise("inbound", "retry", "4", "--yes")
     assert (said.code, desk.rows(ROWS)) == (0, before[:1]), said
     assert len(desk.rows("SELECT 1 FROM reply")) == 1, "told twice is once"
+
+
+def test_it_counts_a_relative_day_from_the_day_on_which_it_was_told(
+    desk: Desk, duewise: CommandLine
+) -> None:
+    told_at = EVENING - timedelta(days=3)
+    late = InboundReply("in-2", NUMBERS[WANG], "95000", "明天发工资就还", told_at)
+    set_aside(desk, "OperationalError", late)
+    assert duewise("inbound", "retry", "--all", "--yes").code == 0
+    promised = desk.rows("SELECT borrower_id, day, made_at FROM promise")
+    assert promised == [(WANG, (EVENING - timedelta(days=2)).date(), told_at)]
 
 
 def test_it_lists_shows_nothing_personal_and_knows_its_numbers(

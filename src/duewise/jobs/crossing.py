@@ -9,6 +9,7 @@ that was killed: its locks end with its session.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -23,7 +24,7 @@ from duewise.store.sql import queries
 
 LANES = 2  # chunks of one sender that cross at once
 WAIT_MS_MAX = 2_000  # a route that does not answer must not keep payments out
-_CLASSES = [LOCK_CLASS + 1 + lane for lane in range(LANES)]
+CLASSES = [LOCK_CLASS + 1 + lane for lane in range(LANES)]
 _SQL = queries("outbox")
 log = structlog.get_logger()
 
@@ -41,18 +42,22 @@ class Crossings:
 
     connect: Connect
     _conn: AsyncConnection[Any] | None = None
-    _free: list[int] = field(default_factory=lambda: list(_CLASSES))
+    _free: list[int] = field(default_factory=lambda: list(CLASSES))
 
     async def begin(self, owner: int) -> Crossing:
-        """Before the mark is committed. Raises psycopg.OperationalError."""
+        """Before the mark is committed. Raises psycopg.OperationalError.
+
+        Where it is cancelled its lock may be held until `close`.
+        """
         try:
             self._conn = self._conn or await self.connect()
         except Unreachable as error:
             raise psycopg.OperationalError(str(error)) from error
         crossing = Crossing(owner, self._free.pop())
         try:
-            await self._conn.execute(_SQL["cross"], crossing._asdict())
-        except BaseException:
+            # A wait that is given up must not end the session, and with it the other chunk's lock.
+            await asyncio.shield(self._conn.execute(_SQL["cross"], crossing._asdict()))
+        except Exception:
             await self._lost(crossing)
             raise
         return crossing
@@ -94,7 +99,7 @@ def wait_for_crossing(conn: Connection[Any], borrower_ids: Sequence[str]) -> Non
         with conn.transaction(force_rollback=True):  # and the limit is as it was
             conn.execute(_SQL["wait_so_long"], {"ms": str(WAIT_MS_MAX)})
             for owner in owners:
-                for lock_class in _CLASSES:
+                for lock_class in CLASSES:
                     conn.execute(_SQL["let_cross"], {"owner": owner, "lock_class": lock_class})
     except psycopg.errors.LockNotAvailable:
         log.warning("payment.not_waited", owners=len(owners), waited_ms=WAIT_MS_MAX)

@@ -143,7 +143,8 @@ async def _act_on(
     borrowers = [row[0] for row in await found.fetchall()]
     borrower_id = borrowers[0] if borrowers else None
     text = reply.text.encode("utf-8", "replace").decode()  # half a character is none
-    intent = read_reply(text, today=local_date(now, tenant.strategy.timezone))
+    told_at = min(reply.at, now)  # taken in late, it still speaks of the day on which it was told
+    intent = read_reply(text, today=local_date(told_at, tenant.strategy.timezone))
     action = intent.action if borrower_id else "unknown_number"
     added = await conn.execute(
         _SQL["add_reply"],
@@ -165,7 +166,8 @@ async def _act_on(
     for each in borrowers if intent.kind in OF_THE_NUMBER else borrowers[:1]:
         await _carry_out(conn, intent, each, kind=can.carries, now=now)
     if intent.action == "record_promise" and borrower_id:
-        await _promise(conn, intent, borrower_id, reply_id=known[0], tenant=tenant, now=now)
+        made = {"reply_id": known[0], "made_at": told_at}
+        await _promise(conn, intent, borrower_id, **made, tenant=tenant, now=now)
 
 
 async def _carry_out(
@@ -201,6 +203,7 @@ async def _promise(
     borrower_id: str,
     *,
     reply_id: int,
+    made_at: datetime,
     tenant: Tenant,
     now: datetime,
 ) -> None:
@@ -212,7 +215,7 @@ async def _promise(
         borrower_id=borrower_id,
         day=intent.date,
         amount_minor=minor,
-        made_at=now,
+        made_at=made_at,
         source="reply",
         reply_id=reply_id,
         tenant=tenant,
