@@ -74,6 +74,7 @@ def _turn(desk: Desk, workers: int) -> tuple[int, Sent, float]:
     desk.conn.execute("INSERT INTO bare_envelope SELECT * FROM envelope WHERE state = 'ready'")
     desk.conn.execute("CREATE TABLE bare_waiting (LIKE waiting INCLUDING ALL)")
     desk.conn.execute("INSERT INTO bare_waiting SELECT * FROM waiting")
+    desk.conn.execute("VACUUM ANALYZE")  # else the sweep after what was prepared falls into the run
     before = counted(desk, _DELIVERED)
     run = asyncio.run(send_by(desk, workers))
     if counted(desk, _DELIVERED) - before != count:
