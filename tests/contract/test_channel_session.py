@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import socket
 import ssl
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -140,6 +141,7 @@ async def test_it_never_tells_of_what_waits_for_a_gateway_that_does_not_read() -
         writer.transport.abort()
 
     server = await asyncio.start_server(bind_and_stop, "127.0.0.1", 0, limit=1_024)
+    server.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     port = server.sockets[0].getsockname()[1]
     many = 60_000  # octets by the million: more than the system takes for who does not read
     settings = SmppSettings("127.0.0.1", port, "duewise", "duewise", window=many)
