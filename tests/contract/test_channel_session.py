@@ -128,7 +128,11 @@ async def test_it_tells_once_that_the_last_submit_is_written_before_its_answer()
     assert len(told) == 1
 
 
-async def test_it_never_tells_of_what_waits_for_a_gateway_that_does_not_read() -> None:
+@pytest.mark.parametrize("is_encrypted", [False, True])
+async def test_it_never_tells_of_what_waits_for_a_gateway_that_does_not_read(
+    tmp_path: Path, *, is_encrypted: bool
+) -> None:
+    served, trusted = certificate(tmp_path) if is_encrypted else (None, None)
     told: list[str] = []
     leaving = asyncio.Event()
 
@@ -140,11 +144,12 @@ async def test_it_never_tells_of_what_waits_for_a_gateway_that_does_not_read() -
         await leaving.wait()  # the reader holds a little and then reads no more
         writer.transport.abort()
 
-    server = await asyncio.start_server(bind_and_stop, "127.0.0.1", 0, limit=1_024)
+    server = await asyncio.start_server(bind_and_stop, "127.0.0.1", 0, limit=1_024, ssl=served)
     server.sockets[0].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
     port = server.sockets[0].getsockname()[1]
     many = 60_000  # octets by the million: more than the system takes for who does not read
-    settings = SmppSettings("127.0.0.1", port, "duewise", "duewise", window=many)
+    host = "localhost" if is_encrypted else "127.0.0.1"
+    settings = SmppSettings(host, port, "duewise", "duewise", window=many, tls=trusted)
     async with server, channel(settings) as sms:
         messages = [message(number) for number in range(many)]
         sending = asyncio.create_task(sms.send_many(messages, written=lambda: told.append("out")))
@@ -363,8 +368,11 @@ async def test_it_speaks_through_tls(tmp_path: Path) -> None:
     served, trusted = certificate(tmp_path)
     async with script(polite, tls=served) as gateway:
         settings = SmppSettings("localhost", gateway.port, "duewise", "duewise", tls=trusted)
+        told: list[str] = []
         async with channel(settings) as sms:
-            assert isinstance(await sms.send(message(), key=""), Accepted)
+            result = await sms.send_many([message()], written=lambda: told.append("out"))
+            assert isinstance(result[0], Accepted)
+        assert told == [], "what is encrypted may wait where we cannot see it: its answer tells"
         strict = SmppSettings(
             "localhost", gateway.port, "duewise", "duewise", tls=ssl.create_default_context()
         )

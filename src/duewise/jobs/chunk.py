@@ -108,11 +108,10 @@ class Flight:
             raise
         finally:
             await self.crossings.end(crossing)
+        # Answers take their time however few are asked for at once: only a write tells the pace.
+        took_s = 0.0 if sending.done() else loop.time() - began
         self.sender.together = next_size(
-            self.sender.together,
-            written=len(going),
-            took_s=loop.time() - began,
-            most=self.settings.chunk,
+            self.sender.together, written=len(going), took_s=took_s, most=self.settings.chunk
         )
         results = await sending
         now = self.clock.now()

@@ -44,12 +44,12 @@ class Chunk:
     crossing: Crossing | None = None
 
 
-async def next_chunk(chunks: Flight) -> Chunk | None:
+async def next_chunk(chunks: Flight, *, size: int) -> Chunk | None:
     """The next chunk: judged and marked in one transaction; None where nothing is due."""
     chunk = Chunk()
     await heed_replies(chunks.sender.conn, tenant=chunks.tenant, now=chunks.clock.now())
     try:
-        return chunk if await _judge_and_mark(chunks, chunk) else None
+        return chunk if await _judge_and_mark(chunks, chunk, size) else None
     except BaseException as error:
         if chunk.cleared and isinstance(error, psycopg.OperationalError):
             await chunks.take_back(chunk.cleared)  # nobody knows whether the commit was done
@@ -58,7 +58,7 @@ async def next_chunk(chunks: Flight) -> Chunk | None:
         raise
 
 
-async def _judge_and_mark(chunks: Flight, chunk: Chunk) -> bool:
+async def _judge_and_mark(chunks: Flight, chunk: Chunk, size: int) -> bool:
     """Whether anything is due. `chunk` gets what is about to be marked before it is."""
     sender, channel, tenant = chunks.sender, chunks.channel, chunks.tenant
     now = chunks.clock.now()
@@ -66,7 +66,7 @@ async def _judge_and_mark(chunks: Flight, chunk: Chunk) -> bool:
         "now": now,
         "channels": [channel_kind(channel)],
         "route": channel.name,
-        "limit": chunks.size,
+        "limit": size,
         "owner": sender.owner,
     }
     async with sender.conn.transaction(), sender.conn.cursor(binary=True) as cursor:

@@ -98,7 +98,7 @@ async def send_due(
                 break
             size = chunks.size
             await _take_turn(sender, channel, size, settings=settings)
-            chunk = await next_chunk(chunks)
+            chunk = await next_chunk(chunks, size=size)
             if chunk is None:
                 await _take_turn(sender, channel, -size, settings=settings)
                 break

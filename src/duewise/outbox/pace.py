@@ -1,7 +1,7 @@
 """How many messages go together: as many as a route wrote lately in half a second.
 
-So long at most a payment waits for a notice on its way, and a judgment lies before its message is
-written, however slow a gateway is.
+So a payment does not wait much longer for a notice on its way, and no judgment lies longer before
+its message is written, however slow a gateway is that tells of the write.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ WRITE_S_MAX: Final = 0.5
 
 def next_size(size: int, *, written: int, took_s: float, most: int) -> int:
     """Messages of the next chunk, `written` messages having taken so long; at most twice as many.
+
+    `took_s` is 0 where only answers told, which say nothing of the pace.
 
     >>> next_size(100, written=100, took_s=0.01, most=1_000)
     200

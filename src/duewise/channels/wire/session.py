@@ -87,8 +87,13 @@ class Session(asyncio.BufferedProtocol):
 
     @property
     def is_flushed(self) -> bool:
-        """Whether all that was written has gone to the operating system, or the link is gone."""
-        return self._transport is None or not self._transport.get_write_buffer_size()
+        """Whether all that was written has gone to the operating system, or the link is gone.
+
+        Never so of a link with TLS: what is encrypted may wait where asyncio counts no octets.
+        """
+        if self._transport is None:
+            return True
+        return self._settings.tls is None and not self._transport.get_write_buffer_size()
 
     # -- what we say ----------------------------------------------------------------------------
 
